@@ -1,0 +1,66 @@
+"""kure_tf: Keras models that survive quantization.
+
+Kurtosis regularization (KURE) of "Robust Quantization: One Model to Rule Them
+All" (Shkolnik et al., NeurIPS 2020), and what goes with it: fake quantization,
+calibration, robustness sweeps, reports and LiteRT files.
+
+What most programs need is here; the rest is in the sub-packages:
+
+    ops             kurtosis, grids, fake quantization; no Keras
+    regularizers    KurtosisRegularizer and how to attach it
+    quantizers      how one tensor is quantized; StepSizes
+    fake_quantized  placement, fake-quantized models, batch-norm folding
+    ptq             calibration; minmax, lp_norm
+    sweeps          points, evaluation, the loop
+    report          rows, tables, plots, the page
+    export          LiteRT files and their verification
+    models, data    small_cnn, resnet20; digits, any TFDS set
+    training        fit, Recipe, KurtosisMonitor
+"""
+
+import importlib
+
+from kure_tf.fake_quantized import (
+    fake_quantize_model,
+    set_operating_point,
+    set_step_sizes,
+)
+from kure_tf.operating_point import OperatingPoint
+from kure_tf.ops import kurtosis
+from kure_tf.regularizers import (
+    KurtosisRegularizer,
+    SumRegularizer,
+    regularize_kurtosis,
+)
+from kure_tf.version import __version__
+
+_HEAVIER = {
+    "KurtosisMonitor": "kure_tf.training",
+    "run_sweep": "kure_tf.sweeps",
+    "to_tflite": "kure_tf.export",
+}
+
+__all__ = [
+    "KurtosisMonitor",
+    "KurtosisRegularizer",
+    "OperatingPoint",
+    "SumRegularizer",
+    "__version__",
+    "fake_quantize_model",
+    "kurtosis",
+    "regularize_kurtosis",
+    "run_sweep",
+    "set_operating_point",
+    "set_step_sizes",
+    "to_tflite",
+]
+
+
+def __getattr__(name):
+    # These resolve when they are first used, so that `import kure_tf` pulls
+    # in no more than a model with KURE needs.
+    if name not in _HEAVIER:
+        raise AttributeError(f"module 'kure_tf' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HEAVIER[name]), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,50 @@
+"""Data sets: images and labels with fixed splits.
+
+A data set that this package knows by name is a function of `__all__` that can
+be called without arguments. Any other name is one of TensorFlow Datasets.
+"""
+
+import inspect
+
+from kure_tf.data.dataset import Dataset, from_arrays
+from kure_tf.data.digits import digits
+from kure_tf.data.split import Split
+from kure_tf.data.tfds import tfds_dataset
+
+__all__ = ["Dataset", "Split", "digits", "from_arrays", "get", "tfds_dataset"]
+
+
+def get(name, **options) -> Dataset:
+    """Returns the data set called `name`.
+
+    Args:
+        name: "digits", which is part of the package, or a TFDS name such as
+            "cifar10", whose files are at `data_dir`.
+        **options: Arguments of `digits` or of `tfds_dataset`.
+
+    Raises:
+        FileNotFoundError: If `name` is neither.
+        TypeError: If the data set has no such option.
+    """
+    if not isinstance(name, str):
+        raise TypeError(
+            f"Expected the name of a data set as text. Received: {name!r}."
+        )
+    if name in _bundled():
+        return globals()[name](**options)
+    return tfds_dataset(name, **options)
+
+
+def _bundled():
+    return [
+        name
+        for name in __all__
+        if inspect.isfunction(globals()[name])
+        and all(
+            parameter.kind is parameter.KEYWORD_ONLY
+            and parameter.default is not parameter.empty
+            for parameter in inspect.signature(
+                globals()[name]
+            ).parameters.values()
+        )
+    ]

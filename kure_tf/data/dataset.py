@@ -1,0 +1,119 @@
+"""A data set: its splits and what a model and a report must know of them."""
+
+import dataclasses
+
+import numpy as np
+
+from kure_tf.data.split import Split, check_label_range
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """An image-classification data set.
+
+    Attributes:
+        name: Such as "digits" or "cifar10".
+        num_classes: Labels are 0 .. num_classes - 1.
+        input_shape: (height, width, channels) of every image.
+        train: Images to train on.
+        validation: Images to choose epochs and hyper-parameters on, disjoint
+            from the others; None if there are none.
+        calibration: Images to calibrate on, drawn from `train`. Never from
+            `test`, which is only ever evaluated.
+        test: Images to evaluate on.
+        notes: Sentences that a report about this data set must carry.
+
+    The splits are `Split`s, or objects with the same methods.
+
+    Raises:
+        ValueError: If the images of the splits differ in shape, or a label
+            lies outside the classes.
+    """
+
+    name: str
+    num_classes: int
+    input_shape: tuple[int, int, int]
+    train: Split
+    validation: Split | None
+    calibration: Split
+    test: Split
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        for split in self.splits():
+            if tuple(split.image_shape) != tuple(self.input_shape):
+                raise ValueError(
+                    f"Expected images of shape {list(self.input_shape)} in "
+                    f"all splits of {self.name!r}. Split {split.name!r} has "
+                    f"images of shape {list(split.image_shape)}."
+                )
+            if isinstance(split, Split):
+                check_label_range(split.name, split.labels, self.num_classes)
+
+    def splits(self) -> tuple[Split, ...]:
+        """Returns the splits that there are."""
+        splits = (self.train, self.validation, self.calibration, self.test)
+        return tuple(split for split in splits if split is not None)
+
+
+def from_arrays(
+    train,
+    test,
+    *,
+    validation=None,
+    num_classes=None,
+    calibration_count=512,
+    calibration_seed=0,
+    name="arrays",
+    white=None,
+    mean=None,
+    std=None,
+    notes=(),
+) -> Dataset:
+    """Returns a data set of arrays in memory.
+
+    Args:
+        train: Pair of images `[count, height, width, channels]`, uint8 or
+            float, and integer labels `[count]`.
+        test: The same.
+        validation: The same, or None.
+        num_classes: Number of classes; the largest label of `train` plus one
+            if None.
+        calibration_count: Images drawn from `train` for calibration, all of
+            them if there are fewer.
+        calibration_seed: Seed of that draw.
+        name: Name of the data set, for reports.
+        white: Raw value that becomes 1; 255 for uint8 images and 1 for
+            floating-point ones if None.
+        mean: Per channel, subtracted after the division by `white`.
+        std: Per channel, divided by at the end.
+        notes: Sentences for reports.
+
+    Raises:
+        ValueError: If shapes do not fit, a split is empty, a value is not
+            finite, or a label lies outside the classes.
+    """
+    train_images = np.asarray(train[0])
+    if white is None:
+        white = 255.0 if train_images.dtype == np.uint8 else 1.0
+
+    def split(split_name, pair):
+        return Split(split_name, *pair, white=white, mean=mean, std=std)
+
+    training = split("train", train)
+    if validation is not None:
+        validation = split("validation", validation)
+    return Dataset(
+        name=name,
+        num_classes=num_classes or int(training.labels.max()) + 1,
+        input_shape=training.image_shape,
+        train=training,
+        validation=validation,
+        calibration=training.take(
+            min(calibration_count, training.count),
+            calibration_seed,
+            name="calibration",
+        ),
+        test=split("test", test),
+        notes=tuple(notes),
+    )

@@ -1,0 +1,149 @@
+"""Folding batch normalization into the kernel in front of it."""
+
+import collections
+
+import numpy as np
+
+from kure_tf import compat
+from kure_tf.compat import keras, register_serializable
+
+
+def fold_batch_norm(model):
+    """Returns a copy of `model` with batch normalization folded away.
+
+        kernel' = kernel * g        per output channel
+        bias'   = (bias - mean) * g + beta
+        g       = gamma / sqrt(variance + epsilon)
+
+    Batch normalization is folded where it follows a convolution (plain,
+    depthwise, separable, transposed) or dense layer without activation whose
+    output nothing else uses; elsewhere it stays. A folded one is replaced by a
+    `FoldedAway` of the same name, so that the graph keeps its shape.
+    Outputs are equal up to rounding (1e-5). `model` is not changed.
+
+    Args:
+        model: A built functional or sequential model; nested ones are opened,
+            pairs across their border stay as they are.
+
+    Raises:
+        TypeError, ValueError: If `model` is unbuilt, subclassed or of the
+            other Keras.
+    """
+    compat.check_graph_model(model)
+    pairs = dict(_foldable(model, ""))
+    norms = {id(norm) for norm in pairs.values()}
+
+    def make_layer(path, layer):
+        if id(layer) in norms:
+            dtype = layer.get_config()["dtype"]
+            return FoldedAway(name=layer.name, dtype=dtype), _Weightless()
+        if layer not in pairs:
+            copy = compat.copy_layer(layer)
+            return copy, copy
+        copy = type(layer).from_config({**layer.get_config(), "use_bias": True})
+        return copy, _Folded(layer, pairs[layer], copy)
+
+    return compat.clone_model(model, make_layer)
+
+
+@register_serializable("kure_tf")
+class FoldedAway(keras.layers.Layer):
+    """Stands where batch normalization was folded away; passes its input on.
+
+    It takes the arguments that batch normalization takes.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        return inputs
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+class _Weightless:
+    def set_weights(self, weights):
+        """Drops the weights of the layer that was folded away."""
+
+
+class _Folded:
+    """Takes over the folded weights in place of the original ones."""
+
+    def __init__(self, layer, norm, copy):
+        self._layer, self._norm, self._copy = layer, norm, copy
+
+    def set_weights(self, weights):
+        gain, shift = _gain_and_shift(self._norm)
+        *others, kernel = compat.kernels_of(self._layer)
+        for other in others:  # The depthwise half of a separable layer.
+            value = compat.to_numpy(getattr(self._layer, other.attribute))
+            getattr(self._copy, other.attribute).assign(value)
+        value = compat.to_numpy(getattr(self._layer, kernel.attribute))
+        scale = _along(gain, value.shape, kernel.channel_axes)
+        getattr(self._copy, kernel.attribute).assign(
+            (value * scale).astype(value.dtype)
+        )
+        bias = (
+            compat.to_numpy(self._layer.bias)
+            if self._layer.use_bias
+            else np.zeros_like(shift)
+        )
+        self._copy.bias.assign((bias * gain + shift).astype(value.dtype))
+
+
+def _gain_and_shift(norm):
+    mean = compat.to_numpy(norm.moving_mean).astype(np.float64)
+    variance = compat.to_numpy(norm.moving_variance).astype(np.float64)
+    gain = 1.0 / np.sqrt(variance + norm.epsilon)
+    if norm.scale:
+        gain = gain * compat.to_numpy(norm.gamma)
+    shift = -mean * gain
+    if norm.center:
+        shift = shift + compat.to_numpy(norm.beta)
+    return gain, shift
+
+
+def _along(gain, shape, channel_axes):
+    rank = len(shape)
+    channels = {axis % rank for axis in channel_axes}
+    return gain.reshape(
+        [size if axis in channels else 1 for axis, size in enumerate(shape)]
+    )
+
+
+def _foldable(model, prefix):
+    """Yields (layer, batch norm behind it) for each pair that can be folded."""
+    consumers = collections.defaultdict(list)
+    producers = collections.defaultdict(list)
+    for producer, consumer in compat.graph_edges(model):
+        consumers[producer].append(consumer)
+        producers[consumer].append(producer)
+    ends = compat.output_layers(model)
+    for layer in model.layers:
+        if compat.is_graph_model(layer):
+            yield from _foldable(layer, f"{prefix}{layer.name}/")
+        following = consumers[layer]
+        if (
+            len(following) == 1
+            and compat.kernels_of(layer)
+            and isinstance(following[0], keras.layers.BatchNormalization)
+            and len(producers[layer]) == 1
+            and len(producers[following[0]]) == 1
+            and layer not in ends
+            and _is_linear(layer)
+            and _same_channels(layer, following[0])
+        ):
+            yield layer, following[0]
+
+
+def _is_linear(layer):
+    return layer.activation is keras.activations.linear and hasattr(
+        layer, "use_bias"
+    )
+
+
+def _same_channels(layer, norm):
+    axis = norm.axis
+    axis = axis[0] if isinstance(axis, (list, tuple)) else axis
+    rank = len(compat.output_shape(layer))
+    channels_last = getattr(layer, "data_format", "channels_last")
+    return channels_last == "channels_last" and axis % rank == rank - 1

@@ -1,0 +1,282 @@
+"""Making a fake-quantized model, and the one place that writes its state."""
+
+import dataclasses
+import sys
+
+import numpy as np
+
+from kure_tf import compat
+from kure_tf.fake_quantized import placement as placements
+from kure_tf.fake_quantized.fold import fold_batch_norm
+from kure_tf.fake_quantized.layer import FakeQuantized
+from kure_tf.operating_point import FP, OperatingPoint
+from kure_tf.quantizers import Quantizer, QuantizerState, StepSizes
+from kure_tf.quantizers.quantizer import UNCALIBRATED
+
+_FIRST_BITS = 8  # Max-abs steps are set for 8 bits; other bits keep the clip.
+
+
+@dataclasses.dataclass(frozen=True)
+class QuantizedTensor:
+    """One quantized tensor of a model, with its quantizer and its variables.
+
+    Attributes:
+        path: "layer/kernel" or "layer/input".
+        kind: "weight" or "activation".
+        quantizer: Its `Quantizer`.
+        state: Its variables.
+        pinned_bits: Bit-width that operating points do not change, or None.
+        variable: The kernel's variable; None for an activation.
+        layer: The layer that hosts the quantizer.
+    """
+
+    path: str
+    kind: str
+    quantizer: Quantizer
+    state: QuantizerState
+    pinned_bits: int | None
+    variable: object
+    layer: object
+
+
+def fake_quantize_model(model, placement="paper", *, verbose=False):
+    """Returns a copy of `model` whose tensors can be fake-quantized.
+
+    The copy has the same weights and compilation and runs in float until
+    `set_operating_point` says otherwise. The steps of its weights are those of
+    their largest absolute value; activations need calibration
+    (`set_step_sizes`) before they leave float. `model` is not changed.
+
+    Args:
+        model: A built functional or sequential model; nested ones are opened.
+            Convolutions and dense layers are quantized; any other layer, a
+            user's own one among them, stays as it is.
+        placement: A `Placement`, or the name of a scheme: "paper" or "tflite".
+        verbose: Whether to print what is quantized and what is not, and why,
+            to the standard error stream.
+
+    Raises:
+        TypeError, ValueError: If `model` is unbuilt, subclassed or of the
+            other Keras, has nothing to quantize, or has NaN or infinity in a
+            kernel.
+    """
+    compat.check_graph_model(model)
+    placement = placements.get(placement)
+    _check_kernels_finite(model)
+    if placement.fold_batch_norm:
+        model = fold_batch_norm(model)
+    plan = placement.plan(model)
+    if not plan.quantized:
+        raise ValueError(
+            "Expected a model with something to quantize. In "
+            f"{model.name!r}, nothing is left: {plan.skipped}. Quantized are "
+            "convolutions and dense layers that are not pinned to float."
+        )
+    if verbose:
+        print(plan, file=sys.stderr)
+
+    def make_layer(path, layer):
+        copy = compat.copy_layer(layer)
+        if path not in plan.quantized:
+            return copy, copy
+        wrapper = FakeQuantized(
+            copy,
+            placement.weights,
+            placement.activations,
+            plan.quantized[path],
+        )
+        return wrapper, copy
+
+    copy = compat.clone_model(model, make_layer)
+    _set_max_abs_steps(copy)
+    return copy
+
+
+def quantizers_of(model) -> dict[str, QuantizedTensor]:
+    """Returns `{tensor path: QuantizedTensor}` in the order of the graph."""
+    found = {}
+    for path, layer in compat.layers_of(model):
+        if not isinstance(layer, FakeQuantized):
+            continue
+        for tensor, state in layer.states.items():
+            activation = tensor == "input"
+            found[f"{path}/{tensor}"] = QuantizedTensor(
+                path=f"{path}/{tensor}",
+                kind="activation" if activation else "weight",
+                quantizer=layer.quantizer_of(tensor),
+                state=state,
+                pinned_bits=layer.pinned_bits,
+                variable=None if activation else getattr(layer.layer, tensor),
+                layer=layer,
+            )
+    return found
+
+
+def set_operating_point(model, point):
+    """Moves a fake-quantized model to an operating point, in place.
+
+    Only variables change: nothing is rebuilt or traced again. Each tensor
+    keeps its clipping range (`step_size` times the largest level). Pinned
+    tensors keep their bits; they are in float where the point is.
+
+    Args:
+        model: What `fake_quantize_model` returned.
+        point: An `OperatingPoint` or its text, such as "4/8 x1.02".
+
+    Raises:
+        ValueError: If the model has no quantizers, a grid does not exist at
+            these bits, or an activation is not calibrated. Nothing is written
+            then.
+    """
+    if not isinstance(point, OperatingPoint):
+        point = OperatingPoint.parse(point)
+    tensors = _some_quantizers_of(model)
+    changes = []
+    for tensor in tensors.values():
+        weight = tensor.kind == "weight"
+        bits = point.weight_bits if weight else point.activation_bits
+        if bits is not None and tensor.pinned_bits is not None:
+            bits = tensor.pinned_bits
+        _check_ready(tensor, bits)
+        changes.append((tensor, bits, _step_scale(tensor, bits, point)))
+    for tensor, bits, step_scale in changes:
+        tensor.state.bits.assign(FP if bits is None else bits)
+        tensor.state.step_scale.assign(step_scale)
+
+
+def operating_point_of(model) -> tuple:
+    """Returns (weight bits, activation bits) in force, None for FP.
+
+    Pinned tensors do not count. Where bits differ from tensor to tensor, the
+    set of them is returned in place of the number.
+    """
+
+    def bits_of(kind):
+        bits = {
+            int(compat.to_numpy(tensor.state.bits))
+            for tensor in quantizers_of(model).values()
+            if tensor.kind == kind and tensor.pinned_bits is None
+        } or {FP}
+        plain = {None if b == FP else b for b in bits}
+        return plain.pop() if len(plain) == 1 else plain
+
+    return bits_of("weight"), bits_of("activation")
+
+
+def set_step_sizes(model, step_sizes):
+    """Writes step sizes into a fake-quantized model, in place.
+
+    Args:
+        model: What `fake_quantize_model` returned.
+        step_sizes: A `StepSizes`, as PTQ methods return it. Tensors that it
+            does not name keep theirs.
+
+    Raises:
+        ValueError: If a name is not a quantized tensor of the model, or a step
+            size has the wrong shape. Nothing is written then.
+    """
+    tensors = _some_quantizers_of(model)
+    if not isinstance(step_sizes, StepSizes):
+        raise TypeError(
+            "Expected StepSizes, as a PTQ method or StepSizes.load returns. "
+            f"Received: {type(step_sizes).__name__}."
+        )
+    unknown = sorted(set(step_sizes.tensors) - set(tensors))
+    if unknown:
+        raise ValueError(
+            f"Expected step sizes for quantized tensors, of {list(tensors)}. "
+            f"Received unknown ones: {unknown}."
+        )
+    changes = []
+    for path, step in step_sizes.tensors.items():
+        state = tensors[path].state
+        shape = tuple(state.step_size.shape)
+        if step.step_size.size == 1:
+            value = np.broadcast_to(step.step_size.reshape(()), shape)
+        elif step.step_size.size == np.prod(shape):
+            value = step.step_size.reshape(shape)
+        else:
+            raise ValueError(
+                f"Expected a step size of shape {shape} for {path!r}. "
+                f"Received one of shape {step.step_size.shape}."
+            )
+        changes.append((state, value, step))
+    for state, value, step in changes:
+        state.step_size.assign(value)
+        state.calibrated_bits.assign(step.bits)
+        state.origin.assign(step.origin)
+
+
+def _some_quantizers_of(model):
+    tensors = quantizers_of(model)
+    if not tensors:
+        raise ValueError(
+            "Expected a fake-quantized model. Received "
+            f"{getattr(model, 'name', model)!r}, which has no quantizers. "
+            "Make one: fake_quantize_model(model)."
+        )
+    return tensors
+
+
+def _check_ready(tensor, bits):
+    if bits is None:
+        return
+    tensor.quantizer.grid.check_bits(bits)
+    if compat.to_numpy(tensor.state.calibrated_bits) == UNCALIBRATED:
+        raise ValueError(
+            f"Expected {tensor.path!r} to be calibrated before it is "
+            f"quantized to {bits} bits. Its step size is not known: run a PTQ "
+            "method on calibration images and `set_step_sizes`, or leave "
+            "activations in float, as in '4/FP'."
+        )
+
+
+def _step_scale(tensor, bits, point):
+    """Returns step_scale as an array of the shape of the step size."""
+    state = tensor.state
+    pinned = tensor.pinned_bits is not None
+    ratio = 1.0 if pinned or tensor.kind != "weight" else point.step_scale
+    ones = np.ones(tuple(state.step_size.shape), np.float32)
+    if bits is None or point.step_rounding is None:
+        return ones * np.float32(ratio)
+    grid = tensor.quantizer.grid
+    lowest = float(compat.to_numpy(state.origin))
+    calibrated = float(compat.to_numpy(state.calibrated_bits))
+    kept = float(grid.extent(calibrated, lowest)) / float(
+        grid.extent(float(bits), lowest)
+    )
+    step_size = compat.to_numpy(state.step_size).astype(np.float64) * kept
+    exponent = np.log2(step_size)
+    up = point.step_rounding == "up"
+    exponent = np.ceil(exponent - 1e-9) if up else np.round(exponent)
+    return (ratio * 2.0**exponent / step_size * ones).astype(np.float32)
+
+
+def _set_max_abs_steps(model):
+    for tensor in quantizers_of(model).values():
+        if tensor.kind != "weight":
+            continue
+        state = tensor.state
+        shape = tuple(state.step_size.shape)
+        value = np.abs(compat.to_numpy(tensor.variable)).astype(np.float32)
+        axes = tuple(i for i in range(value.ndim) if not shape or shape[i] == 1)
+        largest = value.max(axis=axes, keepdims=True).reshape(shape)
+        bits = float(tensor.pinned_bits or _FIRST_BITS)
+        extent = float(tensor.quantizer.grid.extent(bits))
+        # Any step represents a kernel of zeros.
+        state.step_size.assign(np.where(largest > 0, largest / extent, 1.0))
+        state.calibrated_bits.assign(bits)
+
+
+def _check_kernels_finite(model):
+    for path, layer in compat.layers_of(model):
+        for kernel in compat.kernels_of(layer):
+            value = compat.to_numpy(getattr(layer, kernel.attribute))
+            bad = value.size - np.isfinite(value.astype(np.float32)).sum()
+            if bad:
+                raise ValueError(
+                    f"Expected finite kernels. Layer {path!r} has {bad} NaN "
+                    f"or infinite values of {value.size} in "
+                    f"{kernel.attribute!r}. Training has diverged: go back to "
+                    "an earlier checkpoint."
+                )

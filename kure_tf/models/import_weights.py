@@ -1,0 +1,85 @@
+"""Weights from an `.npz` file of named arrays."""
+
+import pathlib
+import zipfile
+
+import numpy as np
+
+from kure_tf import compat
+
+
+def import_npz(model, path):
+    """Sets the weights of `model` from an `.npz` file, in place.
+
+    Arrays are named `<layer>.<weight>`, dots within a layer's name standing
+    for its underscores: `layer1.0.conv1.kernel` is the kernel of
+    `layer1_0_conv1`. Shapes are those of Keras (kernels `[height, width, in,
+    out]`, dense ones `[in, out]`).
+
+    Args:
+        model: A built model.
+        path: The file. It is read without pickle.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no `.npz`, lacks an array, has one too many
+            or one of another shape. The model is unchanged then.
+    """
+    path = pathlib.Path(path)
+    arrays = _read(path)
+    wanted = {
+        f"{layer_path.replace('/', '_')}.{name}": variable
+        for layer_path, layer in compat.layers_of(model)
+        for name, variable in _named_weights(layer).items()
+    }
+    given = {_variable_name(name): array for name, array in arrays.items()}
+    if set(given) != set(wanted):
+        raise ValueError(
+            f"Expected one array for each weight of {model.name!r}. In "
+            f"{str(path)!r}, missing: {sorted(set(wanted) - set(given))}; not "
+            f"in the model: {sorted(set(given) - set(wanted))}."
+        )
+    for name, variable in wanted.items():
+        if given[name].shape != tuple(variable.shape):
+            raise ValueError(
+                f"Expected {name!r} of shape {tuple(variable.shape)}. "
+                f"{str(path)!r} has shape {given[name].shape}."
+            )
+    for name, variable in wanted.items():
+        variable.assign(given[name])
+
+
+def _read(path):
+    if not path.is_file():
+        raise FileNotFoundError(f"No weights at {str(path)!r}.")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"Expected an .npz file of named arrays. Cannot read "
+            f"{str(path)!r}: it is truncated or something else ({error})."
+        ) from error
+
+
+def _variable_name(array_name):
+    layer, _, weight = array_name.rpartition(".")
+    return f"{layer.replace('.', '_')}.{weight}"
+
+
+_WEIGHTS = (
+    "kernel",
+    "depthwise_kernel",
+    "pointwise_kernel",
+    "bias",
+    "gamma",
+    "beta",
+    "moving_mean",
+    "moving_variance",
+)
+
+
+def _named_weights(layer):
+    own = {id(variable) for variable in layer.weights}
+    named = {name: getattr(layer, name, None) for name in _WEIGHTS}
+    return {name: v for name, v in named.items() if id(v) in own}

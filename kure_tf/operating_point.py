@@ -1,0 +1,121 @@
+"""Operating points: at which bits, and how far off step, a model runs."""
+
+import dataclasses
+import math
+import numbers
+import re
+
+FP = 32
+"""The value of a `bits` variable that means: leave the tensor in float."""
+
+MIN_BITS = 1
+MAX_BITS = 16
+
+_PATTERN = re.compile(
+    r"(?P<weights>FP|\d+)\s*/\s*(?P<activations>FP|\d+)"
+    r"(?:\s+x(?P<scale>[0-9.eE+-]+))?(?:\s+(?P<rounding>pow2(?:-up)?))?",
+    re.IGNORECASE,
+)
+_ROUNDINGS = {"nearest": "pow2", "up": "pow2-up"}
+
+
+@dataclasses.dataclass(frozen=True)
+class OperatingPoint:
+    """Weight bits / activation bits / step scale / rounding of the step.
+
+    Written `4/8`, `4/FP`, `4/4 x1.02`, `3/FP pow2`; `str` and `parse` convert.
+
+    Attributes:
+        weight_bits: Bit-width of the weights, 1 to 16; None is float ("FP").
+            One bit works only on a grid without zero.
+        activation_bits: Likewise for the activations.
+        step_scale: Ratio of the step size used to the calibrated one, applied
+            to every weight that is not pinned: the paper's perturbation of
+            its section 5.1. Dimensionless, positive.
+        step_rounding: None keeps step sizes as they are. "nearest" rounds
+            each one (weights and activations) to the power of two nearest in
+            the logarithm (Table A.5), "up" to the next larger one. `step_scale`
+            multiplies after the rounding.
+
+    Raises:
+        ValueError: If a value is outside what is allowed.
+    """
+
+    weight_bits: int | None = None
+    activation_bits: int | None = None
+    step_scale: float = dataclasses.field(default=1.0, kw_only=True)
+    step_rounding: str | None = dataclasses.field(default=None, kw_only=True)
+
+    def __post_init__(self):
+        for name in ("weight_bits", "activation_bits"):
+            bits = getattr(self, name)
+            if bits is not None:
+                object.__setattr__(self, name, check_bits(bits, name))
+        scale = self.step_scale
+        if not (
+            isinstance(scale, numbers.Real)
+            and math.isfinite(scale)
+            and scale > 0
+        ):
+            raise ValueError(
+                "Expected a positive, finite step scale, such as 1.02. "
+                f"Received: {scale!r}."
+            )
+        object.__setattr__(self, "step_scale", float(scale))
+        if self.step_rounding is not None and (
+            self.step_rounding not in _ROUNDINGS
+        ):
+            raise ValueError(
+                "Expected a step rounding of None, 'nearest' or 'up' (to a "
+                f"power of two). Received: {self.step_rounding!r}."
+            )
+
+    @classmethod
+    def parse(cls, text):
+        """Returns the operating point that `text` writes."""
+        match = _PATTERN.fullmatch(str(text).strip())
+        if match is None:
+            raise ValueError(
+                "Expected an operating point '<weight bits>/<activation "
+                "bits>', such as '4/8', '4/FP', '4/4 x1.02' or '3/FP pow2'. "
+                f"Received: {text!r}."
+            )
+        rounding = {"pow2": "nearest", "pow2-up": "up"}.get(
+            (match["rounding"] or "").lower()
+        )
+        try:
+            scale = float(match["scale"] or 1.0)
+        except ValueError:
+            raise ValueError(
+                "Expected a step scale after 'x', such as 'x1.02'. "
+                f"Received: {text!r}."
+            ) from None
+        return cls(
+            _parse_bits(match["weights"]),
+            _parse_bits(match["activations"]),
+            step_scale=scale,
+            step_rounding=rounding,
+        )
+
+    def __str__(self):
+        parts = [f"{self.weight_bits or 'FP'}/{self.activation_bits or 'FP'}"]
+        if self.step_scale != 1.0:
+            parts.append(f"x{self.step_scale:g}")
+        if self.step_rounding:
+            parts.append(_ROUNDINGS[self.step_rounding])
+        return " ".join(parts)
+
+
+def check_bits(bits, name="bits"):
+    """Returns `bits` as an int, or raises what is wrong with it."""
+    whole = isinstance(bits, numbers.Integral) and not isinstance(bits, bool)
+    if not whole or not MIN_BITS <= bits <= MAX_BITS:
+        raise ValueError(
+            f"Expected {name} to be an integer in 2..{MAX_BITS}, 1 on a grid "
+            f"without zero, or None ('FP') for float. Received: {bits!r}."
+        )
+    return int(bits)
+
+
+def _parse_bits(text):
+    return None if text.upper() == "FP" else int(text)

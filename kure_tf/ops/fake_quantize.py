@@ -1,0 +1,153 @@
+"""Fake quantization: round to a grid, keep floating point, pass gradients."""
+
+import tensorflow as tf
+
+# QuantizeAndDequantizeV3 rounds to multiples of a step between the ends of a
+# signed 17-bit range: wide enough for any grid of up to 16 bits, each level
+# still exact in float32.
+_WIDE_BITS = 17
+_WIDE = 2.0 ** (_WIDE_BITS - 1) - 1
+
+
+def fake_quantize(x, step_size, levels, origin=0.0, *, fused=None):
+    """Returns `x` rounded to a uniform grid, in floating point.
+
+        y = origin + step_size * round(clip(v, low, high))
+        v = (x - origin) / step_size
+
+    `round` goes to the nearest integer, halves to the even one. Clipping comes
+    before rounding, which makes the gradients below those of LSQ (Esser et
+    al. 2020, Eq. 3 and 5): rounding counts as the identity.
+
+        dy/dx         = 1 where low < v < high, else 0
+        dy/dstep_size = round(v) - v where low < v < high,
+                        low where v <= low, high where v >= high
+        dy/dorigin    = 0 where low < v < high, else 1
+
+    The gradient is not the derivative, which is zero almost everywhere.
+
+    Args:
+        x: Floating-point tensor of any shape. float16 and bfloat16 are
+            quantized in float32 and cast back.
+        step_size: Distance of two levels, in the unit of `x`, positive.
+            Scalar, or a shape that broadcasts against `x`: `[1, 1, 1, out]`
+            quantizes a convolution kernel per output channel.
+        levels: `(low, high)`, whole numbers or scalar tensors; high - low at
+            most 2^17 - 2. A `Grid` gives them: `NARROW.levels(bits)`.
+        origin: Where level 0 lies, in the unit of `x`; broadcasts against
+            `step_size`.
+        fused: A promise about `levels` that saves a pass over `x`:
+            "symmetric" (low = -high, high + 1 a power of two) or "unsigned"
+            (low = 0, high + 1 a power of two); both with `origin` 0.
+
+    Returns:
+        Tensor of the shape and dtype of `x`.
+
+    Raises:
+        TypeError: If `x` is not floating-point.
+
+    Example:
+        >>> from kure_tf.ops.grid import NARROW
+        >>> fake_quantize([0.2, -0.3, 9.0], 0.25, NARROW.levels(3)).numpy()
+        array([ 0.25, -0.25,  0.75], dtype=float32)
+    """
+    x = tf.convert_to_tensor(x)
+    if not x.dtype.is_floating:
+        raise TypeError(
+            "Expected a floating-point tensor. Received one of dtype "
+            f"{x.dtype.name}. Cast it first: tf.cast(x, tf.float32)."
+        )
+    wide = tf.float64 if x.dtype == tf.float64 else tf.float32
+    low, high = (tf.cast(level, wide) for level in levels)
+    step_size = tf.cast(tf.convert_to_tensor(step_size), wide)
+    origin = tf.cast(tf.convert_to_tensor(origin), wide)
+    y = _fake_quantize(fused)(tf.cast(x, wide), step_size, origin, low, high)
+    return tf.cast(y, x.dtype)
+
+
+def _fake_quantize(fused):
+    @tf.custom_gradient
+    def quantize(x, step_size, origin, low, high):
+        y = _forward(fused, x, step_size, origin, low, high)
+
+        def gradient(upstream):
+            # Only x and y are kept. Inside, (y - x) / step is round(v) - v;
+            # outside, (y - origin) / step is the level that x was clipped to.
+            inside = (x > low * step_size + origin) & (
+                x < high * step_size + origin
+            )
+            to_x = tf.where(inside, upstream, tf.zeros_like(upstream))
+            to_step = upstream * (y - tf.where(inside, x, origin)) / step_size
+            return (
+                to_x,
+                _sum_to(tf.shape(step_size), to_step),
+                _sum_to(tf.shape(origin), upstream - to_x),
+                tf.zeros_like(low),
+                tf.zeros_like(high),
+            )
+
+        return y, gradient
+
+    return quantize
+
+
+def _forward(fused, x, step_size, origin, low, high):
+    if fused == "unsigned":
+        bits = tf.round(tf.math.log(high + 1.0) / tf.math.log(2.0))
+        return _round(x, step_size, high, bits, signed=False)
+    if fused == "symmetric":
+        bits = tf.round(tf.math.log(high + 1.0) / tf.math.log(2.0)) + 1.0
+        return _round(x, step_size, high, bits, signed=True)
+    x = x - origin
+    x = tf.maximum(tf.minimum(x, high * step_size), low * step_size)
+    return origin + _round(x, step_size, _WIDE, _WIDE_BITS, signed=True)
+
+
+def _round(x, step_size, high, bits, *, signed):
+    """Clips to +-high (or 0..high) steps and rounds to whole steps.
+
+    One kernel reads and writes `x` once, and takes the bit-width as a tensor.
+    """
+    axis, shape = _channel_axis(x, step_size)
+    edge = tf.cast(high, x.dtype) * step_size
+    edge = tf.reshape(edge, [] if axis == -1 else [-1])
+    y = tf.raw_ops.QuantizeAndDequantizeV3(
+        input=x if shape is None else tf.reshape(x, shape),
+        input_min=-edge if signed else tf.zeros_like(edge),
+        input_max=edge,
+        num_bits=tf.cast(bits, tf.int32),
+        signed_input=signed,
+        range_given=True,
+        narrow_range=signed,
+        axis=axis,
+    )
+    return y if shape is None else tf.reshape(y, tf.shape(x))
+
+
+def _channel_axis(x, step_size):
+    """Returns the axis along which the step size varies, -1 for none.
+
+    Two or more such axes (depthwise kernels: in, multiplier) must be adjacent;
+    the second value is then the shape of `x` with them flattened to one.
+    """
+    sizes = step_size.shape.as_list()
+    varying = [i for i, size in enumerate(sizes) if size != 1]
+    if not varying:
+        return -1, None
+    rank = x.shape.rank
+    first, last = (i - len(sizes) + rank for i in (varying[0], varying[-1]))
+    if first == last:
+        return first, None
+    shape = tf.shape(x)
+    return first, tf.concat([shape[:first], [-1], shape[last + 1 :]], 0)
+
+
+def _sum_to(shape, gradient):
+    """Sums `gradient` down to `shape`, which broadcasts against it."""
+    rank = tf.rank(gradient)
+    padded = tf.concat(
+        [tf.ones([rank - tf.size(shape)], tf.int32), shape], axis=0
+    )
+    axes = tf.reshape(tf.where(tf.equal(padded, 1)), [-1])
+    summed = tf.reduce_sum(gradient, axes, keepdims=True)
+    return tf.reshape(summed, shape)

@@ -1,0 +1,110 @@
+"""Kurtosis, the fourth standardized moment, with a closed-form gradient."""
+
+import numpy as np
+import tensorflow as tf
+
+
+def kurtosis(x, axis=None) -> tf.Tensor:
+    """Returns the kurtosis of `x`: its fourth standardized moment.
+
+        Kurt[X] = E[((X - mu) / sigma)^4]              (KURE paper, Eq. 13)
+
+    Kurtosis measures the shape of a distribution and nothing else: shifting or
+    scaling `x` leaves it unchanged. A uniform distribution has 1.8, a normal
+    one 3, a Laplace one 6. It equals `scipy.stats.kurtosis(x, axis,
+    fisher=False)`: the variance is the biased one (divided by n).
+
+    The gradient is computed in closed form, which is several times faster than
+    differentiating the formula step by step. With d = x - mu and m_k the mean
+    of d^k over the n elements of a sample,
+
+        dK/dx = 4 / (n m_2^2) (d^3 - m_3 - d m_4 / m_2)
+
+    Args:
+        x: Floating-point tensor of any shape, for instance a convolution
+            kernel `[height, width, in, out]`.
+        axis: The axis or axes whose elements form one sample. None: all
+            elements of `x` are one sample.
+
+    Returns:
+        Tensor of the shape of `x` without `axis` (a scalar for None),
+        dimensionless, of dtype float32 or wider. It is 0, with zero gradient,
+        where all elements are equal up to rounding (float32: a standard
+        deviation below 1e-6 of the mean, or below 1e-8). A NaN in `x` gives
+        NaN.
+
+    Raises:
+        TypeError: If `x` is not floating-point.
+
+    Example:
+        >>> round(float(kurtosis(tf.linspace(-3.0, 7.0, 10_001))), 3)
+        1.8
+    """
+    x = tf.convert_to_tensor(x)
+    if not x.dtype.is_floating:
+        raise TypeError(
+            "Expected a floating-point tensor. Received one of dtype "
+            f"{x.dtype.name}. Cast it first: tf.cast(x, tf.float32)."
+        )
+    if x.dtype.size < 4:
+        x = tf.cast(x, tf.float32)  # Fourth powers overflow float16 at 16.
+    if axis is None:
+        return _kurtosis_of_all(tf.reshape(x, [-1]))
+    return _kurtosis_along(x, axis)
+
+
+@tf.custom_gradient
+def _kurtosis_of_all(x):
+    # The tensors are larger than the cache, so passes over them are what
+    # costs: forward writes one temporary, and l2_loss reads without writing.
+    count = tf.cast(tf.size(x), x.dtype)
+    mean = tf.reduce_mean(x)
+    d2 = tf.math.squared_difference(x, mean)
+    m2 = tf.reduce_mean(d2)
+    m4 = 2.0 * tf.nn.l2_loss(d2) / count
+    value, factor = _value_and_factor(mean, m2, m4, count)
+
+    def gradient(upstream):
+        d = (x - mean) * (upstream * factor)
+        slope = (d2 - tf.math.divide_no_nan(m4, m2)) * d
+        return slope - tf.reduce_mean(slope)  # The mean is the term with m_3.
+
+    return value, gradient
+
+
+def _kurtosis_along(x, axis):
+    @tf.custom_gradient
+    def compute(x):
+        def mean_of(t):
+            return tf.reduce_mean(t, axis, keepdims=True)
+
+        mean = mean_of(x)
+        d2 = tf.math.squared_difference(x, mean)
+        m2, m4 = mean_of(d2), mean_of(tf.square(d2))
+        count = tf.cast(tf.size(d2) / tf.size(m2), x.dtype)
+        value, factor = _value_and_factor(mean, m2, m4, count)
+
+        def gradient(upstream):
+            upstream = tf.reshape(upstream, tf.shape(m2))
+            d = (x - mean) * (upstream * factor)
+            slope = (d2 - tf.math.divide_no_nan(m4, m2)) * d
+            return slope - mean_of(slope)
+
+        return tf.squeeze(value, axis), gradient
+
+    return compute(x)
+
+
+def _value_and_factor(mean, m2, m4, count):
+    """Returns K = m4 / m2^2 and 4 / (n m2^2), or 0 for a constant sample."""
+    # SciPy's criterion for "all values equal up to rounding", and a floor
+    # under which m2^2 would leave the range of the dtype.
+    finfo = np.finfo(mean.dtype.as_numpy_dtype)
+    rounding = tf.square(mean * float(finfo.resolution))
+    floor = float(finfo.tiny) ** 0.5 * 1e3
+    constant = m2 <= tf.maximum(rounding, floor)
+    zero = tf.zeros_like(m2)
+    # The inner `where` keeps a division by zero out of the unused branch.
+    safe = tf.square(tf.where(constant, tf.ones_like(m2), m2))
+    value = tf.where(constant, zero, m4 / safe)
+    return value, tf.where(constant, zero, 4.0 / (count * safe))

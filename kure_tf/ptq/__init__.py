@@ -1,0 +1,30 @@
+"""Post-training quantization: calibration, and methods that give step sizes.
+
+A method is a function `(calibration, point, **options) -> StepSizes`.
+"""
+
+from kure_tf.ptq.calibration import CalibratedTensor, Calibration, calibrate
+from kure_tf.ptq.lp_norm import lp_norm
+from kure_tf.ptq.minmax import minmax
+
+__all__ = [
+    "CalibratedTensor",
+    "Calibration",
+    "calibrate",
+    "lp_norm",
+    "minmax",
+]
+
+METHODS = ("lp_norm", "minmax")
+
+
+def get(name):
+    """Returns the PTQ method of that name; a function is returned as it is."""
+    if callable(name):
+        return name
+    if name not in METHODS:
+        raise ValueError(
+            f"Expected the name of a PTQ method, one of {METHODS}, or a "
+            f"function (calibration, point) -> StepSizes. Received: {name!r}."
+        )
+    return globals()[name]

@@ -1,0 +1,52 @@
+"""Step sizes with the smallest Lp norm of the quantization error."""
+
+from kure_tf.ops.step_search import best_step_size
+from kure_tf.quantizers import StepSizes
+
+
+def lp_norm(calibration, point, *, p=2.0) -> StepSizes:
+    """Returns the step sizes with the smallest mean |x - Q(x)|^p.
+
+    p = 2 is the mean squared error (KURE paper, Eq. 2). Each tensor, or each
+    output channel, is searched on its own. For an asymmetric grid both ends of
+    the clipping range move in proportion.
+
+    Args:
+        calibration: What `calibrate` returned.
+        point: `OperatingPoint`; tensors in float there are left out.
+        p: The norm, positive.
+
+    Raises:
+        ValueError: If `p` is not positive.
+    """
+    if not p > 0:
+        raise ValueError(f"Expected a positive norm p. Received: {p!r}.")
+
+    def step_size_of(tensor, bits):
+        return [
+            best_step_size(
+                values,
+                largest,
+                _levels_of(tensor, bits, largest),
+                tensor.quantizer.grid.offset,
+                p,
+            )
+            for values, largest in zip(
+                tensor.values, tensor.largest_step(bits), strict=True
+            )
+        ]
+
+    return calibration.step_sizes(
+        point, step_size_of, method="lp_norm", p=float(p)
+    )
+
+
+def _levels_of(tensor, bits, largest):
+    """Returns (low, high); they do not depend on the step that is tried.
+
+    (On an asymmetric grid the origin moves with the step, so that the zero
+    point stays.)
+    """
+    lowest = tensor.origin_at(largest, bits) / largest
+    levels = tensor.quantizer.grid.levels(float(bits), lowest)
+    return tuple(float(level) for level in levels)

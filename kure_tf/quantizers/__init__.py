@@ -1,0 +1,28 @@
+"""Quantizers: stateless descriptions of how one tensor is quantized."""
+
+from kure_tf.quantizers.quantizer import Quantizer, QuantizerState
+from kure_tf.quantizers.step_sizes import StepSizes, TensorStep
+from kure_tf.quantizers.uniform import UniformQuantizer
+
+__all__ = [
+    "Quantizer",
+    "QuantizerState",
+    "StepSizes",
+    "TensorStep",
+    "UniformQuantizer",
+    "get",
+]
+
+
+def get(name, **options):
+    """Returns a new quantizer of the class of that name, such as "Uniform"."""
+    for suffix in ("", "Quantizer"):
+        if f"{name}{suffix}" in __all__:
+            return globals()[f"{name}{suffix}"](**options)
+    choices = [
+        n for n in __all__ if n.endswith("Quantizer") and n != "Quantizer"
+    ]
+    raise ValueError(
+        f"Expected the name of a quantizer, one of {choices}. "
+        f"Received: {name!r}."
+    )

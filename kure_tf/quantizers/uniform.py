@@ -1,0 +1,51 @@
+"""The uniform quantizer: step sizes come from calibration, not training."""
+
+import tensorflow as tf
+
+from kure_tf.compat import register_serializable
+from kure_tf.ops.fake_quantize import fake_quantize
+from kure_tf.quantizers.quantizer import Quantizer
+
+
+@register_serializable("kure_tf")
+class UniformQuantizer(Quantizer):
+    """Rounds to a uniform grid whose step size is given.
+
+        y = step_size * (round(clip(v, low, high)) + offset)
+        v = x / step_size - offset
+
+    The gradient is the straight-through one of `fake_quantize`: 1 inside the
+    clipping range, 0 outside. It is not the derivative.
+
+    Args:
+        grid: A `Grid` or its name; its summary says the levels, whether zero
+            is one of them, and whether an integer device can run it:
+            "narrow" (what LiteRT stores), "full", "unsigned",
+            "signed_or_unsigned" and "asymmetric" (activations), "reference"
+            and "equation1" (the paper's, not deployable).
+        granularity: "per_tensor" or "per_channel".
+        trainable: Whether the step size is trained.
+    """
+
+    def __init__(
+        self, grid="narrow", granularity="per_tensor", trainable=False
+    ):
+        super().__init__(grid, granularity, trainable)
+
+    @property
+    def kernels(self):
+        if self.grid.adaptive:  # ReLU outputs are common and quicker.
+            return (self.grid.fused, "unsigned")
+        return super().kernels
+
+    def kernel_index(self, state):
+        if not self.grid.adaptive:
+            return super().kernel_index(state)
+        return tf.where(tf.convert_to_tensor(state.origin) < 0, 0, 1)
+
+    def quantize(self, x, state, fused=None):
+        step_size = self.step_size(state)
+        lowest = tf.convert_to_tensor(state.origin) / step_size
+        levels = self.grid.levels(tf.convert_to_tensor(state.bits), lowest)
+        origin = self.grid.offset * step_size
+        return fake_quantize(x, step_size, levels, origin, fused=fused)

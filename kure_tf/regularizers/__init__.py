@@ -1,0 +1,17 @@
+"""Keras regularizers: KURE, and what is needed to attach it to a model."""
+
+from kure_tf.regularizers.activity import KurtosisActivityRegularization
+from kure_tf.regularizers.attach import (
+    add_weight_decay,
+    regularize_kurtosis,
+)
+from kure_tf.regularizers.kurtosis import KurtosisRegularizer
+from kure_tf.regularizers.sum import SumRegularizer
+
+__all__ = [
+    "KurtosisActivityRegularization",
+    "KurtosisRegularizer",
+    "SumRegularizer",
+    "add_weight_decay",
+    "regularize_kurtosis",
+]

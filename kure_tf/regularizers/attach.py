@@ -1,0 +1,181 @@
+"""Attaching regularizers to models that already exist."""
+
+import collections
+import sys
+
+from kure_tf import compat
+from kure_tf.compat import keras
+from kure_tf.regularizers.kurtosis import KurtosisRegularizer
+from kure_tf.regularizers.sum import SumRegularizer
+
+
+def regularize_kurtosis(
+    model,
+    target=1.8,
+    coefficient=1.0,
+    *,
+    granularity="per_tensor",
+    layers="all_but_first",
+    min_channel_std=0.1,
+    verbose=True,
+):
+    """Returns a copy of `model` with KURE on its kernels.
+
+        sum over model.losses grows by
+        coefficient / L * sum_i (Kurt[W_i] - K_T)^2    (KURE paper, Eq. 14, 15)
+
+    The copy has the same weights, outputs and compilation. A regularizer that
+    a layer already has stays: the slot then holds the sum of both. `model` is
+    not changed. What was taken and what was skipped, and why, is printed to
+    the standard error stream.
+
+    Args:
+        model: A built functional or sequential model; nested ones are opened.
+        target: K_T, see `KurtosisRegularizer`.
+        coefficient: lambda of Eq. 14. Every one of the L kernels gets
+            coefficient / L.
+        granularity: "per_tensor" or "per_channel", see `KurtosisRegularizer`.
+        layers: Which layers to take: "all_but_first", all convolutions and
+            dense layers but the first; "convs_but_first", without dense
+            layers (what the paper's code does); a collection of layer names
+            or paths; or a function of a layer that returns True for it.
+        min_channel_std: See `KurtosisRegularizer`.
+        verbose: Whether to print what was taken.
+
+    Raises:
+        TypeError, ValueError: If `model` is unbuilt, subclassed or of the
+            other Keras, if `layers` names what is not there, or if nothing is
+            left to regularize.
+    """
+    compat.check_graph_model(model)
+    taken, skipped = _choose(model, layers)
+    if not taken:
+        raise ValueError(
+            "Expected a model with convolutions or dense layers to "
+            f"regularize. Received {model.name!r}, where none is left: "
+            f"{skipped or 'it has none'}. Choose others with `layers=`."
+        )
+    count = sum(len(kernels) for kernels in taken.values())
+
+    def regularizer(kernel):
+        return KurtosisRegularizer(
+            target,
+            coefficient / count,
+            granularity=granularity,
+            channel_axes=kernel.channel_axes,
+            min_channel_std=min_channel_std,
+        )
+
+    if verbose:
+        print(_sentence(taken, skipped, count, coefficient), file=sys.stderr)
+    return _attach(model, taken, regularizer)
+
+
+def add_weight_decay(model, weight_decay):
+    """Returns a copy of `model` with an L2 term on every kernel.
+
+        weight_decay / 2 * sum of squares of each kernel
+
+    Regularizers that are there stay. Biases and the weights of normalization
+    layers are left alone.
+
+    Args:
+        model: A built functional or sequential model; nested ones are opened.
+        weight_decay: Factor of the gradient: dL/dw grows by weight_decay * w.
+    """
+    compat.check_graph_model(model)
+    kernels = {
+        path: compat.kernels_of(layer)
+        for path, layer in compat.layers_of(model)
+        if compat.kernels_of(layer)
+    }
+    return _attach(
+        model, kernels, lambda kernel: keras.regularizers.L2(weight_decay / 2)
+    )
+
+
+def _choose(model, layers):
+    """Returns ({path: kernels} to take, {path: why not} of those skipped)."""
+    candidates = {
+        path: layer
+        for path, layer in compat.layers_of(model)
+        if compat.kernels_of(layer)
+    }
+    reasons = _reasons(candidates, layers)
+    taken, skipped = {}, {}
+    for path, layer in compat.layers_of(model):
+        if path in candidates and reasons[path] is None:
+            taken[path] = compat.kernels_of(layer)
+        elif path in candidates:
+            skipped[path] = reasons[path]
+        elif layer.weights:
+            skipped[path] = f"{type(layer).__name__} has no kernel"
+    return taken, skipped
+
+
+def _reasons(candidates, layers):
+    """Returns {path: None to take it, or why not}."""
+    if callable(layers):
+        return {
+            path: None if layers(layer) else "not chosen"
+            for path, layer in candidates.items()
+        }
+    if isinstance(layers, str):
+        if layers not in ("all_but_first", "convs_but_first"):
+            raise ValueError(
+                "Expected layers to be 'all_but_first', 'convs_but_first', a "
+                "list of layer names, or a function of a layer. Received: "
+                f"{layers!r}."
+            )
+        dense = (keras.layers.Dense,) if layers == "convs_but_first" else ()
+        return {
+            path: "the first layer"
+            if index == 0
+            else ("a dense layer" if isinstance(layer, dense) else None)
+            for index, (path, layer) in enumerate(candidates.items())
+        }
+    names = set(layers)
+    known = set(candidates) | {layer.name for layer in candidates.values()}
+    if names - known:
+        raise ValueError(
+            "Expected names of layers with a kernel, of "
+            f"{sorted(candidates)}. Received: {sorted(names - known)}."
+        )
+    return {
+        path: None if names & {path, layer.name} else "not chosen"
+        for path, layer in candidates.items()
+    }
+
+
+def _attach(model, kernels, regularizer):
+    """Copies `model` with `regularizer(kernel)` added at `{path: kernels}`."""
+
+    def make_layer(path, layer):
+        if path not in kernels:
+            copy = compat.copy_layer(layer)
+            return copy, copy
+        config = layer.get_config()
+        for kernel in kernels[path]:
+            present = getattr(layer, kernel.regularizer)
+            added = regularizer(kernel)
+            config[kernel.regularizer] = keras.regularizers.serialize(
+                added if present is None else SumRegularizer(present, added)
+            )
+        copy = type(layer).from_config(config)
+        return copy, copy
+
+    return compat.clone_model(model, make_layer)
+
+
+def _sentence(taken, skipped, count, coefficient):
+    by_reason = collections.defaultdict(list)
+    for path, why in skipped.items():
+        by_reason[why].append(path)
+    listed = "; ".join(
+        f"{', '.join(paths)} ({why})" for why, paths in by_reason.items()
+    )
+    return (
+        f"KURE on {count} kernels of {len(taken)} layers, coefficient "
+        f"{coefficient:g} / {count} each: {', '.join(taken)}. "
+        f"Skipped: {listed or 'none'}."
+    )

@@ -1,0 +1,131 @@
+"""Figures as inline SVG whose colours the page decides, in light and dark."""
+
+import contextlib
+import html
+import io
+import re
+
+RUN_COLOURS = 8
+
+INK = "#02fe00"
+MUTED = "#02fe01"
+RULE = "#02fe02"
+_VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule"}
+_RUN = "#01fe"
+
+_STYLE = {
+    "svg.fonttype": "none",  # Text stays text: small, selectable, sharp.
+    "svg.hashsalt": "kure_tf",  # The same report gives the same page.
+    "font.size": 9,
+    "text.color": INK,
+    "axes.facecolor": "none",
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.7,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "ytick.major.size": 0,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+}
+
+
+def run_colour(index) -> str:
+    """Returns the stand-in colour of the run number `index`."""
+    return f"{_RUN}{index % RUN_COLOURS:02x}"
+
+
+@contextlib.contextmanager
+def figure(width, height):
+    """Yields a Matplotlib `Figure` of so many inches, in the page's style.
+
+    No global state of pyplot is touched; settings hold inside the `with`.
+    """
+    matplotlib, figure_class = _matplotlib()
+    with matplotlib.rc_context():
+        matplotlib.rcParams.update(matplotlib.rcParamsDefault)
+        matplotlib.rcParams.update(_STYLE)
+        yield figure_class(
+            figsize=(width, height), facecolor="none", layout="constrained"
+        )
+
+
+def to_svg(drawn, prefix, description) -> str:
+    """Returns a figure as an `<svg>` element to put into a page.
+
+    Args:
+        drawn: A `Figure`, drawn inside `figure`'s `with`.
+        prefix: Unique in the page; goes before the ids inside.
+        description: What a screen reader says instead.
+    """
+    stream = io.StringIO()
+    drawn.savefig(stream, format="svg", transparent=True)
+    text = stream.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    view = re.search(r'viewBox="([^"]+)"', text)[1]
+    text = re.sub(
+        r"<svg[^>]*>",
+        f'<svg viewBox="{view}" role="img" '
+        f'aria-label="{html.escape(description, quote=True)}">',
+        text,
+        count=1,
+    )
+    text = _own_ids(text, prefix)
+    text = _page_fonts(text)
+    return re.sub(r"\n\s*", "\n", _page_colours(text)).strip()
+
+
+def _matplotlib():
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            "The plots of a report need matplotlib, which is not installed. "
+            "Install it: pip install matplotlib. report.json and the tables "
+            "(`Report.to_markdown`) do without."
+        ) from error
+    return matplotlib, Figure
+
+
+def _own_ids(text, prefix):
+    """Makes ids unique among all figures; drops those nothing points to."""
+    used = set(re.findall(r'(?:url\(#|xlink:href="#)([^")]+)', text))
+
+    def rename(match):
+        name = match[1]
+        return f' id="{prefix}-{name}"' if name in used else ""
+
+    text = re.sub(r'\sid="([^"]+)"', rename, text)
+    text = text.replace('xlink:href="#', f'href="#{prefix}-')
+    return text.replace("url(#", f"url(#{prefix}-")
+
+
+def _page_fonts(text):
+    """Leaves the size of text to the figure and its family to the page."""
+    text = re.sub(r"font: ([\d.]+px) [^;\"]+", r"font-size: \1", text)
+    return re.sub(r"font-family: [^;\"]+;? ?", "", text)
+
+
+def _page_colours(text):
+    text = re.sub(
+        _RUN + "([0-9a-f]{2})",
+        lambda match: f"var(--run-{int(match[1], 16)})",
+        text,
+    )
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, f"var({variable})")
+    return text

@@ -1,0 +1,22 @@
+"""Sweeps: operating points x `evaluate` -> rows of a report."""
+
+from kure_tf.sweeps.evaluate import Evaluator
+from kure_tf.sweeps.points import bit_width_points, step_size_points
+from kure_tf.sweeps.provenance import (
+    array_hash,
+    versions,
+    weight_histograms,
+    weight_kurtosis,
+)
+from kure_tf.sweeps.run import run_sweep
+
+__all__ = [
+    "Evaluator",
+    "array_hash",
+    "bit_width_points",
+    "run_sweep",
+    "step_size_points",
+    "versions",
+    "weight_histograms",
+    "weight_kurtosis",
+]

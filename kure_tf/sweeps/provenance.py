@@ -1,0 +1,76 @@
+"""What a report says of a model and of the software that measured it."""
+
+import hashlib
+import platform
+from importlib import metadata
+
+import numpy as np
+
+from kure_tf import compat
+from kure_tf.fake_quantized import FakeQuantized
+from kure_tf.ops.kurtosis import kurtosis
+from kure_tf.version import __version__
+
+_PACKAGES = ("tensorflow", "keras", "tf_keras", "numpy", "ai-edge-litert")
+
+
+def versions() -> dict:
+    """Returns the versions of kure_tf, Python and what it computes with."""
+    found = {"kure_tf": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    found["active Keras"] = f"{compat.KERAS_NAME} {compat.KERAS_VERSION}"
+    return found
+
+
+def array_hash(model) -> str:
+    """Returns the SHA-256 of all weights of a model, in their order."""
+    digest = hashlib.sha256()
+    for value in model.get_weights():
+        digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()
+
+
+def weight_kurtosis(model, before=None, regularized=()) -> dict:
+    """Returns `{kernel path: {"before", "after", "regularized"}}`.
+
+    Args:
+        model: A built model.
+        before: The model as it was, of the same layers, or None.
+        regularized: Paths of the layers that were regularized.
+    """
+    earlier = dict(_kernels(before)) if before is not None else {}
+    return {
+        path: {
+            "before": float(kurtosis(earlier[path]))
+            if path in earlier
+            else None,
+            "after": float(kurtosis(value)),
+            "regularized": path.rpartition("/")[0] in regularized,
+        }
+        for path, value in _kernels(model)
+    }
+
+
+def weight_histograms(model, paths, *, bins=101) -> dict:
+    """Returns `{kernel path: {"edges", "counts"}}` for two or so kernels."""
+    histograms = {}
+    for path, value in _kernels(model):
+        if path in paths:
+            counts, edges = np.histogram(value, bins)
+            histograms[path] = {
+                "edges": [float(f"{edge:.6g}") for edge in edges],
+                "counts": counts.tolist(),
+            }
+    return histograms
+
+
+def _kernels(model):
+    for path, layer in compat.layers_of(model):
+        inner = layer.layer if isinstance(layer, FakeQuantized) else layer
+        for kernel in compat.kernels_of(inner):
+            value = compat.to_numpy(getattr(inner, kernel.attribute))
+            yield f"{path}/{kernel.attribute}", value.astype(np.float32)

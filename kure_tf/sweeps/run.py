@@ -1,0 +1,138 @@
+"""The one loop that moves a model through operating points."""
+
+import dataclasses
+import time
+
+from tqdm import tqdm
+
+from kure_tf.fake_quantized import set_operating_point, set_step_sizes
+from kure_tf.operating_point import OperatingPoint
+from kure_tf.report import Report, Row, Run
+from kure_tf.sweeps.evaluate import Evaluator
+
+
+def run_sweep(
+    model,
+    points,
+    *,
+    evaluate,
+    calibrate=None,
+    name="model",
+    sweep="bit_width",
+    ptq=None,
+    scheme=None,
+    images=None,
+    split="test",
+    provenance=None,
+    finished=(),
+    on_row=None,
+    progress=True,
+):
+    """Evaluates a fake-quantized model at each operating point.
+
+    Moving to a point writes variables only, so that `evaluate` compiles once
+    for the whole sweep. The model is left in float.
+
+    Args:
+        model: What `fake_quantize_model` or `quantize_aware` returned.
+        points: `OperatingPoint`s or their texts.
+        evaluate: A `Split` of a data set, or a function `evaluate(model) ->
+            {"accuracy": ..., "loss": ..., "images": ...}`, such as an
+            `Evaluator`, or `lambda m: m.evaluate(batches, return_dict=True)`.
+        calibrate: `calibrate(point) -> StepSizes`, such as
+            `functools.partial(lp_norm, calibration)`. It is called once for
+            each distinct (weight bits, activation bits); step ratios and
+            roundings multiply its steps. None keeps the clipping ranges that
+            the model has.
+        name: What the report calls the model.
+        sweep: What the rows' `sweep` says: "bit_width", "step_size", ...
+        ptq: What the rows say of the PTQ method.
+        scheme: What the rows say of the placement.
+        images: Number of images that `evaluate` goes through, if neither it
+            nor its result says so.
+        split: Name of the split that it goes through.
+        provenance: What the report says of model, data and versions.
+        finished: Rows of an earlier run; what they measured is not repeated.
+        on_row: Called with the tuple of all rows after each new one.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        A `Report` of one run, with a row for each point, in their order.
+
+    Raises:
+        ValueError: If a point cannot be set. Rows so far were handed to
+            `on_row`.
+    """
+    points = [
+        point
+        if isinstance(point, OperatingPoint)
+        else OperatingPoint.parse(point)
+        for point in points
+    ]
+    if hasattr(evaluate, "batches"):
+        images, split = evaluate.count, evaluate.name
+        evaluate = Evaluator(evaluate)
+    known = {_measurement(row): row for row in finished}
+    rows, step_sizes = [], {}
+    bar = tqdm(points, name, disable=not progress, unit="point", leave=False)
+    for point in bar:
+        bar.set_postfix_str(str(point))
+        row = Row(
+            run=name,
+            point=str(point),
+            weight_bits=point.weight_bits,
+            activation_bits=point.activation_bits,
+            step_scale=point.step_scale,
+            step_rounding=point.step_rounding,
+            ptq=None if point == OperatingPoint() else ptq,
+            scheme=scheme,
+            accuracy=0.0,
+            images=images or 1,
+            split=split,
+            sweep=sweep,
+        )
+        if _measurement(row) in known:
+            rows.append(known[_measurement(row)])
+            continue
+        start = time.perf_counter()
+        if calibrate is not None:
+            bits = (point.weight_bits, point.activation_bits)
+            if bits not in step_sizes:
+                step_sizes[bits] = calibrate(OperatingPoint(*bits))
+            set_step_sizes(model, step_sizes[bits])
+        set_operating_point(model, point)
+        measured = evaluate(model)
+        rows.append(_measured(row, measured, time.perf_counter() - start))
+        if on_row is not None:
+            on_row(tuple(rows))
+    set_operating_point(model, OperatingPoint())
+    run = Run(name=name, rows=tuple(rows), provenance=provenance or {})
+    return Report(runs=(run,), title=f"Robustness of {name}")
+
+
+def _measurement(row):
+    """What identifies a row before it is measured: the key without count."""
+    return dataclasses.replace(row, images=1).key
+
+
+def _measured(row, measured, seconds):
+    if "accuracy" not in measured:
+        raise ValueError(
+            "Expected `evaluate` to return a dictionary with 'accuracy', as "
+            "`model.evaluate(..., return_dict=True)` does for a model "
+            "compiled with metrics=['accuracy']. Received: "
+            f"{sorted(measured)}."
+        )
+    details = {
+        key: float(value)
+        for key, value in measured.items()
+        if key not in ("accuracy", "loss", "images")
+    }
+    return dataclasses.replace(
+        row,
+        images=int(measured.get("images", row.images)),
+        accuracy=float(measured["accuracy"]),
+        loss=float(measured["loss"]) if "loss" in measured else None,
+        seconds=round(seconds, 3),
+        details=details,
+    )

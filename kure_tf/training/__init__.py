@@ -1,0 +1,13 @@
+"""Training of Keras models on image-classification data sets."""
+
+from kure_tf.training.fit import CHECKPOINT_NAME, TrainingResult, fit
+from kure_tf.training.kurtosis_monitor import KurtosisMonitor
+from kure_tf.training.recipe import Recipe
+
+__all__ = [
+    "CHECKPOINT_NAME",
+    "KurtosisMonitor",
+    "Recipe",
+    "TrainingResult",
+    "fit",
+]

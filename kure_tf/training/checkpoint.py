@@ -1,0 +1,197 @@
+"""The file that lets a killed training run continue."""
+
+import dataclasses
+import io
+import json
+import pathlib
+import re
+
+import numpy as np
+
+from kure_tf import compat
+from kure_tf.report.atomic import write_atomically
+from kure_tf.training.random_state import random_variables
+
+_FORMAT = "kure_tf training checkpoint, version 1"
+_HEADER = "header"
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """Everything that training needs to go on after an epoch.
+
+    Attributes:
+        identity: What the run is: plain values, see `run_identity`.
+        progress: How far it is: plain values.
+        arrays: Values of variables, by group and in order.
+    """
+
+    identity: dict
+    progress: dict
+    arrays: dict[str, list[np.ndarray]]
+
+    def save(self, path):
+        """Writes the checkpoint to `path`, in one step."""
+        header = {
+            "format": _FORMAT,
+            "identity": self.identity,
+            "progress": self.progress,
+            "groups": {name: len(group) for name, group in self.arrays.items()},
+        }
+        arrays = {
+            f"{name}/{i}": array
+            for name, group in self.arrays.items()
+            for i, array in enumerate(group)
+        }
+        buffer = io.BytesIO()
+        np.savez(buffer, **{_HEADER: np.array(json.dumps(header))}, **arrays)
+        write_atomically(path, buffer.getvalue())
+
+    @classmethod
+    def load(cls, path) -> "Checkpoint":
+        """Reads the checkpoint at `path`.
+
+        Raises:
+            FileNotFoundError: If there is none.
+            ValueError: If the file is truncated or something else.
+        """
+        path = pathlib.Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"No checkpoint at {str(path)!r}.")
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                header = json.loads(str(file[_HEADER]))
+                if header["format"] != _FORMAT:
+                    raise ValueError(f"its format is {header['format']!r}")
+                arrays = {
+                    name: [file[f"{name}/{i}"] for i in range(count)]
+                    for name, count in header["groups"].items()
+                }
+                return cls(header["identity"], header["progress"], arrays)
+        # A damaged archive raises errors of many classes.
+        except Exception as error:
+            raise ValueError(
+                f"{str(path)!r} is no whole {_FORMAT}: it is truncated or "
+                "foreign. Delete it to start over, or give another workdir. "
+                f"Reading it says: {error}"
+            ) from error
+
+    def check_identity(self, identity, path):
+        """Raises a ValueError unless the checkpoint is of this very run."""
+        here = json.loads(json.dumps(identity))
+        if self.identity == here:
+            return
+        differing = [
+            f"{key}: {_shown(self.identity.get(key))} there, "
+            f"{_shown(here.get(key))} here"
+            for key in sorted(set(self.identity) | set(here))
+            if self.identity.get(key) != here.get(key)
+        ]
+        raise ValueError(
+            f"{str(path)!r} is the checkpoint of another run: the workdir of "
+            f"another run cannot be continued. Its recipe: "
+            f"{self.identity.get('recipe')}. This recipe: {here['recipe']}. "
+            f"What differs: {'; '.join(differing)}. Give another workdir, or "
+            "delete the file to start over."
+        )
+
+
+def run_identity(model, dataset, recipe) -> dict:
+    """Returns what a run is, as plain values: recipe, data and model.
+
+    Two runs with the same identity give the same weights if they start from
+    the same. Numbers that Keras appends to names ("conv2d_3") do not count.
+    """
+    return {
+        "keras": compat.KERAS_NAME,
+        "recipe": {**dataclasses.asdict(recipe), "augment": [*recipe.augment]},
+        "dataset": {
+            "name": dataset.name,
+            "train": dataset.train.count,
+            "validation": dataset.validation and dataset.validation.count,
+        },
+        "layers": [
+            f"{type(layer).__name__} {_plain(layer.get_config())}"
+            for _, layer in compat.layers_of(model)
+        ],
+        "weights": [
+            f"{_unnumbered(weight.name)} {list(weight.shape)}"
+            for weight in model.weights
+        ],
+    }
+
+
+def read_variables(model, optimizer) -> dict[str, list[np.ndarray]]:
+    """Returns the values of all that training changes, by group."""
+    return {
+        name: [np.array(variable) for variable in group]
+        for name, group in _groups(model, optimizer).items()
+    }
+
+
+def write_variables(arrays, model, optimizer, path):
+    """Puts the values that `read_variables` returned back.
+
+    Raises:
+        ValueError: If number or shapes differ; nothing is changed then.
+    """
+    groups = _groups(model, optimizer)
+    for name, variables in groups.items():
+        there = [array.shape for array in arrays.get(name, [])]
+        here = [tuple(variable.shape) for variable in variables]
+        if there != here:
+            raise ValueError(
+                f"{str(path)!r} does not fit this model: its {name} variables "
+                f"have the shapes {there}, here they are {here}. Give another "
+                "workdir, or delete the file to start over."
+            )
+    for name, variables in groups.items():
+        for variable, array in zip(variables, arrays[name], strict=True):
+            variable.assign(array)
+
+
+def _groups(model, optimizer):
+    if not compat.IS_KERAS_3 and hasattr(optimizer, "inner_optimizer"):
+        # tf_keras keeps the loss scale apart from the optimizer's variables.
+        scale = [
+            optimizer._loss_scale.current_loss_scale,
+            optimizer._loss_scale.counter,
+        ]
+    else:
+        scale = []
+    return {
+        "model": list(model.weights),
+        "random": random_variables(model),
+        "optimizer": [*optimizer.variables, *scale],
+    }
+
+
+def _plain(config):
+    """Returns a layer's configuration as text, without names and seeds."""
+
+    def strip(value):
+        if isinstance(value, dict):
+            if str(value.get("class_name")).endswith("Policy"):
+                return value["config"]
+            return {
+                key: strip(item)
+                for key, item in value.items()
+                if key not in ("name", "seed", "shared_object_id")
+                and not key.endswith("_initializer")
+            }
+        if isinstance(value, (list, tuple)):
+            return [strip(item) for item in value]
+        return value
+
+    return json.dumps(
+        strip(config), sort_keys=True, default=lambda item: type(item).__name__
+    )
+
+
+def _unnumbered(name):
+    return re.sub(r"_\d+(?=/|:|$)", "", name)
+
+
+def _shown(value, limit=2000):
+    text = json.dumps(value)
+    return text if len(text) <= limit else f"{text[:limit]}..."

@@ -1,0 +1,344 @@
+"""Training: one loop over epochs that can be interrupted anywhere."""
+
+import dataclasses
+import importlib.util
+import math
+import pathlib
+import time
+
+import numpy as np
+
+from kure_tf import compat
+from kure_tf.compat import keras
+from kure_tf.training.checkpoint import (
+    Checkpoint,
+    read_variables,
+    run_identity,
+    write_variables,
+)
+from kure_tf.training.epoch_bar import EpochBar
+from kure_tf.training.working_copy import transfer_weights, working_copy
+
+CHECKPOINT_NAME = "checkpoint.npz"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingResult:
+    """What a training run gave, beside the weights.
+
+    Attributes:
+        history: One dictionary per epoch: `loss` (with regularization),
+            `accuracy`, `val_loss` and `val_accuracy` if there is a validation
+            split, and what callbacks added to the logs.
+        best_epoch: Index into `history` of the best validation accuracy, the
+            earliest of equals; None without a validation split.
+        selected_epoch: Index of the epoch whose weights the model has now.
+        seconds: Time that the epochs took, those before a resumption too.
+        resumed_from: Epochs that a checkpoint had already; 0 for a fresh run.
+    """
+
+    history: tuple[dict[str, float], ...]
+    best_epoch: int | None
+    selected_epoch: int
+    seconds: float
+    resumed_from: int
+
+
+def fit(
+    model,
+    dataset,
+    recipe,
+    *,
+    workdir=None,
+    tensorboard=False,
+    callbacks=(),
+    verbose=1,
+) -> TrainingResult:
+    """Trains `model` in place by `recipe`.
+
+    The loss is the cross-entropy of logits plus the model's own losses
+    (regularizers) plus the recipe's weight decay.
+
+    A copy of the model is trained, in the recipe's precision and with its
+    weight decay; at the end the weights go into `model`, which otherwise stays
+    what it is (dtype, regularizers, compilation). Until then `model` is not
+    changed.
+
+    With `workdir`, a checkpoint is written after each epoch, in one step.
+    Called again with the same arguments after a kill at any moment, `fit` goes
+    on and ends with the same weights, bit for bit, as an uninterrupted run on
+    the same machine and versions; a finished run only hands its weights over.
+    Order, augmentation, dropout and schedule are a function of the recipe's
+    seed and the step. The random state of the process is neither used nor
+    changed.
+
+    Limits: the state of `callbacks` (say, the patience of EarlyStopping) is not
+    in the checkpoint. Layers that draw from random operations of TensorFlow
+    without a seed generator cannot be resumed bit for bit.
+
+    Args:
+        model: A built functional or sequential model that returns logits.
+        dataset: A `kure_tf.data.Dataset`.
+        recipe: A `Recipe`.
+        workdir: Folder for `checkpoint.npz` and TensorBoard logs, created if
+            missing; None keeps nothing.
+        tensorboard: Whether to write TensorBoard logs to `workdir/logs`.
+        callbacks: Keras callbacks. Their `model` is the copy that is trained.
+            Training begins and ends once for them, whatever the number of
+            epochs; what they add to the logs of an epoch joins the history.
+            Setting `model.stop_training` ends training after the epoch.
+        verbose: 0 for silence, 1 for a progress bar per epoch.
+
+    Raises:
+        TypeError, ValueError: If the model is unbuilt, subclassed, of the other
+            Keras or does not fit the data set; if the recipe needs a validation
+            split that is not there; if the checkpoint in `workdir` is damaged
+            or that of another run.
+        ImportError: If TensorBoard is asked for and not installed.
+    """
+    compat.check_graph_model(model)
+    _check_fit(model, dataset, recipe)
+    if tensorboard:
+        _check_tensorboard(workdir)
+    train = dataset.train
+    if recipe.train_images is not None:
+        train = train.take(recipe.train_images, recipe.seed)
+    run = _Run(model, dataset, train, recipe, workdir)
+    resumed_from = len(run.history)
+    if not run.finished:
+        run.train(_callbacks(run, callbacks, workdir, tensorboard, verbose))
+    if recipe.select == "best":
+        run.working.set_weights(run.best_weights)
+    transfer_weights(run.working, model)
+    last = len(run.history) - 1
+    return TrainingResult(
+        history=tuple(run.history),
+        best_epoch=run.best_epoch,
+        selected_epoch=run.best_epoch if recipe.select == "best" else last,
+        seconds=run.seconds,
+        resumed_from=resumed_from,
+    )
+
+
+class _Run:
+    """The state of a run between two epochs, in memory and in the workdir."""
+
+    def __init__(self, model, dataset, train, recipe, workdir):
+        self.dataset, self.train_split, self.recipe = dataset, train, recipe
+        self.steps = math.ceil(train.count / recipe.batch_size)
+        self.working = working_copy(model, recipe)
+        self.working.compile(
+            recipe.make_optimizer(self.steps),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            jit_compile=False,  # XLA is slower on a CPU.
+        )
+        self.working.optimizer.build(self.working.trainable_variables)
+        self.history, self.seconds, self.stopped = [], 0.0, False
+        self.best_epoch, self.best_weights = None, []
+        self.identity = run_identity(self.working, dataset, recipe)
+        self.path = None
+        if workdir is not None:
+            self.path = pathlib.Path(workdir) / CHECKPOINT_NAME
+            if self.path.exists():
+                self._restore()
+
+    @property
+    def finished(self):
+        return self.stopped or len(self.history) >= self.recipe.epochs
+
+    def train(self, callbacks):
+        """Trains the epochs that are left."""
+        validation = self.dataset.validation
+        if validation is not None:
+            validation = validation.batches(self.recipe.batch_size)
+        callbacks.begin()
+        try:
+            while not self.finished:
+                self._train_epoch(callbacks, validation)
+                if self.path is not None:
+                    self._save()
+        finally:
+            callbacks.close()
+        callbacks.end(self.history[-1])
+
+    def _train_epoch(self, callbacks, validation):
+        start = time.monotonic()
+        epoch = len(self.history)
+        # One data set per epoch, as the order depends on the epoch and not on
+        # an iterator that cannot be saved. Their batches have one signature:
+        # Keras compiles its training step once.
+        self.working.fit(
+            self.train_split.training_batches(
+                self.recipe.batch_size,
+                seed=self.recipe.seed,
+                epoch=epoch,
+                augment=self.recipe.augment,
+            ),
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            validation_data=validation,
+            callbacks=callbacks,
+            verbose=0,
+        )
+        self.history.append(callbacks.epoch_logs)
+        self.seconds += time.monotonic() - start
+        self.stopped = bool(self.working.stop_training)
+        self._keep_best()
+
+    def _keep_best(self):
+        score = self.history[-1].get("val_accuracy")
+        if score is None:
+            return
+        if self.best_epoch is not None:
+            if score <= self.history[self.best_epoch]["val_accuracy"]:
+                return
+        self.best_epoch = len(self.history) - 1
+        if self.recipe.select == "best":
+            self.best_weights = self.working.get_weights()
+
+    def _save(self):
+        progress = {
+            "history": self.history,
+            "best_epoch": self.best_epoch,
+            "seconds": self.seconds,
+            "stopped": self.stopped,
+        }
+        arrays = read_variables(self.working, self.working.optimizer)
+        arrays["best"] = self.best_weights
+        Checkpoint(self.identity, progress, arrays).save(self.path)
+
+    def _restore(self):
+        checkpoint = Checkpoint.load(self.path)
+        checkpoint.check_identity(self.identity, self.path)
+        write_variables(
+            checkpoint.arrays, self.working, self.working.optimizer, self.path
+        )
+        progress = checkpoint.progress
+        self.history = list(progress["history"])
+        self.best_epoch = progress["best_epoch"]
+        self.seconds = progress["seconds"]
+        self.stopped = progress["stopped"]
+        self.best_weights = checkpoint.arrays["best"]
+
+
+class _RunCallbacks(keras.callbacks.CallbackList):
+    """Callbacks of a run that calls Keras' `fit` once per epoch.
+
+    Each of these calls would begin and end training. Callbacks see that once.
+    """
+
+    epoch_logs = None
+    bar = None
+
+    def on_train_begin(self, logs=None):
+        """Does nothing: see `begin`."""
+
+    def on_train_end(self, logs=None):
+        """Does nothing: see `end`."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = dict(logs or {})
+        super().on_epoch_end(epoch, logs)
+        # What the last callback saw: Keras may have made a copy of `logs`.
+        self.epoch_logs = self.record.logs
+
+    def begin(self):
+        super().on_train_begin()
+
+    def end(self, logs):
+        super().on_train_end(dict(logs))
+
+    def close(self):
+        if self.bar is not None:
+            self.bar.close()
+
+
+class _Record(keras.callbacks.Callback):
+    """Keeps the logs of an epoch, with what other callbacks have added."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.logs = {
+            name: float(value)
+            for name, value in (logs or {}).items()
+            if np.ndim(value) == 0 and not isinstance(value, str)
+        }
+
+
+def _callbacks(run, callbacks, workdir, tensorboard, verbose):
+    callbacks = list(callbacks)
+    bar = EpochBar(run.recipe.epochs, run.steps) if verbose else None
+    if bar is not None:
+        callbacks.append(bar)
+    if tensorboard:
+        callbacks.append(
+            keras.callbacks.TensorBoard(
+                str(pathlib.Path(workdir) / "logs"), write_graph=False
+            )
+        )
+    record = _Record()
+    made = _RunCallbacks(
+        [*callbacks, record],
+        add_history=True,
+        model=run.working,
+        epochs=run.recipe.epochs,
+        steps=run.steps,
+        verbose=verbose,
+    )
+    made.record, made.bar = record, bar
+    return made
+
+
+def _check_fit(model, dataset, recipe):
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(
+            "Expected a model with one input and one output. Received "
+            f"{len(model.inputs)} and {len(model.outputs)}."
+        )
+    expects = tuple(model.inputs[0].shape)[1:]
+    if len(expects) != 3 or any(
+        side not in (None, given)
+        for side, given in zip(expects, dataset.input_shape, strict=False)
+    ):
+        raise ValueError(
+            f"Expected images of the shape {list(expects)}, the model's input. "
+            f"The data set {dataset.name!r} has "
+            f"{list(dataset.input_shape)}."
+        )
+    gives = tuple(model.outputs[0].shape)[1:]
+    if gives != (dataset.num_classes,):
+        raise ValueError(
+            f"Expected a model that returns {dataset.num_classes} logits, one "
+            f"per class of {dataset.name!r}. It returns the shape "
+            f"{list(gives)}."
+        )
+    for layer in compat.output_layers(model):
+        activation = getattr(layer, "activation", None)
+        if activation is keras.activations.softmax or isinstance(
+            layer, keras.layers.Softmax
+        ):
+            raise ValueError(
+                "Expected a model that returns logits. Its last layer "
+                f"{layer.name!r} ends in a softmax: remove it "
+                "(activation=None); argmax and accuracy stay the same."
+            )
+    if recipe.select == "best" and dataset.validation is None:
+        raise ValueError(
+            "select='best' needs a validation split to choose the epoch on, "
+            f"and {dataset.name!r} has none. Use select='last', or a data set "
+            "with one (TFDS: validation_count). The test split is never used "
+            "for a choice."
+        )
+
+
+def _check_tensorboard(workdir):
+    if workdir is None:
+        raise ValueError(
+            "tensorboard=True needs a workdir: logs are written to its folder "
+            "'logs'."
+        )
+    if importlib.util.find_spec("tensorboard") is None:
+        raise ImportError(
+            "tensorboard=True needs TensorBoard, which is not installed: run "
+            "`pip install tensorboard`, or use tensorboard=False."
+        )

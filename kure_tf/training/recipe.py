@@ -1,0 +1,147 @@
+"""A training recipe: everything about a run but the model and the data."""
+
+import dataclasses
+import math
+import numbers
+
+from kure_tf.compat import keras
+from kure_tf.data.augmentation import parse_augmentation
+
+_CHOICES = {
+    "optimizer": ("sgd", "adam"),
+    "schedule": ("cosine", "step", "constant"),
+    "mixed_precision": (None, "mixed_bfloat16", "mixed_float16"),
+    "select": ("last", "best"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How `fit` trains.
+
+    Attributes:
+        epochs: Passes over the training images.
+        learning_rate: Where the schedule starts.
+        batch_size: Images per step; the last batch of an epoch may be smaller.
+        optimizer: "sgd" or "adam".
+        momentum: Of SGD; Adam does not use it.
+        schedule: "cosine", from `learning_rate` to 0 in equal steps of angle,
+            one per training step; "step", times `decay_factor` every
+            `decay_every` epochs; or "constant".
+        decay_every: Epochs between two decays of the schedule "step".
+        decay_factor: Factor of each of these decays.
+        weight_decay: The loss grows by weight_decay / 2 times the sum of
+            squares of every kernel (not of biases, normalization, embeddings).
+            It goes through the optimizer like any loss: L2 regularization, not
+            decoupled decay.
+        mixed_precision: None (the model's own), "mixed_bfloat16" or
+            "mixed_float16" (with a dynamic loss scale). Layers that make the
+            model's outputs stay in float32.
+        seed: Seed of order, augmentation, dropout and `train_images`. The
+            initial weights are the caller's.
+        augment: Augmentations by name: "flip", "shift" (4 pixels), "shift=2";
+            see `Split.training_batches`.
+        select: Which weights are returned: those of the "last" epoch or of the
+            one with the "best" validation accuracy (the earliest of equals).
+        train_images: Train on as many images, drawn with `seed`; None for all.
+
+    Raises:
+        TypeError, ValueError: If a value is not one of those above.
+    """
+
+    epochs: int
+    _: dataclasses.KW_ONLY
+    learning_rate: float
+    batch_size: int = 128
+    optimizer: str = "sgd"
+    momentum: float = 0.9
+    schedule: str = "cosine"
+    decay_every: int | None = None
+    decay_factor: float = 0.1
+    weight_decay: float = 0.0
+    mixed_precision: str | None = None
+    seed: int = 0
+    augment: tuple[str, ...] = ()
+    select: str = "last"
+    train_images: int | None = None
+
+    def __post_init__(self):
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"Expected {name} out of {list(choices)}. Received: "
+                    f"{getattr(self, name)!r}."
+                )
+        self._check_integer("epochs", 1)
+        self._check_integer("batch_size", 1)
+        self._check_integer("seed", 0)
+        if self.train_images is not None:
+            self._check_integer("train_images", 1)
+        self._check_real("learning_rate", "above 0", lambda x: x > 0)
+        self._check_real("weight_decay", "of 0 or more", lambda x: x >= 0)
+        self._check_real("momentum", "in [0, 1)", lambda x: 0 <= x < 1)
+        self._check_real("decay_factor", "in (0, 1]", lambda x: 0 < x <= 1)
+        if self.schedule == "step" or self.decay_every is not None:
+            self._check_integer("decay_every", 1)
+        augment = self.augment
+        augment = (augment,) if isinstance(augment, str) else tuple(augment)
+        parse_augmentation(augment)
+        object.__setattr__(self, "augment", augment)
+
+    def _check_integer(self, name, least):
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise TypeError(
+                f"Expected {name} as an integer of {least} or more. Received: "
+                f"{value!r}."
+            )
+        if value < least:
+            raise ValueError(
+                f"Expected {name} of {least} or more. Received: {value}."
+            )
+        object.__setattr__(self, name, int(value))
+
+    def _check_real(self, name, allowed, is_allowed):
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise TypeError(
+                f"Expected {name} as a number {allowed}. Received: {value!r}."
+            )
+        if not math.isfinite(value) or not is_allowed(value):
+            raise ValueError(f"Expected {name} {allowed}. Received: {value}.")
+        object.__setattr__(self, name, float(value))
+
+    def make_optimizer(self, steps_per_epoch):
+        """Returns a new optimizer of the active Keras.
+
+        Its learning rate is a function of the number of steps it has made, so
+        that it needs no state of its own when training is resumed.
+        """
+        learning_rate = self._learning_rate(steps_per_epoch)
+        if self.optimizer == "sgd":
+            optimizer = keras.optimizers.SGD(
+                learning_rate, momentum=self.momentum
+            )
+        else:
+            optimizer = keras.optimizers.Adam(learning_rate)
+        if self.mixed_precision == "mixed_float16":
+            optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+        return optimizer
+
+    def _learning_rate(self, steps_per_epoch):
+        schedules = keras.optimizers.schedules
+        if self.schedule == "constant":
+            return self.learning_rate
+        if self.schedule == "cosine":
+            return schedules.CosineDecay(
+                self.learning_rate, self.epochs * steps_per_epoch
+            )
+        decays = range(self.decay_every, self.epochs, self.decay_every)
+        # A boundary is the last step before the change; steps count from 0.
+        return schedules.PiecewiseConstantDecay(
+            [epoch * steps_per_epoch - 1 for epoch in decays] or [2**62],
+            [
+                self.learning_rate * self.decay_factor**power
+                for power in range(max(len(decays), 1) + 1)
+            ],
+        )

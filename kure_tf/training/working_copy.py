@@ -1,0 +1,122 @@
+"""The copy of a model that is trained in its place."""
+
+import copy
+
+from kure_tf import compat
+from kure_tf.compat import keras
+from kure_tf.regularizers.sum import SumRegularizer
+from kure_tf.training.random_state import reseed, restorable_randomness
+
+# Constructor arguments that regularize a kernel, in both Kerases.
+_KERNEL_REGULARIZERS = (
+    "kernel_regularizer",
+    "depthwise_regularizer",
+    "pointwise_regularizer",
+    "recurrent_regularizer",
+)
+_KERNELS = ("kernel", "recurrent_kernel")  # Ends of weight names.
+# Where wrappers (also `FakeQuantized`) and recurrent layers hold others.
+_NESTED = ("layer", "backward_layer", "cell", "cells")
+
+
+def working_copy(model, recipe):
+    """Returns a copy of `model` as `recipe` trains it.
+
+    The weights are the same. Layers compute in the recipe's mixed precision,
+    but for those that make the outputs; kernels have weight decay beside the
+    regularizer they have already; random layers start from the recipe's seed.
+
+    Raises:
+        ValueError: If weight decay is asked for, and a layer has a kernel but
+            no argument for its regularizer.
+    """
+    outputs = {id(layer) for layer in _output_layers(model)}
+
+    def make_layer(_, layer):
+        config = copy.deepcopy(layer.get_config())
+        if recipe.mixed_precision:
+            policy = recipe.mixed_precision
+            _set_policy(config, "float32" if id(layer) in outputs else policy)
+        if recipe.weight_decay and not _decay(config, recipe.weight_decay):
+            _check_without_kernel(layer)
+        return _from_config(layer, config)
+
+    with restorable_randomness():
+        working = compat.clone_model(model, make_layer)
+    reseed(working, recipe.seed)
+    return working
+
+
+def transfer_weights(source, target):
+    """Gives `target` the weights of `source`, a copy of it."""
+    for (_, trained), (_, layer) in zip(
+        compat.layers_of(source), compat.layers_of(target), strict=True
+    ):
+        if layer.weights:
+            layer.set_weights(trained.get_weights())
+
+
+def _output_layers(model):
+    for layer in compat.output_layers(model):
+        if compat.is_graph_model(layer):
+            yield from _output_layers(layer)
+        else:
+            yield layer
+
+
+def _configs(config):
+    """Yields `config` and those of the layers nested in it."""
+    yield config
+    for name in _NESTED:
+        nested = config.get(name)
+        for item in nested if isinstance(nested, (list, tuple)) else [nested]:
+            if isinstance(item, dict) and isinstance(item.get("config"), dict):
+                yield from _configs(item["config"])
+
+
+def _set_policy(config, policy):
+    for layer in _configs(config):
+        if "dtype" in layer:
+            layer["dtype"] = policy
+
+
+def _decay(config, weight_decay):
+    """Adds weight decay to all kernel regularizers; returns if there is one."""
+    found = False
+    for layer in _configs(config):
+        for name in _KERNEL_REGULARIZERS:
+            if name in layer:
+                added = SumRegularizer(
+                    layer[name], keras.regularizers.L2(weight_decay / 2)
+                )
+                layer[name] = keras.regularizers.serialize(added)
+                found = True
+    return found
+
+
+def _check_without_kernel(layer):
+    names = [weight.name.split(":")[0] for weight in layer.weights]
+    kernels = [
+        name for name in names if name.rpartition("/")[2].endswith(_KERNELS)
+    ]
+    if kernels:
+        raise ValueError(
+            "Expected layers whose kernels take a regularizer, as the recipe "
+            f"has weight_decay. Layer {layer.name!r} of class "
+            f"{type(layer).__name__} has {kernels} but no argument "
+            "'kernel_regularizer'. Give the class one (with get_config), or "
+            "set weight_decay=0 and add the loss in the layer."
+        )
+
+
+def _from_config(layer, config):
+    try:
+        made = type(layer).from_config(config)
+    except Exception as error:
+        raise TypeError(
+            f"Layer {layer.name!r} of class {type(layer).__name__} cannot be "
+            "copied, because it cannot be made from its own configuration. "
+            "Give the class a `get_config` that returns all arguments of its "
+            f"constructor. Keras says: {error}"
+        ) from error
+    return made, made
