@@ -2,7 +2,7 @@
 
 from kure_tf.regularizers.activity import KurtosisActivityRegularization
 from kure_tf.regularizers.attach import (
-    add_weight_decay,
+    choose_kernels,
     regularize_kurtosis,
 )
 from kure_tf.regularizers.kurtosis import KurtosisRegularizer
@@ -12,6 +12,6 @@ __all__ = [
     "KurtosisActivityRegularization",
     "KurtosisRegularizer",
     "SumRegularizer",
-    "add_weight_decay",
+    "choose_kernels",
     "regularize_kurtosis",
 ]

@@ -48,7 +48,7 @@ def regularize_kurtosis(
             left to regularize.
     """
     compat.check_graph_model(model)
-    taken, skipped = _choose(model, layers)
+    taken, skipped = choose_kernels(model, layers)
     if not taken:
         raise ValueError(
             "Expected a model with convolutions or dense layers to "
@@ -71,31 +71,16 @@ def regularize_kurtosis(
     return _attach(model, taken, regularizer)
 
 
-def add_weight_decay(model, weight_decay):
-    """Returns a copy of `model` with an L2 term on every kernel.
-
-        weight_decay / 2 * sum of squares of each kernel
-
-    Regularizers that are there stay. Biases and the weights of normalization
-    layers are left alone.
+def choose_kernels(model, layers):
+    """Returns which kernels `regularize_kurtosis` takes.
 
     Args:
-        model: A built functional or sequential model; nested ones are opened.
-        weight_decay: Factor of the gradient: dL/dw grows by weight_decay * w.
+        model: A built functional or sequential model.
+        layers: As for `regularize_kurtosis`.
+
+    Returns:
+        `({layer path: kernels}, {layer path: why it is skipped})`.
     """
-    compat.check_graph_model(model)
-    kernels = {
-        path: compat.kernels_of(layer)
-        for path, layer in compat.layers_of(model)
-        if compat.kernels_of(layer)
-    }
-    return _attach(
-        model, kernels, lambda kernel: keras.regularizers.L2(weight_decay / 2)
-    )
-
-
-def _choose(model, layers):
-    """Returns ({path: kernels} to take, {path: why not} of those skipped)."""
     candidates = {
         path: layer
         for path, layer in compat.layers_of(model)

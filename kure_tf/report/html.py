@@ -68,7 +68,7 @@ def _accuracy_plots(series):
     panels = plots.accuracy_panels(series)
     return panels and _section(
         "Accuracy as bits get fewer",
-        _legend(series, panels, "float accuracy"),
+        _legend(series, panels),
         _panels(panels),
         _caption(_band(series)),
     )
@@ -78,7 +78,7 @@ def _step_plots(series):
     panels = plots.step_panels(series)
     return panels and _section(
         "Accuracy when the step size is off",
-        _legend(series, panels, "float accuracy"),
+        _legend(series, panels),
         _panels(panels),
         _caption(
             "The step size of every quantized weight is multiplied by one "
@@ -95,7 +95,7 @@ def _kurtosis(series):
     table = model_tables.kurtosis_table(series)
     return _section(
         "Kurtosis of the weights",
-        _legend(series, (), ""),
+        _legend(series),
         f'<figure class="scroll">{panel.svg}</figure>',
         _caption(
             "Hollow: before training. Filled: after. A uniform distribution "
@@ -217,14 +217,15 @@ def _band(series):
     return f"{text}."
 
 
-def _legend(series, panels, dashed):
+def _legend(series, panels=()):
     """Returns what the lines mean; beside the plots, where it can wrap."""
     items = [
         _key(_swatch(index, _SHAPES[index % len(_SHAPES)]), one.name)
         for index, one in enumerate(series)
     ]
-    if dashed:
-        items.append(_key(_line('stroke-dasharray="5 4"'), dashed))
+    if panels and any(one.float_estimate() for one in series):
+        line = _line('stroke-dasharray="5 4"')
+        items.append(_key(line, "float accuracy"))
     if any(panel.reestimated for panel in panels):
         line = _line(
             'stroke-dasharray="1.5 2.5"',

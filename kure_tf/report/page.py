@@ -83,12 +83,13 @@ th, td { padding: .36rem .65rem; text-align: right; vertical-align: top;
   white-space: nowrap; }
 th:first-child, td:first-child { padding-left: 0; }
 th { font-weight: 600; }
-thead th { vertical-align: bottom; border-bottom: 1px solid var(--muted); }
+thead th { white-space: normal; vertical-align: bottom;
+  border-bottom: 1px solid var(--muted); }
 small { color: var(--muted); font-weight: 400; font-size: .8em; }
 thead small { display: block; }
 tbody tr.block > * { border-top: 1px solid var(--rule); }
 tbody tr:first-child > * { border-top: 0; }
-tbody th { font-weight: 400; }
+tbody th { font-weight: 400; white-space: normal; min-width: 5rem; }
 tbody th, .label { text-align: left; }
 .prose td, .prose th { text-align: left; white-space: normal;
   overflow-wrap: anywhere; min-width: 9rem; }
@@ -106,8 +107,7 @@ ul.notes li { margin: .35rem 0; overflow-wrap: anywhere; }
   .lede { font-size: 1rem; }
   table { font-size: .84rem; }
   th, td { padding: .3rem .4rem; }
-  tbody th { white-space: normal; max-width: 6.5rem; }
-  .prose tbody th { max-width: none; }
+  tbody th { max-width: 6.5rem; }
 }
 @media print { main { max-width: none; padding: 0; } }
 """

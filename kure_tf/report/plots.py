@@ -88,8 +88,9 @@ def kurtosis_plot(series) -> Panel | None:
     with svg.figure(_WIDE, 3.0 + 0.05 * min(longest, 30)) as drawn:
         axes = drawn.add_subplot()
         heights = []
+        spacing = min(0.22, 0.8 / len(series))
         for index, one in enumerate(series):
-            shift = 0.22 * (index - (len(series) - 1) / 2)
+            shift = spacing * (index - (len(series) - 1) / 2)
             heights += _draw_kurtosis(axes, one, index, layers, shift)
         _reference_lines(axes)
         _kurtosis_axis(axes, heights)
@@ -331,14 +332,14 @@ def _kurtosis_axis(axes, heights):
     axes.set_ylabel("kurtosis (log scale)")
 
 
-def _short_names(layers):
-    """Returns layer names without the folders that all of them share."""
-    shared = os.path.commonprefix(
-        [name.rsplit("/", 1)[0] + "/" for name in layers]
-    )
-    cut = shared.rfind("/") + 1 if len(layers) > 1 else 0
-    names = [name[cut:] for name in layers]
-    return [n if len(n) <= 32 else f"...{n[-29:]}" for n in names]
+def _short_names(paths):
+    """Returns the paths without what all of them share, or nearly all."""
+    names = [path.removesuffix("/kernel") for path in paths]
+    folders = [name.rpartition("/")[0] + "/" for name in names]
+    shared = os.path.commonprefix(folders)
+    cut = shared.rfind("/") + 1 if len(names) > 1 else 0
+    names = [name[cut:] for name in names]
+    return [name if len(name) <= 32 else f"...{name[-29:]}" for name in names]
 
 
 def _name_layers(axes, names):

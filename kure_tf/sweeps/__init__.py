@@ -8,12 +8,15 @@ from kure_tf.sweeps.provenance import (
     weight_histograms,
     weight_kurtosis,
 )
+from kure_tf.sweeps.robustness import SweepPlan, measure_robustness
 from kure_tf.sweeps.run import run_sweep
 
 __all__ = [
     "Evaluator",
+    "SweepPlan",
     "array_hash",
     "bit_width_points",
+    "measure_robustness",
     "run_sweep",
     "step_size_points",
     "versions",

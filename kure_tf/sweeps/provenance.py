@@ -34,25 +34,9 @@ def array_hash(model) -> str:
     return digest.hexdigest()
 
 
-def weight_kurtosis(model, before=None, regularized=()) -> dict:
-    """Returns `{kernel path: {"before", "after", "regularized"}}`.
-
-    Args:
-        model: A built model.
-        before: The model as it was, of the same layers, or None.
-        regularized: Paths of the layers that were regularized.
-    """
-    earlier = dict(_kernels(before)) if before is not None else {}
-    return {
-        path: {
-            "before": float(kurtosis(earlier[path]))
-            if path in earlier
-            else None,
-            "after": float(kurtosis(value)),
-            "regularized": path.rpartition("/")[0] in regularized,
-        }
-        for path, value in _kernels(model)
-    }
+def weight_kurtosis(model) -> dict:
+    """Returns `{kernel path: kurtosis}` of a built model, in graph order."""
+    return {path: float(kurtosis(value)) for path, value in _kernels(model)}
 
 
 def weight_histograms(model, paths, *, bins=101) -> dict:

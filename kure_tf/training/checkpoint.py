@@ -7,6 +7,7 @@ import pathlib
 import re
 
 import numpy as np
+import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.report.atomic import write_atomically
@@ -78,21 +79,15 @@ class Checkpoint:
 
     def check_identity(self, identity, path):
         """Raises a ValueError unless the checkpoint is of this very run."""
-        here = json.loads(json.dumps(identity))
-        if self.identity == here:
+        there, here = self.identity, json.loads(json.dumps(identity))
+        if there == here:
             return
-        differing = [
-            f"{key}: {_shown(self.identity.get(key))} there, "
-            f"{_shown(here.get(key))} here"
-            for key in sorted(set(self.identity) | set(here))
-            if self.identity.get(key) != here.get(key)
-        ]
+        differing = "; ".join(_differences("", there, here))
         raise ValueError(
-            f"{str(path)!r} is the checkpoint of another run: the workdir of "
-            f"another run cannot be continued. Its recipe: "
-            f"{self.identity.get('recipe')}. This recipe: {here['recipe']}. "
-            f"What differs: {'; '.join(differing)}. Give another workdir, or "
-            "delete the file to start over."
+            f"The workdir of another run cannot be continued: {str(path)!r} "
+            f"belongs to the recipe {there.get('recipe')}. This run's recipe "
+            f"is {here['recipe']}. What differs: {differing}. Give another "
+            "workdir, or delete the file to start over."
         )
 
 
@@ -111,7 +106,7 @@ def run_identity(model, dataset, recipe) -> dict:
             "validation": dataset.validation and dataset.validation.count,
         },
         "layers": [
-            f"{type(layer).__name__} {_plain(layer.get_config())}"
+            {"class": type(layer).__name__, **_plain(layer.get_config())}
             for _, layer in compat.layers_of(model)
         ],
         "weights": [
@@ -124,7 +119,7 @@ def run_identity(model, dataset, recipe) -> dict:
 def read_variables(model, optimizer) -> dict[str, list[np.ndarray]]:
     """Returns the values of all that training changes, by group."""
     return {
-        name: [np.array(variable) for variable in group]
+        name: [_array(variable) for variable in group]
         for name, group in _groups(model, optimizer).items()
     }
 
@@ -147,7 +142,13 @@ def write_variables(arrays, model, optimizer, path):
             )
     for name, variables in groups.items():
         for variable, array in zip(variables, arrays[name], strict=True):
-            variable.assign(array)
+            variable.assign(tf.cast(array, variable.dtype))
+
+
+def _array(variable):
+    array = np.array(variable)
+    # A file of arrays does not know bfloat16; every one is a float32.
+    return array if array.dtype.kind in "biuf" else array.astype(np.float32)
 
 
 def _groups(model, optimizer):
@@ -167,31 +168,54 @@ def _groups(model, optimizer):
 
 
 def _plain(config):
-    """Returns a layer's configuration as text, without names and seeds."""
+    """Returns a layer's configuration, without names and initial values."""
 
     def strip(value):
         if isinstance(value, dict):
             if str(value.get("class_name")).endswith("Policy"):
                 return value["config"]
             return {
-                key: strip(item)
+                str(key): strip(item)
                 for key, item in value.items()
                 if key not in ("name", "seed", "shared_object_id")
-                and not key.endswith("_initializer")
+                and not str(key).endswith("_initializer")
             }
         if isinstance(value, (list, tuple)):
             return [strip(item) for item in value]
         return value
 
-    return json.dumps(
-        strip(config), sort_keys=True, default=lambda item: type(item).__name__
-    )
+    return json.loads(json.dumps(strip(config), default=_plain_value))
+
+
+def _plain_value(value):
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    return type(value).__name__
 
 
 def _unnumbered(name):
     return re.sub(r"_\d+(?=/|:|$)", "", name)
 
 
-def _shown(value, limit=2000):
+def _differences(name, there, here):
+    """Yields what differs between two plain values, part by part."""
+    if there == here:
+        return
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in sorted(set(there) | set(here)):
+            part = f"{name}.{key}" if name else key
+            yield from _differences(part, there.get(key), here.get(key))
+    elif (
+        isinstance(there, list)
+        and isinstance(here, list)
+        and len(there) == len(here)
+    ):
+        for i, pair in enumerate(zip(there, here, strict=True)):
+            yield from _differences(f"{name}[{i}]", *pair)
+    else:
+        yield f"{name} is {_shown(there)} there and {_shown(here)} here"
+
+
+def _shown(value, limit=500):
     text = json.dumps(value)
     return text if len(text) <= limit else f"{text[:limit]}..."

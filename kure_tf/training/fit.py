@@ -136,7 +136,7 @@ class _Run:
         self.working.optimizer.build(self.working.trainable_variables)
         self.history, self.seconds, self.stopped = [], 0.0, False
         self.best_epoch, self.best_weights = None, []
-        self.identity = run_identity(self.working, dataset, recipe)
+        self.identity = run_identity(model, dataset, recipe)
         self.path = None
         if workdir is not None:
             self.path = pathlib.Path(workdir) / CHECKPOINT_NAME
@@ -179,6 +179,7 @@ class _Run:
             epochs=epoch + 1,
             validation_data=validation,
             callbacks=callbacks,
+            shuffle=False,  # The data set has its order.
             verbose=0,
         )
         self.history.append(callbacks.epoch_logs)

@@ -1,0 +1,147 @@
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from kure_tf.data import Split
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+
+
+def _split(count=10, **options):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, 4, 4, 3)).astype(np.uint8)
+    return Split("train", images, np.arange(count), **options)
+
+
+class BatchesTest(tf.test.TestCase, parameterized.TestCase):
+    def test_images_are_normalized_per_channel(self):
+        split = _split(mean=MEAN, std=STD)
+
+        images, labels = split.arrays()
+
+        self.assertEqual(images.dtype, np.float32)
+        self.assertAllClose(images, (split.images / 255 - MEAN) / STD)
+        self.assertAllEqual(labels, np.arange(10))
+
+    def test_last_partial_batch_is_kept_and_batch_axis_is_open(self):
+        batches = _split(10).batches(4)
+
+        self.assertEqual([len(y) for _, y in batches], [4, 4, 2])
+        self.assertEqual(batches.cardinality(), 3)
+        self.assertIsNone(batches.element_spec[0].shape[0])
+        self.assertEqual(batches.element_spec[0].shape[1:], [4, 4, 3])
+        self.assertEqual(batches.element_spec[1].dtype, tf.int64)
+
+    def test_batches_compile_a_function_once(self):
+        traces = []
+
+        @tf.function
+        def step(iterator):
+            traces.append(1)  # Runs once per trace, not once per call.
+            return tf.reduce_sum(next(iterator)[0])
+
+        split = _split(10)
+        for epoch in range(2):
+            iterator = iter(split.training_batches(4, seed=0, epoch=epoch))
+            for _ in range(3):
+                step(iterator)
+        step(iter(split.batches(4)))
+
+        self.assertLen(traces, 1)
+
+    @parameterized.parameters((0, ValueError), ("8", TypeError))
+    def test_bad_batch_size_is_refused(self, batch_size, error):
+        with self.assertRaisesRegex(error, "batch size"):
+            _split().batches(batch_size)
+
+
+class TrainingBatchesTest(tf.test.TestCase, parameterized.TestCase):
+    def _epoch(self, split, **options):
+        batches = split.training_batches(4, **options)
+        images, labels = zip(*batches.as_numpy_iterator(), strict=True)
+        return np.concatenate(images), np.concatenate(labels)
+
+    def test_every_image_comes_once_with_its_label(self):
+        split = _split(10)
+
+        images, labels = self._epoch(split, seed=0, epoch=0)
+
+        self.assertAllEqual(np.sort(labels), np.arange(10))
+        self.assertAllClose(images, split.images[labels] / 255)
+
+    def test_same_seed_and_epoch_give_the_same_batches(self):
+        augment = ("flip", "shift=1")
+        first = self._epoch(_split(), seed=3, epoch=5, augment=augment)
+        tf.random.set_seed(17)
+        again = self._epoch(_split(), seed=3, epoch=5, augment=augment)
+        other = self._epoch(_split(), seed=3, epoch=6, augment=augment)
+
+        self.assertAllEqual(first[0], again[0])
+        self.assertNotAllEqual(first[0], other[0])
+
+    def test_shift_brings_in_black_before_normalization(self):
+        white = np.full((64, 4, 4, 3), 255, np.uint8)
+        split = Split("train", white, np.arange(64), mean=MEAN, std=STD)
+
+        images, _ = self._epoch(split, seed=0, epoch=0, augment=("shift=1",))
+
+        first_channel = np.unique(images[..., 0].round(4))
+        self.assertAllClose(first_channel, [-0.5 / 0.2, 0.5 / 0.2])
+
+    def test_flip_mirrors_about_half_of_the_images(self):
+        images = np.zeros((400, 2, 2, 1), np.uint8)
+        images[:, :, 0] = 255
+        split = Split("train", images, np.arange(400))
+
+        flipped, _ = self._epoch(split, seed=0, epoch=0, augment=("flip",))
+
+        self.assertAllEqual(flipped.sum(axis=(1, 2, 3)), np.full(400, 2.0))
+        self.assertBetween(flipped[:, 0, 1, 0].mean(), 0.4, 0.6)
+
+    def test_crop_is_refused_in_memory(self):
+        with self.assertRaisesRegex(ValueError, "'flip' and 'shift'"):
+            _split().training_batches(4, seed=0, epoch=0, augment=("crop",))
+
+
+class TakeTest(tf.test.TestCase, parameterized.TestCase):
+    def test_draw_depends_on_the_seed_alone_and_repeats_nothing(self):
+        split = _split(50)
+
+        first = split.take(20, seed=1, name="calibration")
+
+        self.assertEqual(first.name, "calibration")
+        self.assertLen(set(first.labels), 20)
+        self.assertAllEqual(first.labels, split.take(20, seed=1).labels)
+        self.assertNotAllEqual(first.labels, split.take(20, seed=2).labels)
+        self.assertAllEqual(first.images, split.images[first.labels])
+
+    @parameterized.parameters(0, 51)
+    def test_too_few_or_too_many_is_refused(self, count):
+        with self.assertRaisesRegex(ValueError, r"1 \.\. 50 images"):
+            _split(50).take(count, seed=0)
+
+
+class BadArraysTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.named_parameters(
+        ("no_channels", np.zeros((3, 4, 4), np.uint8), [0, 1, 2], "shape"),
+        ("empty", np.zeros((0, 4, 4, 1), np.uint8), [], "empty"),
+        ("integers", np.zeros((1, 4, 4, 1), np.int32), [0], "uint8 or float"),
+        ("nan", np.full((1, 4, 4, 1), np.nan), [0], "NaN"),
+        ("labels", np.zeros((2, 4, 4, 1), np.uint8), [0], "one integer label"),
+        ("real_labels", np.zeros((1, 4, 4, 1), np.uint8), [0.5], "integer"),
+    )
+    def test_error_says_what_is_wrong(self, images, labels, words):
+        with self.assertRaisesRegex(ValueError, words):
+            Split("train", images, np.asarray(labels))
+
+    def test_mean_of_wrong_length_is_refused(self):
+        with self.assertRaisesRegex(ValueError, "mean .* 3 channels"):
+            _split(mean=(0.5,))
+
+    def test_std_of_zero_is_refused(self):
+        with self.assertRaisesRegex(ValueError, "positive std"):
+            _split(std=(1.0, 0.0, 1.0))
+
+
+if __name__ == "__main__":
+    tf.test.main()

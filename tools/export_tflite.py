@@ -1,0 +1,33 @@
+"""Writes a LiteRT file of a model, after verifying it on the test split.
+
+python tools/export_tflite.py --model=runs/kure/model.keras \\
+    --export=int8,dynamic_range --workdir=runs/export
+
+Step sizes are the converter's own. A file that fails is not written.
+"""
+
+import common_flags
+import export_flags
+from absl import flags
+
+flags.adopt_module_key_flags(common_flags)
+flags.adopt_module_key_flags(export_flags)
+
+
+def main():
+    folder = common_flags.workdir("export_tflite")
+    dataset = common_flags.load_dataset()
+    model = common_flags.load_model(dataset)
+    for row in export_flags.export(model, dataset, folder, name="model"):
+        details = row.details
+        print(
+            f"{folder / details['mode']}.tflite: {details['file_size']:,} "
+            f"bytes, accuracy {100 * row.accuracy:.2f} % on {row.images} "
+            f"{row.split} images, agreement with Keras "
+            f"{100 * details['agreement']:.2f} %, accuracy drop "
+            f"{100 * details['accuracy_drop']:.2f} points."
+        )
+
+
+if __name__ == "__main__":
+    common_flags.run(main)

@@ -1,0 +1,143 @@
+"""Flags of quantization: scheme, PTQ methods, operating points."""
+
+import functools
+
+import common_flags
+from absl import flags
+
+SCHEME = flags.DEFINE_list(
+    "scheme",
+    ["paper"],
+    "'paper' (per tensor, ends in float) or 'tflite' (batch norm folded, per "
+    "channel, ends at 8 bits); both separated by a comma.",
+)
+PTQ = flags.DEFINE_list(
+    "ptq",
+    ["minmax", "lp_norm"],
+    "Where step sizes come from: 'minmax', 'lp_norm'; the last one is swept "
+    "over step ratios too.",
+)
+NORM = flags.DEFINE_float("p", 2.0, "Norm of lp_norm; 2 is the MSE.")
+STEP_SIZES = flags.DEFINE_string(
+    "step_sizes",
+    None,
+    "step_sizes.json to use in place of --ptq; at other bits than its own the "
+    "clipping range is kept.",
+)
+WEIGHTS_ONLY = flags.DEFINE_list(
+    "weights_only", ["8", "7", "6", "5", "4", "3", "2"], "Weight bits of b/FP."
+)
+BOTH = flags.DEFINE_list(
+    "both", ["8", "7", "6", "5", "4", "3"], "Bits of b/b; empty for none."
+)
+RATIO_BITS = flags.DEFINE_list(
+    "ratio_bits", ["4", "3"], "Weight bits at which the step is scaled."
+)
+RATIOS = flags.DEFINE_list(
+    "ratios",
+    [f"{0.70 + 0.05 * i:.2f}" for i in range(13)],
+    "Ratios of the step size to the one found.",
+)
+POWER_OF_TWO_BITS = flags.DEFINE_list(
+    "power_of_two_bits",
+    ["4", "3"],
+    "Weight bits at which steps are rounded to powers of two.",
+)
+EVALUATION_BATCH_SIZE = flags.DEFINE_integer(
+    "evaluation_batch_size", 250, "Images per evaluation step.", lower_bound=1
+)
+
+
+def ptq_methods():
+    """Returns `{name for reports: PTQ method}`."""
+    from kure_tf import ptq
+    from kure_tf.quantizers import StepSizes
+
+    if STEP_SIZES.value:
+        given = StepSizes.load(STEP_SIZES.value)
+        return {"given": lambda calibration, point: given}
+    methods = {}
+    for name in PTQ.value:
+        method = ptq.get(name)
+        if name == "lp_norm":
+            name = f"lp_norm p={NORM.value:g}"
+            method = functools.partial(method, p=NORM.value)
+        methods[name] = method
+    return methods
+
+
+def plan(scheme):
+    """Returns the `SweepPlan` that the flags describe."""
+    from kure_tf.operating_point import check_bits
+    from kure_tf.sweeps import SweepPlan
+
+    def bits(flag):
+        return tuple(check_bits(_number(int, text), f"--{flag.name}") for text in flag.value)
+
+    return SweepPlan(
+        scheme=scheme,
+        ptq=ptq_methods(),
+        weights_only=bits(WEIGHTS_ONLY),
+        both=bits(BOTH),
+        ratio_bits=bits(RATIO_BITS),
+        ratios=tuple(_number(float, text) for text in RATIOS.value),
+        power_of_two_bits=bits(POWER_OF_TWO_BITS),
+        batch_size=EVALUATION_BATCH_SIZE.value,
+    )
+
+
+def _number(kind, text):
+    try:
+        return kind(text)
+    except ValueError:
+        return text  # Rejected, with the rule, by whoever takes it.
+
+
+def sweep(model, dataset, folder, *, name, record=None):
+    """Sweeps a model under each --scheme; returns one run's `Report`.
+
+    Args:
+        model: The float model.
+        dataset: The data set.
+        folder: Gets <scheme>/report.json after each row.
+        name: What the report calls the model.
+        record: Content of training.json, for the report.
+    """
+    import dataclasses
+
+    from kure_tf.report import Report
+    from kure_tf.sweeps import measure_robustness, weight_histograms
+
+    record = record or {}
+    runs = []
+    for scheme in SCHEME.value:
+        report = measure_robustness(
+            model,
+            dataset,
+            plan(scheme),
+            name=name,
+            folder=folder / scheme,
+            provenance={
+                "seed": record.get("seed"),
+                "flags": common_flags.effective_flags(),
+            },
+        )
+        runs.extend(report.runs)
+    kurtosis = record.get("kurtosis", {})
+    shown = [path for path, k in kurtosis.items() if k["regularized"]]
+    shown = shown or list(kurtosis)
+    run = dataclasses.replace(
+        runs[0],
+        rows=tuple(row for run in runs for row in run.rows),
+        provenance={**runs[0].provenance, "scheme": list(SCHEME.value)},
+        kurtosis=kurtosis,
+        histograms=weight_histograms(
+            model, [shown[len(shown) // 4], shown[-1 - len(shown) // 4]]
+        )
+        if shown
+        else {},
+        history=tuple(record.get("history", ())),
+    )
+    return Report(
+        runs=(run,), title=f"Robustness of {name}", notes=dataset.notes
+    )
