@@ -72,7 +72,10 @@ def plan(scheme):
     from kure_tf.sweeps import SweepPlan
 
     def bits(flag):
-        return tuple(check_bits(_number(int, text), f"--{flag.name}") for text in flag.value)
+        return tuple(
+            check_bits(_number(int, text), f"--{flag.name}")
+            for text in flag.value
+        )
 
     return SweepPlan(
         scheme=scheme,
@@ -124,8 +127,11 @@ def sweep(model, dataset, folder, *, name, record=None):
         )
         runs.extend(report.runs)
     kurtosis = record.get("kurtosis", {})
-    shown = [path for path, k in kurtosis.items() if k["regularized"]]
-    shown = shown or list(kurtosis)
+    shown = [
+        path
+        for path in kurtosis
+        if path.rpartition("/")[0] in record["chosen_layers"]
+    ]
     run = dataclasses.replace(
         runs[0],
         rows=tuple(row for run in runs for row in run.rows),

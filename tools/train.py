@@ -25,13 +25,16 @@ def main():
         coefficient=training_flags.KURTOSIS_COEFFICIENT.value,
         seed=training_flags.SEED.value,
     )
-    regularized = [k for k in record["kurtosis"].values() if k["regularized"]]
-    mean = sum(k["after"] for k in regularized) / max(len(regularized), 1)
+    chosen = [
+        kurtosis["after"]
+        for path, kurtosis in record["kurtosis"].items()
+        if path.rpartition("/")[0] in record["chosen_layers"]
+    ]
     print(
         f"{folder / 'model.keras'}: test accuracy "
         f"{100 * record['test']['accuracy']:.2f} % on "
         f"{record['test']['images']} images, mean kurtosis of "
-        f"{len(regularized)} kernels {mean:.2f}."
+        f"{len(chosen)} kernels {sum(chosen) / len(chosen):.2f}."
     )
     sys.stdout.flush()
 

@@ -133,7 +133,7 @@ def train(dataset, folder, *, coefficient, seed):
     compat.keras.utils.set_random_seed(seed)
     model = common_flags.load_model(dataset)
     layers = kurtosis_layers()
-    regularized, _ = choose_kernels(model, layers)
+    chosen, _ = choose_kernels(model, layers)
     if coefficient:
         model = regularize_kurtosis(
             model,
@@ -155,7 +155,7 @@ def train(dataset, folder, *, coefficient, seed):
     record = {
         "seed": seed,
         "kurtosis_coefficient": coefficient,
-        "regularized": sorted(regularized),
+        "chosen_layers": list(chosen),
         "history": list(result.history),
         "seconds": result.seconds,
         "checkpoint_hash": array_hash(model),
@@ -164,7 +164,8 @@ def train(dataset, folder, *, coefficient, seed):
             path: {
                 "before": before[path],
                 "after": after,
-                "regularized": path.rpartition("/")[0] in regularized,
+                "regularized": bool(coefficient)
+                and path.rpartition("/")[0] in chosen,
             }
             for path, after in weight_kurtosis(model).items()
         },

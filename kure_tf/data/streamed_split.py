@@ -65,7 +65,7 @@ class StreamedSplit:
     def batches(self, batch_size) -> tf.data.Dataset:
         """Returns all images once, in fixed order: see `Split.batches`."""
         return self._batched(
-            self._encoded(self.ranges).enumerate(),
+            self._encoded(self.ranges, files_at_once=1).enumerate(),
             lambda _, image: self._centre(image),
             batch_size,
         )
@@ -113,7 +113,7 @@ class StreamedSplit:
             return image
 
         examples = _shuffle_windows(
-            self._encoded(ranges), self._window(), keys[2]
+            self._encoded(ranges, files_at_once=16), self._window(), keys[2]
         )
         return self._batched(examples.enumerate(), augmented, batch_size)
 
@@ -170,7 +170,7 @@ class StreamedSplit:
         bytes_each = max(1, split.num_bytes // split.num_examples)
         return min(self.count, max(1024, _WINDOW_BYTES // bytes_each))
 
-    def _encoded(self, ranges):
+    def _encoded(self, ranges, *, files_at_once):
         import tensorflow_datasets as tfds
 
         instructions = [
@@ -182,7 +182,12 @@ class StreamedSplit:
         examples = self.builder.as_dataset(
             split=sum(instructions[1:], instructions[0]),
             decoders={self.image_key: tfds.decode.SkipDecoding()},
-            read_config=tfds.ReadConfig(try_autocache=False, options=options),
+            read_config=tfds.ReadConfig(
+                try_autocache=False,
+                interleave_cycle_length=files_at_once,
+                enable_ordering_guard=False,
+                options=options,
+            ),
         )
         return examples.map(
             lambda example: (example[self.image_key], example[self.label_key])

@@ -196,7 +196,9 @@ class _Source:
             self.builder.as_dataset(
                 split=tfds_split,
                 read_config=tfds.ReadConfig(
-                    try_autocache=False, options=options
+                    try_autocache=False,
+                    interleave_cycle_length=1,  # In the order of the files.
+                    options=options,
                 ),
             )
             .map(select, tf.data.AUTOTUNE)

@@ -117,7 +117,7 @@ class Recipe:
         Its learning rate is a function of the number of steps it has made, so
         that it needs no state of its own when training is resumed.
         """
-        learning_rate = self._learning_rate(steps_per_epoch)
+        learning_rate = self.learning_rate_schedule(steps_per_epoch)
         if self.optimizer == "sgd":
             optimizer = keras.optimizers.SGD(
                 learning_rate, momentum=self.momentum
@@ -128,20 +128,23 @@ class Recipe:
             optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
         return optimizer
 
-    def _learning_rate(self, steps_per_epoch):
+    def learning_rate_schedule(self, steps_per_epoch):
+        """Returns a function of the number of steps made, or a number."""
         schedules = keras.optimizers.schedules
-        if self.schedule == "constant":
-            return self.learning_rate
         if self.schedule == "cosine":
             return schedules.CosineDecay(
                 self.learning_rate, self.epochs * steps_per_epoch
             )
-        decays = range(self.decay_every, self.epochs, self.decay_every)
+        decays = ()
+        if self.schedule == "step":
+            decays = range(self.decay_every, self.epochs, self.decay_every)
+        if not decays:
+            return self.learning_rate
         # A boundary is the last step before the change; steps count from 0.
         return schedules.PiecewiseConstantDecay(
-            [epoch * steps_per_epoch - 1 for epoch in decays] or [2**62],
+            [epoch * steps_per_epoch - 1 for epoch in decays],
             [
                 self.learning_rate * self.decay_factor**power
-                for power in range(max(len(decays), 1) + 1)
+                for power in range(len(decays) + 1)
             ],
         )

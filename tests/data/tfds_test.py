@@ -33,6 +33,7 @@ def _write(folder, name, splits, *, shape=(8, 8, 3), classes=3, shards=2):
             }
         )
     info = {
+        "disableShuffling": True,
         "fileFormat": "tfrecord",
         "moduleName": "__main__",
         "name": name,
@@ -46,6 +47,7 @@ def _write(folder, name, splits, *, shape=(8, 8, 3), classes=3, shards=2):
     }
     (target / "dataset_info.json").write_text(json.dumps(info))
     features = "tensorflow_datasets.core.features"
+    image_class = f"{features}.image_feature.Image"
     sides = [str(-1 if side is None else side) for side in shape]
     (target / "features.json").write_text(
         json.dumps(
@@ -54,7 +56,7 @@ def _write(folder, name, splits, *, shape=(8, 8, 3), classes=3, shards=2):
                 "featuresDict": {
                     "features": {
                         "image": {
-                            "pythonClassName": f"{features}.image_feature.Image",
+                            "pythonClassName": image_class,
                             "image": {
                                 "dtype": "uint8",
                                 "encodingFormat": "png",
@@ -174,7 +176,8 @@ class TfdsDatasetTest(tf.test.TestCase, parameterized.TestCase):
                 16, seed=4, epoch=number, augment=("flip", "crop")
             )
             return [
-                np.concatenate(x) for x in zip(*batches.as_numpy_iterator())
+                np.concatenate(x)
+                for x in zip(*batches.as_numpy_iterator(), strict=True)
             ]
 
         images, labels = epoch(0, 1)

@@ -1,0 +1,96 @@
+"""Keeps the noise of C++ code off the terminal."""
+
+import contextlib
+import ctypes
+import os
+import pathlib
+import sys
+import tempfile
+import warnings
+
+
+@contextlib.contextmanager
+def captured_output():
+    """Captures everything that this process writes to descriptors 1 and 2.
+
+    TensorFlow's converter and interpreter write to the file descriptors
+    themselves, which neither `sys.stdout` nor a logging level can stop. While
+    this is open they lead to a file, as do `sys.stdout` and `sys.stderr` (in a
+    notebook, those are no descriptors) and Python's warnings. What other
+    threads print meanwhile is captured too. Descriptors that were closed are
+    closed again afterwards.
+
+    Yields:
+        A function that returns the text captured so far.
+    """
+    saved = {fd: _duplicate(fd) for fd in (1, 2)}
+    # Of the fixed standard encoding: C++ and Python both write to it.
+    temporary, path = tempfile.mkstemp(prefix="kure_tf_")
+    log = _above_standard(temporary)
+    try:
+        with open(os.dup(log), "w", 1, "utf-8", "replace") as stream:
+            _flush()
+            for fd in saved:
+                os.dup2(log, fd)
+            try:
+                with (
+                    contextlib.redirect_stdout(stream),
+                    contextlib.redirect_stderr(stream),
+                    warnings.catch_warnings(),
+                ):
+                    warnings.simplefilter("ignore")
+                    yield lambda: _read(path)
+            finally:
+                _flush()
+                for fd, copy in saved.items():
+                    _restore(fd, copy)
+    finally:
+        os.close(log)
+        pathlib.Path(path).unlink(missing_ok=True)
+
+
+def _duplicate(fd):
+    """Returns a copy of a descriptor, or None if it is closed."""
+    try:
+        return _above_standard(os.dup(fd))
+    except OSError:
+        return None
+
+
+def _above_standard(fd):
+    """Returns `fd`, moved to a number above the standard descriptors.
+
+    Where one of those is closed, the system gives its number to the next file
+    that is opened, which would then be taken for the standard output.
+    """
+    low = []
+    while fd <= 2:
+        low.append(fd)
+        fd = os.dup(fd)
+    for number in low:
+        os.close(number)
+    return fd
+
+
+def _restore(fd, copy):
+    if copy is None:
+        os.close(fd)
+        return
+    os.dup2(copy, fd)
+    os.close(copy)
+
+
+def _flush():
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        # None without a console, or closed.
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+    # What C wrote may wait in its buffers; None names this process, which
+    # not every system can open.
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).fflush(None)
+
+
+def _read(path):
+    _flush()
+    return pathlib.Path(path).read_text("utf-8", "replace")

@@ -1,0 +1,113 @@
+"""The result of checking a TFLite file."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verification:
+    """How a TFLite file did beside its Keras model, on the same images.
+
+    Attributes:
+        mode: "int8", "dynamic_range" or "float".
+        step_size_source: Who chose the step sizes: "converter" for TFLite's
+            own converter, None in a float file.
+        split: Name of the split, None if it has none.
+        images: How many images were run.
+        agreement: Share of images (0..1) for which both name the same class
+            first. Between equal outputs, frequent among int8 codes, the class
+            of the lower number wins.
+        keras_accuracy: Accuracy of the Keras model (0..1).
+        tflite_accuracy: Accuracy of the file (0..1).
+        accuracy_drop: The first minus the second.
+        nan_outputs: Images for which the file puts out NaN or infinity.
+        float_weights: In an int8 file, the constant floating-point tensors of
+            more than one element; it should have none.
+        float_ops: Operators of the file that compute in float (0 if integers
+            do everything). Not limited: TFLite has no integer kernel for some
+            operators; but an integer-only device cannot run them.
+        resolver: Which kernels ran: "default" or "reference".
+        num_threads: Threads of the interpreter.
+        interpreter: Package and version that ran the file.
+        min_agreement: The limit of `agreement`.
+        max_accuracy_drop: The limit of `accuracy_drop`.
+        seconds: How long both took.
+    """
+
+    mode: str
+    step_size_source: str | None
+    split: str | None
+    images: int
+    agreement: float
+    keras_accuracy: float
+    tflite_accuracy: float
+    accuracy_drop: float
+    nan_outputs: int
+    float_weights: tuple[str, ...]
+    float_ops: int
+    resolver: str
+    num_threads: int
+    interpreter: str
+    min_agreement: float
+    max_accuracy_drop: float
+    seconds: float
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """One sentence for each limit that the file does not keep."""
+        found = []
+        if self.nan_outputs:
+            found.append(
+                f"It puts out NaN or infinity for {self.nan_outputs} of "
+                f"{self.images} images; 0 are allowed."
+            )
+        if self.agreement < self.min_agreement:
+            found.append(
+                f"It names the same class as the Keras model for "
+                f"{self.agreement:.2%} of the images; min_agreement is "
+                f"{self.min_agreement:.2%}."
+            )
+        if self.accuracy_drop > self.max_accuracy_drop:
+            found.append(
+                f"Its accuracy is {self.tflite_accuracy:.2%}, that of the "
+                f"Keras model {self.keras_accuracy:.2%}: a drop of "
+                f"{100 * self.accuracy_drop:.2f} points; max_accuracy_drop is "
+                f"{100 * self.max_accuracy_drop:.2f} points."
+            )
+        if self.float_weights:
+            found.append(
+                "It is a full-integer file, yet these weights are in float: "
+                f"{_some(self.float_weights)}; 0 are allowed."
+            )
+        return tuple(found)
+
+    def __str__(self):
+        steps = {
+            "converter": "step sizes of the TFLite converter",
+            None: "not quantized",
+        }.get(self.step_size_source, f"step sizes of {self.step_size_source}")
+        return (
+            f"{self.mode} file ({steps}), {self.images} images: "
+            f"agreement {self.agreement:.2%}, accuracy "
+            f"{self.tflite_accuracy:.2%} (Keras {self.keras_accuracy:.2%}, "
+            f"drop {100 * self.accuracy_drop:.2f} points), "
+            f"{self.float_ops} float operators; {self.interpreter}, "
+            f"{self.resolver} kernels"
+        )
+
+
+class VerificationError(ValueError):
+    """A TFLite file does not do what its Keras model does.
+
+    Attributes:
+        verification: The `Verification` with the numbers.
+    """
+
+    def __init__(self, message, verification):
+        super().__init__(message)
+        self.verification = verification
+
+
+def _some(names, limit=5):
+    listed = ", ".join(repr(name) for name in names[:limit])
+    more = len(names) - limit
+    return f"{listed} and {more} more" if more > 0 else listed

@@ -1,0 +1,120 @@
+"""Writing a TFLite file, but only one that was verified."""
+
+import dataclasses
+import json
+import pathlib
+import sys
+
+from kure_tf.export.tflite import to_tflite
+from kure_tf.export.verification import VerificationError
+from kure_tf.export.verify import verify
+from kure_tf.report.atomic import write_atomically
+from kure_tf.report.plain import plain
+
+
+def export_tflite(
+    model,
+    path,
+    calibration,
+    split,
+    *,
+    mode="int8",
+    min_agreement=0.98,
+    max_accuracy_drop=0.010,
+    batch_size=128,
+    file_batch_size=None,
+    num_threads=2,
+    resolver="default",
+    progress=True,
+):
+    """Converts a Keras classifier, verifies the result and writes it.
+
+    The file is verified in memory and written only if it passes: its folder
+    never holds a file that failed. A file of that name from an earlier export
+    is then left as it was, and the error says so; its .json beside it still
+    describes it. Beside `path`, a file of the same name with the suffix .json
+    keeps the details of the file and of its verification; the sha256 in it is
+    that of the .tflite file it belongs to.
+
+    The step sizes are those of TFLite's own converter (see `to_tflite`).
+
+    Args:
+        model: A built functional or sequential Keras classifier, in float.
+        path: Where to write; must end in ".tflite".
+        calibration: Images for mode "int8", else None; see `to_tflite`.
+        split: What to verify on, usually the test split; see `verify`.
+        mode: "int8", "dynamic_range" or "float".
+        min_agreement, max_accuracy_drop: Limits of `verify`.
+        batch_size: Images per call while verifying.
+        file_batch_size: Batch size fixed in the file; None for any.
+        num_threads, resolver: How `verify` runs the file.
+        progress: Whether to say on the standard error stream what is going
+            on, with a progress bar.
+
+    Returns:
+        The `Verification`.
+
+    Raises:
+        VerificationError: If the file fails; nothing is written.
+        TypeError, ValueError: As `to_tflite` and `verify` do; nothing is
+            written.
+        OSError: If a file cannot be written.
+    """
+    path = _checked_path(path)
+    if progress:
+        print(
+            f"Converting {getattr(model, 'name', model)!r} to TFLite, "
+            f"mode {mode}.",
+            file=sys.stderr,
+        )
+    tflite = to_tflite(
+        model, calibration, mode=mode, batch_size=file_batch_size
+    )
+    try:
+        verification = verify(
+            tflite,
+            model,
+            split,
+            min_agreement=min_agreement,
+            max_accuracy_drop=max_accuracy_drop,
+            batch_size=batch_size,
+            num_threads=num_threads,
+            resolver=resolver,
+            progress=progress,
+        )
+    except VerificationError as error:
+        raise VerificationError(
+            f"{error}\n{_what_is_left(path)}", error.verification
+        ) from None
+    write_atomically(path, tflite.content)
+    write_atomically(path.with_suffix(".json"), _json(tflite, verification))
+    return verification
+
+
+def _checked_path(path):
+    path = pathlib.Path(path)
+    if path.suffix != ".tflite":
+        raise ValueError(
+            "Expected a path that ends in '.tflite', since the details go to "
+            f"the same name with '.json'. Received: {str(path)!r}."
+        )
+    if path.is_dir():
+        raise ValueError(f"Expected a file. {str(path)!r} is a folder.")
+    return path
+
+
+def _what_is_left(path):
+    if path.exists():
+        return (
+            f"Nothing was written: {str(path)!r} is still the file of an "
+            "earlier export."
+        )
+    return f"Nothing was written to {str(path)!r}."
+
+
+def _json(tflite, verification):
+    content = {
+        "file": tflite.details,
+        "verification": dataclasses.asdict(verification),
+    }
+    return json.dumps(plain(content), indent=2) + "\n"

@@ -1,0 +1,270 @@
+"""Checking a TFLite file against the Keras model that it was made from."""
+
+import dataclasses
+import time
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from kure_tf import compat
+from kure_tf.export.file_details import file_details
+from kure_tf.export.image_batches import count_batches, image_batches, name_of
+from kure_tf.export.runner import RESOLVERS, Runner, interpreter_version
+from kure_tf.export.tflite import TFLiteModel
+from kure_tf.export.verification import Verification, VerificationError
+
+
+def verify(
+    tflite,
+    model,
+    split,
+    *,
+    min_agreement=0.98,
+    max_accuracy_drop=0.010,
+    batch_size=128,
+    num_threads=2,
+    resolver="default",
+    progress=True,
+):
+    """Runs a TFLite file beside the Keras model over a whole split.
+
+    The bytes in memory are run by `ai_edge_litert`'s interpreter, with images
+    quantized by the file's own scale and zero point.
+
+    Args:
+        tflite: What `to_tflite` returned.
+        model: The Keras model that it was made from, of one input and one
+            output `[batch, classes]`: logits or probabilities.
+        split: A `Split`, or an iterable of batches `(images, labels)` with
+            integer labels, such as a `tf.data.Dataset`.
+        min_agreement: Smallest share of images (0..1) for which the file must
+            name the same class as the model.
+        max_accuracy_drop: How much accuracy (0..1; 0.010 is one point) the
+            file may lose. It may always gain.
+        batch_size: Images per call. A file or model of a fixed batch size
+            keeps its own.
+        num_threads: Threads of the interpreter.
+        resolver: "default" or "reference" kernels; see `Runner`.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        A `Verification` that kept all limits.
+
+    Raises:
+        VerificationError: If the file does not keep them; it names every one
+            that is broken.
+        ValueError: If limits, images or labels are not usable.
+    """
+    _check_limits(min_agreement, max_accuracy_drop, resolver)
+    _check_pair(tflite, model)
+    start = time.perf_counter()
+    runner = Runner(
+        tflite.content,
+        batch_size=_fixed_batch_size(model) or batch_size,
+        resolver=resolver,
+        num_threads=num_threads,
+    )
+    counts = _compare(runner, model, split, runner.batch_size, progress)
+    details = file_details(tflite.content)
+    integer = tflite.mode == "int8"
+    verification = Verification(
+        mode=tflite.mode,
+        step_size_source=tflite.details.get("step_size_source"),
+        split=name_of(split),
+        images=counts.images,
+        agreement=counts.agreed / counts.images,
+        keras_accuracy=counts.keras_correct / counts.images,
+        tflite_accuracy=counts.tflite_correct / counts.images,
+        # One division, so that a drop of exactly the limit is within it.
+        accuracy_drop=(counts.keras_correct - counts.tflite_correct)
+        / counts.images,
+        nan_outputs=counts.nan_outputs,
+        float_weights=tuple(details["float_weights"]) if integer else (),
+        float_ops=details["float_ops"],
+        resolver=resolver,
+        num_threads=num_threads,
+        interpreter=interpreter_version(),
+        min_agreement=min_agreement,
+        max_accuracy_drop=max_accuracy_drop,
+        seconds=round(time.perf_counter() - start, 3),
+    )
+    if verification.failures:
+        raise VerificationError(_message(verification, model), verification)
+    return verification
+
+
+@dataclasses.dataclass
+class _Counts:
+    images: int = 0
+    agreed: int = 0
+    keras_correct: int = 0
+    tflite_correct: int = 0
+    nan_outputs: int = 0
+
+
+def _compare(runner, model, split, batch_size, progress):
+    """Returns the counts over all images."""
+    predict = _predictor(model, batch_size)
+    shape, classes = (
+        tuple(model.inputs[0].shape)[1:],
+        model.outputs[0].shape[-1],
+    )
+    counts = _Counts()
+    bar = tqdm(
+        image_batches(split, shape, batch_size, "the split"),
+        "verifying",
+        count_batches(split, batch_size),
+        disable=not progress,
+        leave=False,
+    )
+    for images, labels in bar:
+        _check_labels(labels, len(images), classes)
+        expected, received = predict(images), runner(images)
+        if not np.isfinite(expected).all():
+            raise ValueError(
+                f"Expected finite outputs of the Keras model {model.name!r}, "
+                "beside which the file is checked. It puts out NaN or "
+                "infinity itself."
+            )
+        expected_class, received_class = (
+            expected.argmax(-1),
+            received.argmax(-1),
+        )
+        finite = np.isfinite(received).all(-1)
+        # NaN is no answer, though argmax names the class where it stands.
+        agreed = (expected_class == received_class) & finite
+        counts.images += len(images)
+        counts.agreed += int(agreed.sum())
+        counts.keras_correct += int((expected_class == labels).sum())
+        counts.tflite_correct += int(
+            ((received_class == labels) & finite).sum()
+        )
+        counts.nan_outputs += int((~finite).sum())
+    if not counts.images:
+        raise ValueError(
+            "Expected images to verify the file with. Received: an empty "
+            "split. A generator that was read before is empty too."
+        )
+    return counts
+
+
+def _predictor(model, batch_size):
+    """Returns a function from any number of images to the model's outputs."""
+    shape = [batch_size, *model.inputs[0].shape[1:]]
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
+    def run(images):
+        return tf.cast(model(images, training=False), tf.float32)
+
+    def predict(images):
+        outputs = []
+        for start in range(0, len(images), batch_size):
+            part = images[start : start + batch_size]
+            missing = [(0, batch_size - len(part))]
+            padded = np.pad(part, missing + [(0, 0)] * (part.ndim - 1))
+            outputs.append(run(padded).numpy()[: len(part)])
+        return np.concatenate(outputs)
+
+    return predict
+
+
+def _fixed_batch_size(model):
+    return model.inputs[0].shape[0]
+
+
+def _check_limits(min_agreement, max_accuracy_drop, resolver):
+    for name, value in [
+        ("min_agreement", min_agreement),
+        ("max_accuracy_drop", max_accuracy_drop),
+    ]:
+        if not 0 <= value <= 1:  # Nor NaN.
+            raise ValueError(
+                f"Expected {name} as a share from 0 to 1, such as 0.98 for "
+                f"98 %. Received: {value!r}."
+            )
+    if resolver not in RESOLVERS:
+        raise ValueError(
+            f"Expected a resolver out of {RESOLVERS}. Received: {resolver!r}."
+        )
+
+
+def _check_pair(tflite, model):
+    if not isinstance(tflite, TFLiteModel):
+        raise TypeError(
+            "Expected what to_tflite returns, a TFLiteModel. Received: "
+            f"{type(tflite).__name__}."
+        )
+    compat.check_graph_model(model)
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(
+            f"Expected a classifier of one input and one output. The model "
+            f"{model.name!r} has {len(model.inputs)} and {len(model.outputs)}."
+        )
+    output = list(model.outputs[0].shape)
+    if len(output) != 2 or output[1] is None or output[1] < 2:
+        raise ValueError(
+            "Expected a classifier with the output shape [batch, classes] and "
+            f"2 classes or more. That of {model.name!r} is {output}. A single "
+            "sigmoid names no class: end in keras.layers.Dense(2)."
+        )
+    for port, tensor in [
+        ("input", model.inputs[0]),
+        ("output", model.outputs[0]),
+    ]:
+        wanted = list(tensor.shape)[1:]
+        found = tflite.details[port]["shape"][1:]
+        if found != wanted:
+            raise ValueError(
+                f"Expected the file that was made from {model.name!r}. The "
+                f"{port} of this one has the shape {['batch', *found]}, that "
+                f"of the model {['batch', *wanted]}."
+            )
+
+
+def _check_labels(labels, count, classes):
+    if labels is None:
+        raise ValueError(
+            "Expected batches of (images, labels), since accuracy needs "
+            "labels. Received: images only."
+        )
+    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"Expected one integer label per image, of shape [{count}]. "
+            f"Received: {labels.dtype} labels of shape {list(labels.shape)}. "
+            "One-hot labels become integers by tf.argmax(labels, -1)."
+        )
+    if count and not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(
+            f"Expected labels 0 .. {classes - 1}, one per output of the "
+            f"model. Received labels {labels.min()} .. {labels.max()}."
+        )
+
+
+def _message(verification, model):
+    lines = [
+        f"The {verification.mode} TFLite file of {model.name!r} (step size "
+        f"source: {verification.step_size_source}) failed its verification on "
+        f"{verification.images} images:",
+        *(f"* {failure}" for failure in verification.failures),
+        _way_out(verification),
+    ]
+    return "\n".join(lines)
+
+
+def _way_out(verification):
+    if verification.mode != "int8":
+        return (
+            "Verify with the model that the file was made from and with images "
+            "normalized as in training, or set other limits."
+        )
+    if verification.float_weights:
+        return (
+            "TFLite has no integer kernel for the layers of these weights: "
+            "replace them, or export with mode='dynamic_range'."
+        )
+    return (
+        "Calibrate with more images, drawn and normalized as in training; make "
+        "the model more robust (regularize_kurtosis); export with "
+        "mode='dynamic_range'; or set other limits."
+    )

@@ -1,0 +1,48 @@
+"""What every test starts from: seeds, a quiet log, the optional data folder."""
+
+import os
+import pathlib
+import random
+import sys
+
+# Before TensorFlow is imported; what the caller has set wins. The suite means
+# the same on every machine, so accelerators stay out of it.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+# The first example of a property compiles TensorFlow functions, and the same
+# examples on every run make a failure repeatable.
+settings.register_profile("kure_tf", deadline=None, derandomize=True)
+settings.load_profile("kure_tf")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Starts each test from the same random state."""
+    random.seed(0)
+    np.random.seed(0)
+    if "tensorflow" in sys.modules:  # Not all tests need to wait for it.
+        sys.modules["tensorflow"].random.set_seed(0)
+
+
+@pytest.fixture
+def data_dir():
+    """The folder of TFDS data sets named by KURE_TF_DATA_DIR, else a skip.
+
+    A method of a TestCase asks for it with
+    `@pytest.mark.usefixtures("data_dir")` and reads the variable itself.
+    """
+    folder = os.environ.get("KURE_TF_DATA_DIR", "")
+    if not folder:
+        pytest.skip(
+            "Needs a folder of TFDS data sets. Set the environment variable "
+            "KURE_TF_DATA_DIR to one."
+        )
+    if not pathlib.Path(folder).is_dir():
+        pytest.fail(f"KURE_TF_DATA_DIR is no folder: {folder!r}.")
+    return pathlib.Path(folder)

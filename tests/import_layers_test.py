@@ -1,0 +1,200 @@
+"""Holds the direction of imports inside kure_tf: only from lower rows."""
+
+import ast
+import os
+import subprocess
+import sys
+
+from absl.testing import absltest, parameterized
+from module_imports import ROOT, imports_of, module_name
+
+ROWS = {
+    "version": -1,
+    "ops": 0,
+    "operating_point": 1,
+    "compat": 1,
+    "report": 1,
+    "models": 1,
+    "data": 1,
+    "regularizers": 2,
+    "quantizers": 2,
+    "fake_quantized": 3,
+    "ptq": 4,
+    "qat": 4,
+    "training": 5,
+    "sweeps": 5,
+    "export": 5,
+}
+# The door to Keras is open to its own row too.
+OPEN_TO_ITS_ROW = ("compat",)
+
+KERASES = ("keras", "tf_keras")
+ONLY_IN_FUNCTIONS = ("matplotlib", "tensorflow_datasets", "ai_edge_litert")
+TFMOT = "tensorflow_model_optimization"
+
+# Imports kure_tf, refuses the heavy modules meanwhile and prints who asked for
+# one. Keras 3 is let off: it imports matplotlib by itself where it finds it.
+LIST_IMPORTERS = f"""
+import sys
+
+asked = []
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name not in {(TFMOT, "tensorflow_datasets", "matplotlib")!r}:
+            return None
+        frame = sys._getframe(1)
+        while "importlib" in frame.f_globals["__name__"]:
+            frame = frame.f_back
+        asked.append((frame.f_globals["__name__"], name))
+        raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Refuse())
+import kure_tf
+print([pair for pair in asked if not pair[0].startswith("keras.")])
+"""
+
+SOURCES = sorted((ROOT / "kure_tf").rglob("*.py"))
+
+
+def part_of(module):
+    """Returns the part that a module of kure_tf belongs to, such as "ops"."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def root_of(module):
+    return module.partition(".")[0]
+
+
+def place(path, line):
+    return f"{path.relative_to(ROOT)}:{line}"
+
+
+def in_tfmot(path):
+    return module_name(path).startswith("kure_tf.qat.tfmot")
+
+
+def may_import_keras(path):
+    return (
+        module_name(path) == "kure_tf.compat"
+        or in_tfmot(path)
+        or path.stem == "to_tf_keras"
+    )
+
+
+def is_tf_keras(node):
+    """Whether a node of a syntax tree reaches Keras through TensorFlow."""
+    if isinstance(node, ast.Attribute):
+        return ast.unparse(node) in ("tf.keras", "tensorflow.keras")
+    if isinstance(node, ast.ImportFrom):
+        names = [f"{node.module}.{alias.name}" for alias in node.names]
+    elif isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    else:
+        return False
+    return any(f"{name}.".startswith("tensorflow.keras.") for name in names)
+
+
+class ImportLayersTest(parameterized.TestCase):
+    def test_sources_are_found(self):
+        self.assertNotEmpty(SOURCES)
+
+    def test_every_part_has_a_row(self):
+        for path in SOURCES:
+            part = part_of(module_name(path))
+            if part:
+                self.assertIn(part, ROWS, f"{place(path, 1)}: give it a row.")
+
+    def test_imports_go_to_lower_rows(self):
+        wrong = []
+        for path in SOURCES:
+            importer = part_of(module_name(path))
+            if not importer:  # kure_tf/__init__.py, above all rows.
+                continue
+            for found in imports_of(path):
+                if root_of(found.module) != "kure_tf":
+                    continue
+                imported = part_of(found.module)
+                if not imported:
+                    wrong.append(
+                        f"{place(path, found.line)}: imports kure_tf itself; "
+                        "import from the module that defines it."
+                    )
+                elif not self._allowed(importer, imported):
+                    wrong.append(
+                        f"{place(path, found.line)}: {importer} (row "
+                        f"{ROWS[importer]}) imports {imported} (row "
+                        f"{ROWS[imported]})."
+                    )
+        self.assertEmpty(wrong, "\n".join(wrong))
+
+    def _allowed(self, importer, imported):
+        if importer == imported or ROWS[imported] < ROWS[importer]:
+            return True
+        return imported in OPEN_TO_ITS_ROW and ROWS[imported] == ROWS[importer]
+
+    def test_only_compat_and_the_exceptions_import_a_keras(self):
+        wrong = [
+            place(path, found.line)
+            for path in SOURCES
+            for found in imports_of(path)
+            if root_of(found.module) in KERASES and not may_import_keras(path)
+        ]
+        self.assertEmpty(wrong, "Write `from kure_tf.compat import keras`.")
+
+    def test_only_compat_and_the_exceptions_reach_tf_keras(self):
+        wrong = [
+            place(path, node.lineno)
+            for path in SOURCES
+            if not may_import_keras(path)
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if is_tf_keras(node)
+        ]
+        self.assertEmpty(wrong, "Write `from kure_tf.compat import keras`.")
+
+    def test_ops_know_no_keras_at_all(self):
+        wrong = [
+            place(path, found.line)
+            for path in (ROOT / "kure_tf" / "ops").rglob("*.py")
+            for found in imports_of(path)
+            if root_of(found.module) in KERASES
+            or found.module == "kure_tf.compat"
+        ]
+        self.assertEmpty(wrong)
+
+    def test_only_qat_tfmot_imports_tensorflow_model_optimization(self):
+        wrong = [
+            place(path, found.line)
+            for path in SOURCES
+            for found in imports_of(path)
+            if root_of(found.module) == TFMOT and not in_tfmot(path)
+        ]
+        self.assertEmpty(wrong)
+
+    def test_heavy_modules_are_imported_inside_functions(self):
+        wrong = [
+            place(path, found.line)
+            for path in SOURCES
+            for found in imports_of(path)
+            if root_of(found.module) in ONLY_IN_FUNCTIONS and not found.deferred
+        ]
+        self.assertEmpty(wrong)
+
+    @parameterized.named_parameters(("keras_3", "0"), ("tf_keras", "1"))
+    def test_importing_kure_tf_asks_for_nothing_heavy(self, legacy):
+        """It also works where none of the heavy modules is installed."""
+        result = subprocess.run(
+            [sys.executable, "-c", LIST_IMPORTERS],
+            cwd=ROOT,
+            env={**os.environ, "TF_USE_LEGACY_KERAS": legacy},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stdout.strip(), "[]")
+
+
+if __name__ == "__main__":
+    absltest.main()

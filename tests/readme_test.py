@@ -1,0 +1,150 @@
+"""Runs the Python of README.md and checks its commands, targets and links.
+
+A block whose line above reads `<!-- not executed: reason -->` is left out.
+"""
+
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+
+from absl.testing import absltest, parameterized
+from module_imports import ROOT
+
+README = ROOT / "README.md"
+
+_BLOCK = re.compile(
+    r"(?P<above>[^\n]*)\n\s*?\n?```(?P<language>\w+)\n(?P<text>.*?)^```",
+    re.MULTILINE | re.DOTALL,
+)
+_NOT_EXECUTED = re.compile(r"<!-- not executed: .+ -->")
+
+
+@dataclass(frozen=True)
+class Block:
+    language: str
+    text: str
+    line: int  # Of the first line of `text`, counted from 1.
+
+
+def blocks(text, language):
+    """Returns the fenced blocks of `text` in `language` that are to be run."""
+    found = []
+    for match in _BLOCK.finditer("\n" + text):
+        if match["language"] != language or _NOT_EXECUTED.search(
+            match["above"]
+        ):
+            continue
+        line = ("\n" + text).count("\n", 0, match.start("text"))
+        found.append(Block(language, match["text"], line))
+    return found
+
+
+def commands(text):
+    """Yields the words of each command, continued lines joined."""
+    for line in text.replace("\\\n", " ").splitlines():
+        line = line.removeprefix("$ ")
+        for command in re.split(r"&&|;|\|", line):
+            words = shlex.split(command, comments=True)
+            while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+                words.pop(0)  # A variable set for this command.
+            if words:
+                yield words
+
+
+def named(found):
+    return [(f"line_{block.line}", block) for block in found] or [
+        ("nothing_to_check", None)
+    ]
+
+
+TEXT = README.read_text(encoding="utf-8") if README.is_file() else ""
+PYTHON = blocks(TEXT, "python")
+SHELL = blocks(TEXT, "bash") + blocks(TEXT, "sh")
+
+
+class ReadmeTest(parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        if not README.is_file():
+            self.skipTest("There is no README.md.")
+
+    @parameterized.named_parameters(*named(PYTHON))
+    def test_python_block_runs(self, block):
+        if block is None:
+            self.skipTest("README.md has no Python block.")
+        # Blank lines before it: a traceback then names README's own line.
+        code = compile(
+            "\n" * (block.line - 1) + block.text, str(README), "exec"
+        )
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(folder.name)
+        exec(code, {"__name__": f"readme_line_{block.line}"})
+
+    @parameterized.named_parameters(*named(SHELL))
+    def test_shell_block_names_what_exists(self, block):
+        if block is None:
+            self.skipTest("README.md has no shell block.")
+        for words in commands(block.text):
+            if words[0] == "make":
+                self._check_make(words)
+            elif pathlib.Path(words[0]).name.startswith("python"):
+                self._check_tool(words)
+
+    def _check_make(self, words):
+        makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+        for target in words[1:]:
+            if "=" not in target:
+                self.assertRegex(makefile, rf"(?m)^{target}:")
+
+    def _check_tool(self, words):
+        if len(words) < 2 or not words[1].startswith("tools/"):
+            return
+        self.assertTrue((ROOT / words[1]).is_file(), f"No tool {words[1]}.")
+        # Reads the flags and the flagfiles as the tool itself does, and stops.
+        result = subprocess.run(
+            [sys.executable, *words[1:], "--only_check_args"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual(
+            result.returncode, 0, f"{shlex.join(words)}\n{result.stderr}"
+        )
+
+    def test_links_into_the_repository_lead_somewhere(self):
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", TEXT):
+            if "://" not in target and not target.startswith("mailto:"):
+                self.assertTrue((ROOT / target).exists(), f"No {target}.")
+
+
+class BlocksTest(absltest.TestCase):
+    """The reader of README.md itself, on a text made for it."""
+
+    TEXT = (
+        "Title\n\n```python\na = 1\n```\n\n"
+        "<!-- not executed: takes a day -->\n```python\nb = 2\n```\n"
+        "text\n```bash\nX=1 python tools/a.py \\\n    --b=c  # why\n```\n"
+    )
+
+    def test_blocks_are_found_with_their_lines(self):
+        self.assertEqual(
+            blocks(self.TEXT, "python"), [Block("python", "a = 1\n", 4)]
+        )
+
+    def test_commands_are_split_into_words(self):
+        (block,) = blocks(self.TEXT, "bash")
+        self.assertEqual(
+            list(commands(block.text)), [["python", "tools/a.py", "--b=c"]]
+        )
+
+
+if __name__ == "__main__":
+    absltest.main()
