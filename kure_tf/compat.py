@@ -164,11 +164,12 @@ def clone_model(model, make_layer):
             )
 
     copy = clone(model, "")
+    # Before the layers: a model hands its flag down to all of them.
+    copy.trainable = model.trainable
     for original, inner, outer in pairs:
         outer.trainable = original.trainable
         if original.weights:
             inner.set_weights(original.get_weights())
-    copy.trainable = model.trainable
     copy_compilation(model, copy)
     return copy
 

@@ -239,7 +239,8 @@ class BuildTest(absltest.TestCase):
             for pattern in patterns.split(",")
             for path in glob([f"{package.replace('.', '/')}/{pattern.strip()}"])
         }
-        built = {path for name in PARTS for path in TARGETS[name].data}
+        libraries = [TARGETS[name] for name in PARTS if name in TARGETS]
+        built = {path for target in libraries for path in target.data}
         files = {
             path
             for path in glob(["kure_tf/**/*"])

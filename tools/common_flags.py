@@ -4,6 +4,7 @@ Nothing here imports TensorFlow before `run` has parsed the flags: `--help`
 answers at once, and the Keras to use is chosen before TensorFlow is loaded.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -11,7 +12,16 @@ import pathlib
 import sys
 import zipfile
 
-from absl import app, flags
+_NOT_INSTALLED = (
+    f"error: kure_tf is not installed for this Python ({sys.executable}). "
+    "Run: pip install -e . (or make, and then .venv/bin/python)."
+)
+
+try:
+    from absl import app, flags
+except ModuleNotFoundError:  # A bare Python has not even this.
+    print(_NOT_INSTALLED, file=sys.stderr)
+    sys.exit(2)
 
 KERAS = flags.DEFINE_enum(
     "keras",
@@ -54,6 +64,8 @@ TRACEBACK = flags.DEFINE_bool(
 
 # What may differ between two calls that are one run.
 _NOT_PART_OF_THE_RUN = ("workdir", "traceback", "flagfile", "data_dir")
+# What undoes the mark that `workdir` has left in a new folder.
+_undo = contextlib.ExitStack()
 
 
 def run(main):
@@ -70,6 +82,7 @@ def run(main):
         try:
             main()
         except (ValueError, TypeError, OSError, ImportError) as error:
+            _undo.close()
             if TRACEBACK.value:
                 raise
             _fail(str(error))
@@ -112,11 +125,8 @@ def _import_kure_tf():
     except ModuleNotFoundError as error:
         if error.name != "kure_tf":
             raise
-        _fail(
-            "kure_tf is not installed for this Python "
-            f"({sys.executable}). Run: pip install -e . (or make, and then "
-            ".venv/bin/python)."
-        )
+        print(_NOT_INSTALLED, file=sys.stderr)
+        sys.exit(2)
     sys.path.insert(0, os.getcwd())  # For --model=package.module:function.
 
 
@@ -144,6 +154,9 @@ def _keras_of_file(path):
 def workdir(tool):
     """Returns --workdir, made and marked with the flags of this run.
 
+    The mark of a run that fails before it has a result is taken back, so that
+    the same folder is free for the mended flags.
+
     Raises:
         ValueError: If there is no --workdir, or it is another run's.
     """
@@ -159,34 +172,59 @@ def workdir(tool):
     here = effective_flags()
     if path.is_file():
         _check_same_run(path, here)
+    else:
+        _undo.callback(_take_back, path, _entries(folder))
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [f"# tools/{tool}.py: the flags of this run; repeat it with"]
-    lines += [f"# python tools/{tool}.py --flagfile={path.name}"]
-    lines += [f"--{name}={value}" for name, value in here.items()]
+    lines = [
+        f"# tools/{tool}.py: the flags of this run; repeat it with",
+        f"# python tools/{tool}.py --flagfile={path} --workdir=...",
+        *(
+            f"--{name}={text}"
+            for name, value in here.items()
+            for text in value.split("\n")
+        ),
+    ]
     write_atomically(path, "\n".join(lines) + "\n")
     return folder
 
 
+def _entries(folder):
+    return set(folder.iterdir()) if folder.is_dir() else None
+
+
+def _take_back(mark, before):
+    """Removes the mark, and the folder if it is new, unless results came."""
+    folder = mark.parent
+    if _entries(folder) == {*(before or ()), mark}:
+        mark.unlink()
+        if before is None:
+            folder.rmdir()
+
+
 def effective_flags():
-    """Returns `{flag: value as text}` of all flags of the tool that are set."""
+    """Returns `{flag: value as text}` of all flags of the tool that are set.
+
+    The values of a flag that may be repeated are joined by newlines.
+    """
     values = {}
     for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0]):
         if flag.name in _NOT_PART_OF_THE_RUN or flag.value is None:
             continue
-        text = flag.serialize()
-        name, equals, value = text.lstrip("-").partition("=")
-        if not equals:  # A boolean: --name or --noname.
-            name, value = flag.name, str(flag.value).lower()
-        values[name] = value
+        lines = flag.serialize().splitlines()
+        if flag.boolean:  # --name or --noname.
+            values[flag.name] = str(flag.value).lower()
+        elif lines:  # None for a flag that may be repeated and was not given.
+            texts = [line.partition("=")[2] for line in lines]
+            values[flag.name] = "\n".join(texts)
     return dict(sorted(values.items()))
 
 
 def _check_same_run(path, here):
-    there = dict(
-        line.strip()[2:].split("=", 1)
-        for line in path.read_text().splitlines()
-        if line.startswith("--") and "=" in line
-    )
+    there = {}
+    for line in path.read_text().splitlines():
+        if line.startswith("--") and "=" in line:
+            name, text = line.strip()[2:].split("=", 1)
+            there[name] = f"{there[name]}\n{text}" if name in there else text
     names = sorted(set(here) | set(there))
     differing = [n for n in names if here.get(n) != there.get(n)]
     if differing:

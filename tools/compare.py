@@ -36,10 +36,12 @@ def main():
             "tools/compare.py trains without and with KURE and needs "
             "--kurtosis_coefficient above 0, such as 1."
         )
-    quantization_flags.plan("paper")  # Wrong flags fail before training.
+    for scheme in quantization_flags.SCHEME.value:
+        quantization_flags.plan(scheme)  # Wrong flags fail before training.
+    seeds = _seeds()
     dataset = common_flags.load_dataset()
     runs = []
-    for seed in _seeds():
+    for seed in seeds:
         for name, kure in (("no regularization", 0.0), ("KURE", coefficient)):
             part = folder / f"{name.replace(' ', '_')}_seed{seed}".lower()
             model, record = training_flags.train(
@@ -64,9 +66,13 @@ def main():
 
 
 def _seeds():
-    if _SEEDS.value:
-        return [int(seed) for seed in _SEEDS.value]
-    return [training_flags.SEED.value]
+    seeds = _SEEDS.value or [str(training_flags.SEED.value)]
+    if not all(seed.isdecimal() for seed in seeds):
+        raise ValueError(
+            "Expected --seeds to be whole numbers, such as 0,1,2. Received: "
+            f"{seeds}."
+        )
+    return [int(seed) for seed in seeds]
 
 
 if __name__ == "__main__":

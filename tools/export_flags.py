@@ -8,6 +8,12 @@ EXPORT = flags.DEFINE_list(
     "Files to write: 'int8' (full integer), 'dynamic_range', 'float'; empty "
     "for none.",
 )
+_MODES = ("int8", "dynamic_range", "float")
+flags.register_validator(
+    "export",
+    lambda modes: all(mode in _MODES for mode in modes if mode),
+    f"Expected files to write, of {_MODES}, separated by commas.",
+)
 MIN_AGREEMENT = flags.DEFINE_float(
     "min_agreement",
     0.98,

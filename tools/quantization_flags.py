@@ -9,13 +9,14 @@ SCHEME = flags.DEFINE_list(
     "scheme",
     ["paper"],
     "'paper' (per tensor, ends in float) or 'tflite' (batch norm folded, per "
-    "channel, ends at 8 bits); both separated by a comma.",
+    "channel, ends at 8 bits); both separated by a comma. The second one is "
+    "swept over bits alone.",
 )
 PTQ = flags.DEFINE_list(
     "ptq",
     ["minmax", "lp_norm"],
-    "Where step sizes come from: 'minmax', 'lp_norm'; the last one is swept "
-    "over step ratios too.",
+    "Where step sizes come from: 'minmax', 'lp_norm'. All are swept over "
+    "weight bits, the last one over everything else too.",
 )
 NORM = flags.DEFINE_float("p", 2.0, "Norm of lp_norm; 2 is the MSE.")
 STEP_SIZES = flags.DEFINE_string(
@@ -77,14 +78,15 @@ def plan(scheme):
             for text in flag.value
         )
 
+    first = scheme == SCHEME.value[0]
     return SweepPlan(
         scheme=scheme,
         ptq=ptq_methods(),
         weights_only=bits(WEIGHTS_ONLY),
         both=bits(BOTH),
-        ratio_bits=bits(RATIO_BITS),
+        ratio_bits=bits(RATIO_BITS) if first else (),
         ratios=tuple(_number(float, text) for text in RATIOS.value),
-        power_of_two_bits=bits(POWER_OF_TWO_BITS),
+        power_of_two_bits=bits(POWER_OF_TWO_BITS) if first else (),
         batch_size=EVALUATION_BATCH_SIZE.value,
     )
 

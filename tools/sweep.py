@@ -21,17 +21,28 @@ def main():
     folder = common_flags.workdir("sweep")
     dataset = common_flags.load_dataset()
     model = common_flags.load_model(dataset)
-    record = pathlib.Path(common_flags.MODEL.value).parent / "training.json"
     report = quantization_flags.sweep(
         model,
         dataset,
         folder,
         name=_NAME.value,
-        record=json.loads(record.read_text()) if record.is_file() else None,
+        record=_record(model),
     )
     page = report.save(folder)
     print(report.to_markdown())
     print(f"Page: {page.resolve().as_uri()}")
+
+
+def _record(model):
+    """Returns what tools/train.py noted beside the model, if it is of it."""
+    from kure_tf.sweeps import array_hash
+
+    path = pathlib.Path(common_flags.MODEL.value).parent / "training.json"
+    if not path.is_file():
+        return None
+    record = json.loads(path.read_text())
+    of_model = record.get("checkpoint_hash") == array_hash(model)
+    return record if of_model else None
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf.data.augmentation import parse_augmentation
+from kure_tf.data.quiet_tfds import quiet_tfds
 from kure_tf.data.split import check_batch_size, check_count, normalize
 from kure_tf.data.split import per_channel as check_per_channel
 
@@ -179,16 +180,17 @@ class StreamedSplit:
         ]
         options = tf.data.Options()
         options.deterministic = True
-        examples = self.builder.as_dataset(
-            split=sum(instructions[1:], instructions[0]),
-            decoders={self.image_key: tfds.decode.SkipDecoding()},
-            read_config=tfds.ReadConfig(
-                try_autocache=False,
-                interleave_cycle_length=files_at_once,
-                enable_ordering_guard=False,
-                options=options,
-            ),
-        )
+        with quiet_tfds():
+            examples = self.builder.as_dataset(
+                split=sum(instructions[1:], instructions[0]),
+                decoders={self.image_key: tfds.decode.SkipDecoding()},
+                read_config=tfds.ReadConfig(
+                    try_autocache=False,
+                    interleave_cycle_length=files_at_once,
+                    enable_ordering_guard=False,
+                    options=options,
+                ),
+            )
         return examples.map(
             lambda example: (example[self.image_key], example[self.label_key])
         )

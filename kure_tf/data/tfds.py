@@ -1,11 +1,10 @@
 """Image-classification data sets in the format of TensorFlow Datasets."""
 
-import contextlib
-
 import numpy as np
 import tensorflow as tf
 
 from kure_tf.data.dataset import Dataset
+from kure_tf.data.quiet_tfds import quiet_tfds
 from kure_tf.data.split import Split
 from kure_tf.data.streamed_split import StreamedSplit, resize_and_cut_centre
 
@@ -46,7 +45,8 @@ def tfds_dataset(
         name: TFDS name, such as "cifar10" or "mnist:3.0.1".
         data_dir: Folder of TFDS data sets; `~/tensorflow_datasets` if None.
         download: Whether TFDS may download and prepare what is not there.
-        validation_count: Images taken out of "train" for validation.
+        validation_count: Images taken out of "train" for validation: drawn
+            with a fixed seed, or the last ones if images are read from disk.
         calibration_count: Images drawn from the training split for
             calibration, all of them if there are fewer.
         calibration_seed: Seed of that draw.
@@ -64,7 +64,7 @@ def tfds_dataset(
             or missing, a label lies outside the classes, or `image_size` is
             needed.
     """
-    with _quiet():
+    with quiet_tfds():
         builder = _builder(name, data_dir, download)
         source = _Source(builder, image_size, mean, std, memory_limit)
         train = source.split("train", "train")
@@ -348,18 +348,3 @@ def _not_found(name, data_dir):
         "fetch it with download=True, or use 'digits', which is part of the "
         "package."
     )
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Keeps TFDS from logging and from drawing its own progress bars."""
-    import tensorflow_datasets as tfds
-    from absl import logging
-
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    tfds.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)

@@ -24,11 +24,11 @@ def captured_output():
         A function that returns the text captured so far.
     """
     saved = {fd: _duplicate(fd) for fd in (1, 2)}
-    # Of the fixed standard encoding: C++ and Python both write to it.
     temporary, path = tempfile.mkstemp(prefix="kure_tf_")
     log = _above_standard(temporary)
     try:
-        with open(os.dup(log), "w", 1, "utf-8", "replace") as stream:
+        second = _above_standard(os.dup(log))
+        with open(second, "w", 1, "utf-8", "replace") as stream:
             _flush()
             for fd in saved:
                 os.dup2(log, fd)

@@ -20,7 +20,8 @@ def image_batches(source, shape, batch_size, name):
 
     Raises:
         TypeError: If `source` is none of these.
-        ValueError: If the images have another shape, or hold NaN or infinity.
+        ValueError: If the images have another shape, or hold NaN or infinity,
+            or if there is no end to them.
     """
     if hasattr(source, "batches"):
         source = source.batches(batch_size)
@@ -33,6 +34,11 @@ def image_batches(source, shape, batch_size, name):
             f"Expected {name} as a Split, or as an iterable of batches of "
             "images or of (images, labels), such as a tf.data.Dataset. "
             f"Received: {type(source).__name__}."
+        )
+    if _is_endless(source):
+        raise ValueError(
+            f"Expected {name} to end. Received a data set that repeats for "
+            "ever: remove .repeat(), or say how many batches, .take(16)."
         )
     for batch in source:
         images, labels = _images_and_labels(batch, name)
@@ -49,6 +55,13 @@ def count_batches(source, batch_size):
         return len(source)
     except TypeError:
         return None
+
+
+def _is_endless(source):
+    return (
+        isinstance(source, tf.data.Dataset)
+        and int(source.cardinality()) == tf.data.INFINITE_CARDINALITY
+    )
 
 
 def name_of(source) -> str | None:

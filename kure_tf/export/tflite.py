@@ -62,8 +62,9 @@ def to_tflite(model, calibration=None, *, mode="int8", batch_size=None):
       `code = round(x / scale) + zero_point`. An operator for which TFLite has
       no integer kernel stays in float; it is counted in `details["float_ops"]`,
       and `verify` refuses the file if it has float weights.
-    * "dynamic_range": weights int8, activations float; a kernel may quantize
-      them on the fly. No calibration needed.
+    * "dynamic_range": kernels of 1024 elements or more int8, the rest and
+      the activations float; an operator may quantize its input on the fly. No
+      calibration needed.
     * "float": nothing is quantized.
 
     Batch normalization is folded in all three. A mixed-precision model is

@@ -30,7 +30,7 @@ def fold_batch_norm(model):
             other Keras.
     """
     compat.check_graph_model(model)
-    pairs = dict(_foldable(model, ""))
+    pairs = dict(_foldable(model))
     norms = {id(norm) for norm in pairs.values()}
 
     def make_layer(path, layer):
@@ -110,17 +110,18 @@ def _along(gain, shape, channel_axes):
     )
 
 
-def _foldable(model, prefix):
+def _foldable(model):
     """Yields (layer, batch norm behind it) for each pair that can be folded."""
+    graphs = _graphs(model)
     consumers = collections.defaultdict(list)
     producers = collections.defaultdict(list)
-    for producer, consumer in compat.graph_edges(model):
-        consumers[producer].append(consumer)
-        producers[consumer].append(producer)
-    ends = compat.output_layers(model)
-    for layer in model.layers:
-        if compat.is_graph_model(layer):
-            yield from _foldable(layer, f"{prefix}{layer.name}/")
+    # All graphs together: a layer may be used in more than one of them.
+    for graph in graphs:
+        for producer, consumer in compat.graph_edges(graph):
+            consumers[producer].append(consumer)
+            producers[consumer].append(producer)
+    ends = [layer for graph in graphs for layer in compat.output_layers(graph)]
+    for _, layer in compat.layers_of(model):
         following = consumers[layer]
         if (
             len(following) == 1
@@ -133,6 +134,18 @@ def _foldable(model, prefix):
             and _same_channels(layer, following[0])
         ):
             yield layer, following[0]
+
+
+def _graphs(model):
+    """Returns `model` and the models nested in it, each once."""
+    found = [model]
+    for graph in found:
+        found.extend(
+            layer
+            for layer in graph.layers
+            if compat.is_graph_model(layer) and layer not in found
+        )
+    return found
 
 
 def _is_linear(layer):

@@ -59,6 +59,8 @@ class FakeQuantized(keras.layers.Layer):
         self.weight_quantizer = weight_quantizer
         self.input_quantizer = input_quantizer
         self.pinned_bits = pinned_bits
+        # A mask has to reach the layers behind, as it did before.
+        self.supports_masking = layer.supports_masking
         self.states = {}
         self._observer = None
 

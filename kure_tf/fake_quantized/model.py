@@ -75,17 +75,13 @@ def fake_quantize_model(model, placement="paper", *, verbose=False):
     if verbose:
         print(plan, file=sys.stderr)
 
+    made = {}
+
     def make_layer(path, layer):
-        copy = compat.copy_layer(layer)
-        if path not in plan.quantized:
-            return copy, copy
-        wrapper = FakeQuantized(
-            copy,
-            placement.weights,
-            placement.activations,
-            plan.quantized[path],
-        )
-        return wrapper, copy
+        # A layer that two of the nested models share stays one layer.
+        if id(layer) not in made:
+            made[id(layer)] = _wrapped(layer, path, placement, plan)
+        return made[id(layer)]
 
     copy = compat.clone_model(model, make_layer)
     _set_max_abs_steps(copy)
@@ -172,8 +168,10 @@ def set_step_sizes(model, step_sizes):
             does not name keep theirs.
 
     Raises:
-        ValueError: If a name is not a quantized tensor of the model, or a step
-            size has the wrong shape. Nothing is written then.
+        TypeError: If `step_sizes` is something else.
+        ValueError: If a name is not a quantized tensor of the model, a step
+            size has the wrong shape, or a grid does not exist at the bits
+            that it is meant for. Nothing is written then.
     """
     tensors = _some_quantizers_of(model)
     if not isinstance(step_sizes, StepSizes):
@@ -189,6 +187,7 @@ def set_step_sizes(model, step_sizes):
         )
     changes = []
     for path, step in step_sizes.tensors.items():
+        tensors[path].quantizer.grid.check_bits(step.bits)
         state = tensors[path].state
         shape = tuple(state.step_size.shape)
         if step.step_size.size == 1:
@@ -205,6 +204,20 @@ def set_step_sizes(model, step_sizes):
         state.step_size.assign(value)
         state.calibrated_bits.assign(step.bits)
         state.origin.assign(step.origin)
+
+
+def _wrapped(layer, path, placement, plan):
+    """Returns (the layer for the graph, the copy of `layer` in it)."""
+    copy = compat.copy_layer(layer)
+    if path not in plan.quantized:
+        return copy, copy
+    wrapper = FakeQuantized(
+        copy,
+        placement.weights,
+        placement.activations,
+        plan.quantized[path],
+    )
+    return wrapper, copy
 
 
 def _some_quantizers_of(model):

@@ -6,6 +6,8 @@ from kure_tf import compat
 from kure_tf.operating_point import check_bits
 from kure_tf.quantizers import Quantizer, UniformQuantizer
 
+_WEIGHT_GRIDS = ("narrow", "full", "reference", "equation1")
+
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
@@ -17,7 +19,8 @@ class Placement:
     not float (8).
 
     Attributes:
-        weights: Quantizer of the kernels; None leaves them in float.
+        weights: Quantizer of the kernels, on a symmetric grid; None leaves
+            them in float.
         activations: Quantizer of the layers' inputs; None leaves them so.
         first_layer: "float", a bit-width, or None for no exception; the first
             layer with a kernel in the order of the graph.
@@ -26,6 +29,10 @@ class Placement:
         fold_batch_norm: Whether batch normalization is folded into the
             kernels first, as LiteRT does.
         name: What reports call it.
+
+    Raises:
+        ValueError: If a pin is no bit-width, or the grid of `weights` is one
+            for activations.
     """
 
     weights: Quantizer | None = UniformQuantizer("narrow")
@@ -40,6 +47,13 @@ class Placement:
         for pin in (self.first_layer, self.last_layer, *self.pinned.values()):
             if pin not in (None, "float"):
                 check_bits(pin, "a pinned bit-width")
+        grid = self.weights and self.weights.grid
+        if grid and (grid.adaptive or grid.name == "unsigned"):
+            raise ValueError(
+                "Expected a symmetric grid for weights, one of "
+                f"{sorted(_WEIGHT_GRIDS)}. Received: {grid.name!r}, a grid "
+                "for activations."
+            )
 
     def plan(self, model):
         """Returns the `Plan` of this placement for `model`.

@@ -45,6 +45,8 @@ def fake_quantize(x, step_size, levels, origin=0.0, *, fused=None):
 
     Raises:
         TypeError: If `x` is not floating-point.
+        ValueError: If the step size varies along axes of `x` that are not
+            next to each other.
 
     Example:
         >>> from kure_tf.ops.grid import NARROW
@@ -138,6 +140,12 @@ def _channel_axis(x, step_size):
     first, last = (i - len(sizes) + rank for i in (varying[0], varying[-1]))
     if first == last:
         return first, None
+    if len(varying) <= last - first:
+        raise ValueError(
+            "Expected a step size that varies along one axis of the tensor, "
+            "or along axes next to each other, such as [1, 1, in, "
+            f"multiplier]. Received the shape {sizes}. Transpose the tensor."
+        )
     shape = tf.shape(x)
     return first, tf.concat([shape[:first], [-1], shape[last + 1 :]], 0)
 

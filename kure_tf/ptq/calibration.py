@@ -175,6 +175,7 @@ class _Observation:
         self.path = path
         self.lowest, self.highest = np.inf, -np.inf
         self._parts = []
+        self._share = 1.0  # Of all values so far, those that are kept.
         self._random = np.random.default_rng(seed)
 
     def add(self, values):
@@ -187,15 +188,16 @@ class _Observation:
             )
         self.lowest = min(self.lowest, values.min())
         self.highest = max(self.highest, values.max())
-        # Every batch leaves an equal share behind; `sample` thins them out.
-        if values.size > SAMPLE:
-            values = values[self._random.integers(values.size, size=SAMPLE)]
-        self._parts.append(values)
-        if sum(part.size for part in self._parts) > 8 * SAMPLE:
-            self._parts = [
-                part[self._random.permutation(part.size)[: part.size // 2]]
-                for part in self._parts
-            ]
+        # Every value has the same chance, whatever its batch's place and size.
+        self._parts.append(self._thinned(values, self._share))
+        while sum(part.size for part in self._parts) > 4 * SAMPLE:
+            self._share /= 2
+            self._parts = [self._thinned(part, 0.5) for part in self._parts]
+
+    def _thinned(self, values, share):
+        if share == 1.0:
+            return values
+        return values[self._random.random(values.size, np.float32) < share]
 
     def sample(self):
         values = np.concatenate(self._parts)
@@ -228,6 +230,8 @@ def _observe(model, batches, progress):
             batch = batch[0] if isinstance(batch, (tuple, list)) else batch
             batch = tf.convert_to_tensor(batch)
             _check_shape(model, batch)
+            if not batch.shape[0]:
+                continue
             model(batch, training=False)
             images += int(batch.shape[0])
     if not images:

@@ -34,6 +34,11 @@ class TensorStep:
                 "Expected step sizes that are positive and finite in float32. "
                 f"Received: {self.step_size!r}."
             )
+        if not np.isfinite(self.origin):
+            raise ValueError(
+                "Expected a finite origin: the smallest value of the tensor. "
+                f"Received: {self.origin!r}."
+            )
         object.__setattr__(self, "step_size", step_size)
         object.__setattr__(self, "bits", check_bits(self.bits))
         object.__setattr__(self, "origin", min(float(self.origin), 0.0))

@@ -4,8 +4,6 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from kure_tf import compat
-
 
 class Evaluator:
     """Evaluates one model on one split, as often as wanted.
@@ -44,13 +42,13 @@ class Evaluator:
             self._model, self.step = model, self._compile(model)
         correct = images = 0
         loss = 0.0
-        classes = compat.output_shape(model)[-1]
+        classes = model.outputs[0].shape[-1]
         for batch in tqdm(
             self._batches, "evaluating", disable=not self._progress, leave=False
         ):
             pictures, labels = batch
-            _check_labels(labels, classes)
-            right, lost = self.step(pictures, labels)
+            labels = _checked_labels(labels, classes)
+            right, lost = self.step(tf.cast(pictures, tf.float32), labels)
             correct += int(right)
             loss += float(lost)
             images += len(labels)
@@ -83,11 +81,19 @@ class Evaluator:
         )
 
 
-def _check_labels(labels, classes):
+def _checked_labels(labels, classes):
+    """Returns the labels as an int64 array `[images]`."""
     labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise ValueError(
+            "Expected one label per image: class numbers of shape [images]. "
+            f"Received labels of shape {list(labels.shape)}. One-hot labels "
+            "become numbers by np.argmax(labels, -1)."
+        )
     if labels.size and not 0 <= labels.min() <= labels.max() < classes:
         raise ValueError(
             f"Expected labels in 0..{classes - 1}, the model's classes. "
             f"Received labels from {labels.min()} to {labels.max()}. Check "
             "that model and data set belong together."
         )
+    return labels.astype(np.int64)

@@ -21,8 +21,8 @@ class SweepPlan:
 
     Attributes:
         scheme: "paper", "tflite" or a `Placement`.
-        ptq: `{what reports call it: PTQ method}`; each goes through all
-            points with bits, the last one through step ratios as well.
+        ptq: `{what reports call it: PTQ method}`. Each goes through the
+            weights-only points, the last one through all others as well.
         weights_only: Weight bits of the points "b/FP".
         both: Bits of the points "b/b".
         ratio_bits: Weight bits at which the step ratios are measured.
@@ -30,6 +30,10 @@ class SweepPlan:
         power_of_two_bits: Weight bits at which steps are rounded to powers of
             two, to the nearest one and to the next larger one.
         batch_size: Images per step.
+
+    Raises:
+        ValueError: If there is no such scheme, no PTQ method, or a point does
+            not exist on the grids of the scheme.
     """
 
     scheme: object = "paper"
@@ -46,11 +50,24 @@ class SweepPlan:
     power_of_two_bits: tuple = (4, 3)
     batch_size: int = 256
 
+    def __post_init__(self):
+        if not self.ptq:
+            raise ValueError(
+                f"Expected at least one PTQ method, of {ptq.METHODS}. "
+                "Received none."
+            )
+        placement = placements.get(self.scheme)
+        for _, _, points in self.sweeps():
+            for point in points:
+                _check_bits(placement.weights, point.weight_bits)
+                _check_bits(placement.activations, point.activation_bits)
+
     def sweeps(self):
         """Yields `(kind of sweep, name of the PTQ method, points)`."""
         for index, name in enumerate(self.ptq):
+            last = index == len(self.ptq) - 1
             points = bit_width_points(
-                self.weights_only, self.both, fp=index == 0
+                self.weights_only, self.both if last else (), fp=index == 0
             )
             yield "bit_width", name, points
         for bits in self.ratio_bits:
@@ -87,7 +104,7 @@ def measure_robustness(
         A `Report` of one run.
 
     Raises:
-        ValueError: If `folder` holds measurements of other weights.
+        ValueError: If `folder` holds measurements of other weights or images.
     """
     provenance = {
         **(provenance or {}),
@@ -131,6 +148,11 @@ def measure_robustness(
     return _report(name, done, provenance)
 
 
+def _check_bits(quantizer, bits):
+    if quantizer is not None:
+        quantizer.grid.check_bits(bits)
+
+
 def _report(name, rows, provenance):
     run = Run(name=name, rows=tuple(rows), provenance=provenance)
     return Report(runs=(run,), title=f"Robustness of {name}")
@@ -155,18 +177,19 @@ def _provenance(model, dataset, plan):
 
 
 def _finished(folder, name, provenance):
-    """Returns the rows kept in `folder`, if they are of the same weights."""
+    """Returns the rows kept in `folder`, if they measured the same thing."""
     if folder is None or not (pathlib.Path(folder) / "report.json").is_file():
         return ()
     runs = {run.name: run for run in Report.load(folder).runs}
     if name not in runs:
         return ()
-    kept = runs[name].provenance.get("checkpoint_hash")
-    if kept != provenance["checkpoint_hash"]:
-        raise ValueError(
-            f"Expected {str(folder)!r} to hold measurements of the same "
-            f"weights. It holds those of weights with hash {kept}; this model "
-            f"has {provenance['checkpoint_hash']}. Choose another folder, or "
-            "delete that one."
-        )
+    kept = runs[name].provenance
+    for what in ("checkpoint_hash", "data_set", "images", "calibration"):
+        if kept.get(what) != provenance[what]:
+            raise ValueError(
+                f"Expected {str(folder)!r} to hold measurements of the same "
+                "weights and images. It holds those with "
+                f"{what}={kept.get(what)!r}; this is {provenance[what]!r}. "
+                "Choose another folder, or delete that one."
+            )
     return runs[name].rows

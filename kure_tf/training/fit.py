@@ -69,8 +69,8 @@ def fit(
     on and ends with the same weights, bit for bit, as an uninterrupted run on
     the same machine and versions; a finished run only hands its weights over.
     Order, augmentation, dropout and schedule are a function of the recipe's
-    seed and the step. The random state of the process is neither used nor
-    changed.
+    seed and the step. The result does not depend on the random state of the
+    process, which is not put back: Keras draws from it when it copies layers.
 
     Limits: the state of `callbacks` (say, the patience of EarlyStopping) is not
     in the checkpoint. Layers that draw from random operations of TensorFlow

@@ -43,12 +43,6 @@ def working_copy(model, recipe):
 
     with restorable_randomness():
         working = compat.clone_model(model, make_layer)
-    # Setting a whole model trainable, as cloning does last, unfreezes the
-    # layers of a tf_keras model.
-    for (_, original), (_, layer) in zip(
-        compat.layers_of(model), compat.layers_of(working), strict=True
-    ):
-        layer.trainable = original.trainable
     reseed(working, recipe.seed)
     return working
 

@@ -206,7 +206,7 @@ class FitTest(FitTestCase):
 
         self.assertEqual(counts, [counts[0]] * 3)
 
-    def test_global_random_state_is_neither_used_nor_changed(self):
+    def test_result_does_not_depend_on_the_global_random_state(self):
         models = [_model(), _model()]
         for number, model in enumerate(models):
             tf.random.set_seed(number)
@@ -215,10 +215,6 @@ class FitTest(FitTestCase):
             fit(model, _dataset(), RECIPE, verbose=0)
 
         self.assertSameWeights(*models)
-        state = random.getstate()
-        random.seed(1)
-        self.assertEqual(np.random.rand(), np.random.RandomState(1).rand())
-        self.assertIsNotNone(state)
 
     def test_other_seed_gives_other_weights(self):
         models = [_model(), _model()]

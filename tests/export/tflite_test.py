@@ -1,0 +1,416 @@
+import os
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from kure_tf.compat import keras
+from kure_tf.export import TFLiteModel, to_tflite, verify
+from kure_tf.export.tflite import _error_lines
+from kure_tf.fake_quantized import fake_quantize_model
+
+_SHAPE = (6, 6, 2)
+
+
+def _images(count=40, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(count, *_SHAPE)).astype(np.float32)
+
+
+def _net(*layers, activation=None, **options):
+    """Conv and batch norm of random statistics, `layers`, then 3 classes."""
+    keras.utils.set_random_seed(1)
+    norm = keras.layers.BatchNormalization(name="norm")
+    model = keras.Sequential(
+        [
+            keras.Input(_SHAPE, **options),
+            keras.layers.Conv2D(4, 3, name="conv"),
+            norm,
+            keras.layers.ReLU(),
+            *layers,
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3, activation=activation, name="dense"),
+        ],
+        name="net",
+    )
+    rng = np.random.default_rng(2)
+    norm.set_weights(
+        [
+            rng.uniform(0.5, 2.0, 4),
+            rng.normal(size=4),
+            rng.normal(size=4),
+            rng.uniform(0.5, 2.0, 4),
+        ]
+    )
+    return model
+
+
+def _interpreter(content):
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        model_content=content,
+        experimental_op_resolver_type=(
+            OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        ),
+    )
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _run(content, images):
+    """Runs one image after the other, as a device would."""
+    interpreter = _interpreter(content)
+    source = interpreter.get_input_details()[0]
+    target = interpreter.get_output_details()[0]
+    outputs = []
+    for image in images:
+        if source["dtype"] == np.int8:
+            scale, zero = source["quantization"]
+            image = np.clip(np.rint(image / scale) + zero, -128, 127)
+        interpreter.set_tensor(
+            source["index"], image[np.newaxis].astype(source["dtype"])
+        )
+        interpreter.invoke()
+        outputs.append(interpreter.get_tensor(target["index"])[0])
+    outputs = np.stack(outputs)
+    if target["dtype"] == np.int8:
+        scale, zero = target["quantization"]
+        outputs = (outputs.astype(np.float32) - zero) * scale
+    return outputs
+
+
+class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.named_parameters(
+        ("int8", "int8", 0.05),
+        ("dynamic_range", "dynamic_range", 0.05),
+        ("float", "float", 1e-5),
+    )
+    def test_the_file_computes_what_the_model_computes(self, mode, tolerance):
+        model, images = _net(), _images()
+
+        tflite = to_tflite(model, images, mode=mode)
+
+        expected = np.asarray(model(images, training=False))
+        spread = expected.max() - expected.min()
+        self.assertAllClose(
+            _run(tflite.content, images), expected, atol=tolerance * spread
+        )
+        self.assertEqual(tflite.mode, mode)
+
+    def test_an_int8_file_holds_integers_only(self):
+        tflite = to_tflite(_net(), _images())
+
+        tensors = _interpreter(tflite.content).get_tensor_details()
+        dtypes = {np.dtype(tensor["dtype"]) for tensor in tensors}
+        details = tflite.details
+        self.assertContainsSubset(dtypes, {np.dtype("int8"), np.dtype("int32")})
+        self.assertEqual(set(details["tensors"]), {"int8", "int32"})
+        self.assertEqual(details["float_ops"], 0)
+        self.assertEqual(details["float_weights"], [])
+
+    def test_details_agree_with_the_interpreter(self):
+        tflite = to_tflite(_net(), _images())
+
+        interpreter = _interpreter(tflite.content)
+        for port, found in [
+            ("input", interpreter.get_input_details()[0]),
+            ("output", interpreter.get_output_details()[0]),
+        ]:
+            said = tflite.details[port]
+            self.assertEqual(
+                (said["scale"], said["zero_point"]), found["quantization"]
+            )
+            self.assertEqual(said["dtype"], "int8")
+            self.assertEqual(said["shape"], [None, *found["shape"][1:]])
+        self.assertEqual(tflite.details["size"], len(tflite.content))
+        self.assertEqual(
+            sum(tflite.details["ops"].values()),
+            len(interpreter._get_ops_details()),
+        )
+
+    def test_details_say_whose_step_sizes_they_are(self):
+        model, images = _net(), _images()
+
+        said = [
+            to_tflite(model, images, mode=mode).details["step_size_source"]
+            for mode in ("int8", "dynamic_range", "float")
+        ]
+
+        self.assertEqual(said, ["converter", "converter", None])
+
+    def test_the_input_range_is_that_of_the_calibration_images(self):
+        images = _images()
+
+        port = to_tflite(_net(), images).details["input"]
+
+        spread = float(images.max() - images.min())
+        self.assertAllClose(port["scale"], spread / 255, rtol=1e-5)
+        self.assertAllClose(
+            port["zero_point"], -128 - images.min() / port["scale"], atol=0.5
+        )
+
+    def test_dynamic_range_stores_int8_kernels_and_computes_in_float(self):
+        # The converter leaves kernels of less than 1024 elements in float.
+        model = _net(keras.layers.Conv2D(64, 3, padding="same"))
+
+        tflite = to_tflite(model, mode="dynamic_range")
+
+        self.assertGreater(tflite.details["tensors"]["int8"], 0)
+        self.assertGreater(tflite.details["float_ops"], 0)
+        self.assertEqual(tflite.details["input"]["dtype"], "float32")
+        self.assertIsNone(tflite.details["input"]["scale"])
+
+    def test_an_operator_without_integer_kernel_is_counted(self):
+        model = _net(
+            keras.layers.Reshape((4, 4, 4, 1)),
+            keras.layers.Conv3D(2, 3, padding="same"),
+            keras.layers.Reshape((4, 4, 8)),
+        )
+
+        details = to_tflite(model, _images()).details
+
+        self.assertEqual(details["float_op_names"], {"CONV_3D": 1})
+        self.assertEqual(details["float_ops"], 1)
+        self.assertNotEmpty(details["float_weights"])
+
+    def test_every_kind_of_calibration_set_gives_the_same_file(self):
+        model, images = _net(), _images()
+        labels = np.zeros(len(images), np.int64)
+
+        class Split:
+            name = "calibration"
+            count = len(images)
+
+            def batches(self, size):
+                both = tf.data.Dataset.from_tensor_slices((images, labels))
+                return both.batch(size)
+
+        split = Split()
+        files = [
+            to_tflite(model, source)
+            for source in [
+                images,
+                [images[:16], images[16:]],
+                ((images[i : i + 16], labels[i : i + 16]) for i in (0, 16, 32)),
+                tf.data.Dataset.from_tensor_slices(images).batch(7),
+                split,
+            ]
+        ]
+
+        self.assertLen({file.content for file in files}, 1)
+        self.assertEqual(files[-1].details["calibration"], "calibration")
+        self.assertEqual(
+            {file.details["calibration_images"] for file in files}, {40}
+        )
+
+    @parameterized.named_parameters(("any", None, [None]), ("one", 1, [1]))
+    def test_the_batch_size_is_any_or_the_given_one(self, size, expected):
+        tflite = to_tflite(_net(), _images(), batch_size=size)
+
+        self.assertEqual(tflite.details["input"]["shape"], [*expected, *_SHAPE])
+
+    def test_a_fixed_batch_size_of_the_model_is_kept(self):
+        model = _net(batch_size=3)
+
+        tflite = to_tflite(model, _images(count=40))
+
+        self.assertEqual(tflite.details["input"]["shape"], [3, *_SHAPE])
+
+    def test_nested_models_and_the_name_in_convert(self):
+        inner = keras.Sequential(
+            [keras.Input((4, 4, 4)), keras.layers.DepthwiseConv2D(3)]
+        )
+        images = _images()
+        inputs = keras.Input(_SHAPE, name="in")
+        x = inner(keras.layers.Conv2D(4, 3)(inputs))
+        x = keras.layers.Flatten()(x)
+        model = keras.Model(inputs, keras.layers.Dense(3)(x))
+
+        content = to_tflite(model, mode="float").content
+
+        self.assertAllClose(
+            _run(content, images),
+            np.asarray(model(images, training=False)),
+            atol=1e-5,
+        )
+
+    @parameterized.named_parameters(
+        ("bfloat16", "mixed_bfloat16"), ("float16", "mixed_float16")
+    )
+    def test_mixed_precision_is_exported_as_the_float32_model(self, policy):
+        keras.mixed_precision.set_global_policy(policy)
+        self.addCleanup(keras.mixed_precision.set_global_policy, "float32")
+        wrapped = keras.layers.TimeDistributed(keras.layers.Dense(4))
+        mixed = _net(wrapped)
+        images = _images()
+
+        content = to_tflite(mixed, mode="float").content
+
+        keras.mixed_precision.set_global_policy("float32")
+        plain = _net(keras.layers.TimeDistributed(keras.layers.Dense(4)))
+        plain.set_weights(mixed.get_weights())
+        self.assertAllClose(
+            _run(content, images),
+            np.asarray(plain(images, training=False)),
+            atol=1e-5,
+        )
+        self.assertNotEqual(mixed.layers[0].compute_dtype, "float32")
+
+    def test_the_model_is_left_as_it_was(self):
+        model, images = _net(), _images()
+        model.compile("sgd", "mse")
+        before = model.get_weights(), model.to_json()
+        path = os.path.join(self.get_temp_dir(), "after.keras")
+
+        to_tflite(model, images)
+
+        for old, new in zip(before[0], model.get_weights(), strict=True):
+            self.assertAllEqual(old, new)
+        self.assertEqual(model.to_json(), before[1])
+        model.save(path)
+        self.assertAllEqual(
+            keras.models.load_model(path)(images), model(images)
+        )
+
+    def test_conversion_prints_nothing(self):
+        path = os.path.join(self.get_temp_dir(), "printed")
+        saved = [os.dup(fd) for fd in (1, 2)]
+        with open(path, "wb") as file:
+            for fd in (1, 2):
+                os.dup2(file.fileno(), fd)
+            try:
+                tflite = to_tflite(_net(), _images())
+                verify(
+                    tflite,
+                    _net(),
+                    [(_images(), np.zeros(40, np.int64))],
+                    min_agreement=0.0,
+                    max_accuracy_drop=1.0,
+                    progress=False,
+                )
+            finally:
+                for fd, copy in zip((1, 2), saved, strict=True):
+                    os.dup2(copy, fd)
+                    os.close(copy)
+
+        with open(path, "rb") as file:
+            self.assertEqual(file.read(), b"")
+        self.assertIsInstance(tflite, TFLiteModel)
+
+
+class ToTFLiteErrorTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.named_parameters(
+        ("none", None, "Received: None. Give some hundred"),
+        ("empty", [], "an empty calibration set"),
+        ("empty_array", np.zeros((0, *_SHAPE)), "an empty calibration set"),
+        (
+            "wrong_shape",
+            [np.zeros((2, 5, 6, 2))],
+            r"\['batch', 6, 6, 2\].*Received: \[2, 5, 6, 2\]",
+        ),
+        ("single_images", _images(), "Received: .6, 6, 2."),
+        ("nan", [np.full((1, *_SHAPE), np.nan)], "72 NaN or infinite"),
+    )
+    def test_unusable_calibration_sets(self, calibration, message):
+        if message.startswith("Received: .6"):
+            calibration = list(calibration)
+
+        with self.assertRaisesRegex(ValueError, message):
+            to_tflite(_net(), calibration)
+
+    def test_an_endless_calibration_set_is_refused(self):
+        endless = tf.data.Dataset.from_tensor_slices(_images()).batch(8)
+
+        with self.assertRaisesRegex(ValueError, "remove .repeat"):
+            to_tflite(_net(), endless.repeat())
+
+    def test_a_calibration_set_of_another_kind(self):
+        with self.assertRaisesRegex(TypeError, "iterable of batches.*int"):
+            to_tflite(_net(), 3)
+        with self.assertRaisesRegex(TypeError, "dictionary of .'image'."):
+            to_tflite(_net(), [{"image": _images()}])
+
+    @parameterized.named_parameters(
+        ("kernel", "conv", 0, "'conv' has 1 NaN or .* of 72 in 'kernel'"),
+        ("variance", "norm", 3, "'norm' has 1 .* in 'moving_variance'"),
+    )
+    def test_nan_in_a_weight_names_layer_and_tensor(self, name, index, message):
+        model = _net()
+        layer = model.get_layer(name)
+        weights = layer.get_weights()
+        weights[index].flat[0] = np.nan
+        layer.set_weights(weights)
+
+        with self.assertRaisesRegex(ValueError, message):
+            to_tflite(model, _images())
+
+    def test_several_inputs_or_outputs_are_refused(self):
+        a, b = keras.Input((4,)), keras.Input((4,))
+        both = keras.layers.Add()([a, b])
+
+        with self.assertRaisesRegex(ValueError, "has 2 inputs. Export a part"):
+            to_tflite(keras.Model([a, b], both))
+        with self.assertRaisesRegex(ValueError, "has 2 outputs"):
+            to_tflite(keras.Model(a, [a, keras.layers.ReLU()(a)]))
+
+    def test_models_that_are_no_built_float_graph_are_refused(self):
+        fake_quantized = fake_quantize_model(
+            _net(keras.layers.Conv2D(4, 3, name="middle"))
+        )
+        unbuilt = keras.Sequential([keras.layers.Dense(2)])
+        anything = keras.Sequential(
+            [
+                keras.Input((None, None, 2)),
+                keras.layers.GlobalAveragePooling2D(),
+                keras.layers.Dense(2),
+            ]
+        )
+
+        with self.assertRaisesRegex(ValueError, "'middle'.*fake-quantized"):
+            to_tflite(fake_quantized, _images())
+        with self.assertRaisesRegex(ValueError, "built model"):
+            to_tflite(unbuilt, _images())
+        with self.assertRaisesRegex(ValueError, "known but for the batch"):
+            to_tflite(anything, _images())
+        with self.assertRaisesRegex(TypeError, "Keras model. Received: str"):
+            to_tflite("model", _images())
+
+    def test_unknown_modes_and_batch_sizes_are_refused(self):
+        with self.assertRaisesRegex(ValueError, "'int4'"):
+            to_tflite(_net(), _images(), mode="int4")
+        with self.assertRaisesRegex(ValueError, "batch_size.*Received: 0"):
+            to_tflite(_net(), _images(), batch_size=0)
+
+    def test_the_lines_with_errors_reach_the_exception(self):
+        class Unsupported(keras.layers.Layer):
+            def call(self, x):
+                return tf.linalg.logdet(tf.linalg.diag(tf.abs(x) + 1.0))[
+                    :, tf.newaxis
+                ] * tf.ones([1, 2])
+
+        inputs = keras.Input((4,))
+        model = keras.Model(inputs, Unsupported()(inputs), name="odd")
+
+        with self.assertRaisesRegex(
+            ValueError, r"refused the model 'odd'(.|\n)*error:.*\n"
+        ) as caught:
+            to_tflite(model, mode="float")
+
+        self.assertNotIn("callsite", str(caught.exception))
+
+    def test_error_lines_lose_their_call_stack_and_repetition(self):
+        text = (
+            "loc(callsite(a at b)): error: op is illegal\n"
+            "INFO: fine\n"
+            "loc(callsite(c at d)): error: op is illegal\n"
+            "Some Error here\n"
+        )
+
+        self.assertEqual(
+            _error_lines(text), ["error: op is illegal", "Some Error here"]
+        )
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,64 @@
+import hashlib
+
+import numpy as np
+import scipy.stats
+import tensorflow as tf
+
+from kure_tf import fake_quantize_model
+from kure_tf.compat import KERAS_NAME, keras
+from kure_tf.fake_quantized import Placement
+from kure_tf.sweeps import (
+    array_hash,
+    versions,
+    weight_histograms,
+    weight_kurtosis,
+)
+
+
+def _model():
+    inner = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(50, name="deep")], name="inner"
+    )
+    inputs = keras.Input((4,))
+    x = keras.layers.Dense(3, name="last")(inner(inputs))
+    model = keras.Model(inputs, x)
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    return model
+
+
+class ProvenanceTest(tf.test.TestCase):
+    def test_kurtosis_is_that_of_scipy(self):
+        model = _model()
+        kernels = {
+            "inner/deep/kernel": model.get_weights()[0],
+            "last/kernel": model.get_weights()[2],
+        }
+        for made in (model, fake_quantize_model(model, Placement())):
+            found = weight_kurtosis(made)
+            self.assertEqual(list(found), list(kernels))
+            for path, value in kernels.items():
+                expected = scipy.stats.kurtosis(value.ravel(), fisher=False)
+                self.assertAllClose(found[path], expected, rtol=1e-5)
+
+    def test_histograms_count_every_weight_of_the_kernels_asked_for(self):
+        (item,) = weight_histograms(_model(), ["last/kernel"], bins=9).items()
+        path, histogram = item
+        self.assertEqual(path, "last/kernel")
+        self.assertLen(histogram["edges"], 10)
+        self.assertEqual(sum(histogram["counts"]), 150)
+
+    def test_the_hash_is_that_of_all_weights(self):
+        model = _model()
+        raw = b"".join(w.tobytes() for w in model.get_weights())
+        self.assertEqual(array_hash(model), hashlib.sha256(raw).hexdigest())
+        model.layers[-1].bias.assign(np.ones(3))
+        self.assertNotEqual(array_hash(model), hashlib.sha256(raw).hexdigest())
+
+    def test_versions_name_the_active_keras(self):
+        self.assertIn(KERAS_NAME, versions()["active Keras"])
+        self.assertIn("kure_tf", versions())
+
+
+if __name__ == "__main__":
+    tf.test.main()
