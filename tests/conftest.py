@@ -3,7 +3,6 @@
 import os
 import pathlib
 import random
-import sys
 
 # Before TensorFlow is imported; what the caller has set wins. The suite means
 # the same on every machine, so accelerators stay out of it.
@@ -13,7 +12,16 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+import tensorflow as tf  # noqa: E402
 from hypothesis import settings  # noqa: E402
+
+# Two devices for the tests of `tf.distribute`; one that runs a file without
+# pytest has to do the same. TensorFlow refuses it once it has computed
+# anything, so it is done before any test module is imported.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2,
+)
 
 # The first example of a property compiles TensorFlow functions, and the same
 # examples on every run make a failure repeatable.
@@ -21,13 +29,17 @@ settings.register_profile("kure_tf", deadline=None, derandomize=True)
 settings.load_profile("kure_tf")
 
 
+def pytest_collection_modifyitems(items):
+    # A skipped "test" that every `tf.test.TestCase` inherits: only noise.
+    items[:] = [item for item in items if item.name != "test_session"]
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     """Starts each test from the same random state."""
     random.seed(0)
     np.random.seed(0)
-    if "tensorflow" in sys.modules:  # Not all tests need to wait for it.
-        sys.modules["tensorflow"].random.set_seed(0)
+    tf.random.set_seed(0)
 
 
 @pytest.fixture

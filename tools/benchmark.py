@@ -150,8 +150,13 @@ def _training():
 def _sweep():
     import tensorflow as tf
 
-    from kure_tf import fake_quantize_model, models, ptq, set_operating_point
-    from kure_tf import set_step_sizes
+    from kure_tf import (
+        fake_quantize_model,
+        models,
+        ptq,
+        set_operating_point,
+        set_step_sizes,
+    )
     from kure_tf.operating_point import OperatingPoint
     from kure_tf.sweeps import Evaluator
 

@@ -2,6 +2,7 @@
 
 import pathlib
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -14,7 +15,8 @@ def import_npz(model, path):
     Arrays are named `<layer>.<weight>`, dots within a layer's name standing
     for its underscores: `layer1.0.conv1.kernel` is the kernel of
     `layer1_0_conv1`. Shapes are those of Keras (kernels `[height, width, in,
-    out]`, dense ones `[in, out]`).
+    out]`, dense ones `[in, out]`). Kernels, biases and batch normalization are
+    set; weights of other kinds (embeddings, recurrent ones) stay as they are.
 
     Args:
         model: A built model.
@@ -23,7 +25,7 @@ def import_npz(model, path):
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is no `.npz`, lacks an array, has one too many
-            or one of another shape. The model is unchanged then.
+            or one of another shape or kind. The model is unchanged then.
     """
     path = pathlib.Path(path)
     arrays = _read(path)
@@ -39,7 +41,17 @@ def import_npz(model, path):
             f"{str(path)!r}, missing: {sorted(set(wanted) - set(given))}; not "
             f"in the model: {sorted(set(given) - set(wanted))}."
         )
+    if len(given) < len(arrays):
+        raise ValueError(
+            f"Expected one array for each weight of {model.name!r}. Two names "
+            f"in {str(path)!r} mean the same weight: {sorted(arrays)}."
+        )
     for name, variable in wanted.items():
+        if given[name].dtype.kind not in "fiu":
+            raise ValueError(
+                f"Expected numbers for {name!r}. {str(path)!r} has "
+                f"{given[name].dtype.name}."
+            )
         if given[name].shape != tuple(variable.shape):
             raise ValueError(
                 f"Expected {name!r} of shape {tuple(variable.shape)}. "
@@ -53,9 +65,17 @@ def _read(path):
     if not path.is_file():
         raise FileNotFoundError(f"No weights at {str(path)!r}.")
     try:
+        # A plain array (.npy) is no context manager: a TypeError.
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        ValueError,
+        TypeError,
+        OSError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise ValueError(
             f"Expected an .npz file of named arrays. Cannot read "
             f"{str(path)!r}: it is truncated or something else ({error})."

@@ -1,5 +1,7 @@
 """Fake quantization: round to a grid, keep floating point, pass gradients."""
 
+import math
+
 import tensorflow as tf
 
 # QuantizeAndDequantizeV3 rounds to multiples of a step between the ends of a
@@ -95,14 +97,17 @@ def _fake_quantize(fused):
 
 def _forward(fused, x, step_size, origin, low, high):
     if fused == "unsigned":
-        bits = tf.round(tf.math.log(high + 1.0) / tf.math.log(2.0))
-        return _round(x, step_size, high, bits, signed=False)
+        return _round(x, step_size, high, _log2(high + 1.0), signed=False)
     if fused == "symmetric":
-        bits = tf.round(tf.math.log(high + 1.0) / tf.math.log(2.0)) + 1.0
+        bits = _log2(high + 1.0) + 1.0
         return _round(x, step_size, high, bits, signed=True)
     x = x - origin
     x = tf.maximum(tf.minimum(x, high * step_size), low * step_size)
     return origin + _round(x, step_size, _WIDE, _WIDE_BITS, signed=True)
+
+
+def _log2(power):
+    return tf.round(tf.math.log(power) / math.log(2.0))
 
 
 def _round(x, step_size, high, bits, *, signed):
@@ -130,13 +135,14 @@ def _channel_axis(x, step_size):
     """Returns the axis along which the step size varies, -1 for none.
 
     Two or more such axes (depthwise kernels: in, multiplier) must be adjacent;
-    the second value is then the shape of `x` with them flattened to one.
+    the second value is then the shape of `x` with them flattened to one, and
+    None where `x` can stay as it is.
     """
     sizes = step_size.shape.as_list()
     varying = [i for i, size in enumerate(sizes) if size != 1]
-    if not varying:
-        return -1, None
     rank = x.shape.rank
+    if not varying:
+        return -1, [1] if rank == 0 else None  # The kernel refuses scalars.
     first, last = (i - len(sizes) + rank for i in (varying[0], varying[-1]))
     if first == last:
         return first, None

@@ -1,6 +1,7 @@
 """Attaching regularizers to models that already exist."""
 
 import collections
+import collections.abc
 import sys
 
 from kure_tf import compat
@@ -119,7 +120,7 @@ def _reasons(candidates, layers):
             else ("a dense layer" if isinstance(layer, dense) else None)
             for index, (path, layer) in enumerate(candidates.items())
         }
-    names = set(layers)
+    names = _names(layers)
     known = set(candidates) | {layer.name for layer in candidates.values()}
     if names - known:
         raise ValueError(
@@ -130,6 +131,16 @@ def _reasons(candidates, layers):
         path: None if names & {path, layer.name} else "not chosen"
         for path, layer in candidates.items()
     }
+
+
+def _names(layers):
+    listed = isinstance(layers, collections.abc.Collection)
+    if not listed or not all(isinstance(name, str) for name in layers):
+        raise TypeError(
+            "Expected layers to be a rule such as 'all_but_first', a list of "
+            f"layer names, or a function of a layer. Received: {layers!r}."
+        )
+    return set(layers)
 
 
 def _attach(model, kernels, regularizer):

@@ -1,5 +1,6 @@
 """KURE: the kurtosis regularizer."""
 
+import math
 import numbers
 
 import tensorflow as tf
@@ -8,6 +9,20 @@ from kure_tf.compat import keras, register_serializable
 from kure_tf.ops.kurtosis import kurtosis
 
 GRANULARITIES = ("per_tensor", "per_channel")
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and math.isfinite(value)
+
+
+def _axes(axes):
+    listed = axes if isinstance(axes, (tuple, list)) else [axes]
+    if not all(isinstance(axis, numbers.Integral) for axis in listed):
+        raise ValueError(
+            "Expected channel_axes to be whole numbers, such as (-2, -1). "
+            f"Received: {axes!r}."
+        )
+    return tuple(int(axis) for axis in listed)
 
 
 @register_serializable("kure_tf")
@@ -51,7 +66,8 @@ class KurtosisRegularizer(keras.regularizers.Regularizer):
     or wider.
 
     Raises:
-        ValueError: If an argument is outside what is allowed.
+        ValueError: If an argument is outside what is allowed, or, when called,
+            if the weight has no such `channel_axes`.
         TypeError: When called on a tensor that is not floating-point.
 
     Example:
@@ -69,12 +85,12 @@ class KurtosisRegularizer(keras.regularizers.Regularizer):
         channel_axes=(-1,),
         min_channel_std=0.1,
     ):
-        if not isinstance(target, numbers.Real) or not target >= 1:
+        if not _is_number(target) or target < 1:
             raise ValueError(
                 "Expected a kurtosis target of at least 1 (1.8 is uniform, 3 "
                 f"normal, 6 Laplace). Received: {target!r}."
             )
-        if not isinstance(coefficient, numbers.Real) or not coefficient >= 0:
+        if not _is_number(coefficient) or coefficient < 0:
             raise ValueError(
                 "Expected a coefficient that is not negative. Received: "
                 f"{coefficient!r}."
@@ -84,7 +100,7 @@ class KurtosisRegularizer(keras.regularizers.Regularizer):
                 f"Expected a granularity, one of {GRANULARITIES}. Received: "
                 f"{granularity!r}."
             )
-        if not 0 <= min_channel_std < 1:
+        if not _is_number(min_channel_std) or not 0 <= min_channel_std < 1:
             raise ValueError(
                 "Expected min_channel_std to be a fraction in [0, 1). "
                 f"Received: {min_channel_std!r}."
@@ -92,10 +108,7 @@ class KurtosisRegularizer(keras.regularizers.Regularizer):
         self.target = float(target)
         self.coefficient = float(coefficient)
         self.granularity = granularity
-        axes = (
-            (channel_axes,) if isinstance(channel_axes, int) else channel_axes
-        )
-        self.channel_axes = tuple(axes)
+        self.channel_axes = _axes(channel_axes)
         self.min_channel_std = float(min_channel_std)
 
     def __call__(self, x):
@@ -109,14 +122,22 @@ class KurtosisRegularizer(keras.regularizers.Regularizer):
     def _mean_over_channels(self, x):
         if x.dtype.size < 4:
             x = tf.cast(x, tf.float32)
-        rank = x.shape.rank
-        channel_axes = {axis % rank for axis in self.channel_axes}
-        axes = [axis for axis in range(rank) if axis not in channel_axes]
+        axes = self._axes_within_channels(x.shape.rank)
+        terms = tf.square(kurtosis(x, axes) - self.target)
         std = tf.math.reduce_std(tf.stop_gradient(x), axes)
         typical = tf.sqrt(tf.reduce_mean(tf.square(std)))
-        alive = tf.cast(std >= self.min_channel_std * typical, x.dtype)
-        terms = alive * tf.square(kurtosis(x, axes) - self.target)
-        return tf.reduce_sum(terms) / tf.maximum(tf.reduce_sum(alive), 1.0)
+        alive = tf.cast(std >= self.min_channel_std * typical, terms.dtype)
+        count = tf.maximum(tf.reduce_sum(alive), 1.0)
+        return tf.reduce_sum(alive * terms) / count
+
+    def _axes_within_channels(self, rank):
+        if not all(-rank <= axis < rank for axis in self.channel_axes):
+            raise ValueError(
+                f"Expected channel_axes of a weight with {rank} axes, each in "
+                f"{-rank}..{rank - 1}. Received: {self.channel_axes}."
+            )
+        channel_axes = {axis % rank for axis in self.channel_axes}
+        return [axis for axis in range(rank) if axis not in channel_axes]
 
     def get_config(self):
         return {

@@ -22,6 +22,11 @@ class SumRegularizer(keras.regularizers.Regularizer):
         self.regularizers = []
         for identifier in regularizers:
             regularizer = keras.regularizers.get(identifier)
+            if isinstance(regularizer, str):  # tf_keras knows no such name.
+                raise ValueError(
+                    "Expected a Keras regularizer, such as 'l2'. Received: "
+                    f"{identifier!r}."
+                )
             if isinstance(regularizer, SumRegularizer):
                 self.regularizers.extend(regularizer.regularizers)
             elif regularizer is not None:

@@ -1,3 +1,6 @@
+import contextlib
+import io
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
@@ -142,9 +145,6 @@ class PinnedLayersTest(tf.test.TestCase):
         self.assertEqual(names, {"inner/deep", "middle"})
 
     def test_the_plan_is_printed_on_demand(self):
-        import contextlib
-        import io
-
         with contextlib.redirect_stderr(io.StringIO()) as printed:
             fake_quantize_model(_model(), "paper", verbose=True)
         self.assertIn("first: not quantized: pinned", printed.getvalue())

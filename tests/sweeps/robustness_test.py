@@ -20,7 +20,7 @@ PLAN = SweepPlan(
     ptq={"minmax": ptq.minmax, "lp_norm p=2": ptq.lp_norm},
 )
 POINTS = (
-    *("FP/FP", "4/FP", "2/FP", "3/3"),
+    *("FP/FP", "4/FP", "2/FP"),  # The first method: weights only.
     *("4/FP", "2/FP", "3/3"),
     *("4/FP x0.9", "4/FP x1.1", "4/FP pow2", "4/FP pow2-up"),
 )
@@ -100,11 +100,11 @@ class MeasureRobustnessTest(tf.test.TestCase):
         self.assertEqual(tuple(row.point for row in run.rows), POINTS)
         self.assertEqual(
             [row.sweep for row in run.rows],
-            ["bit_width"] * 7 + ["step_size"] * 2 + ["power_of_two"] * 2,
+            ["bit_width"] * 6 + ["step_size"] * 2 + ["power_of_two"] * 2,
         )
         self.assertEqual(
             [row.ptq for row in run.rows],
-            [None, *["minmax"] * 3, *["lp_norm p=2"] * 7],
+            [None, *["minmax"] * 2, *["lp_norm p=2"] * 7],
         )
         self.assertEqual({row.images for row in run.rows}, {30})
         self.assertEqual({row.scheme for row in run.rows}, {"paper"})

@@ -125,36 +125,38 @@ class BadInputTest(parameterized.TestCase):
         (folder / "steps.json").write_text('{"a/kernel": 0.1}')
         (folder / "own.py").write_text("def broken():\n    return 1\n")
         cls.folder = folder
+        compare = "compare.py --kurtosis_coefficient=1"
         cases = {
-            "no_workdir": ("train.py",),
-            "no_data_set": ("train.py", "--workdir=a", "--dataset=no_such_set", "--data_dir=."),
-            "other_run": ("train.py", "--workdir=other", "--epochs=3"),
-            "no_such_model": ("sweep.py", "--workdir=b", "--model=resnet9"),
-            "missing_file": ("sweep.py", "--workdir=c", "--model=gone.keras"),
-            "truncated": ("sweep.py", "--workdir=d", "--model=truncated.keras"),
-            "foreign": ("sweep.py", "--workdir=e", "--model=foreign.keras"),
-            "bad_point": ("calibrate.py", "--workdir=f", "--point=4-8"),
-            "two_schemes": ("calibrate.py", "--workdir=f", "--scheme=paper,tflite"),
-            "bad_bits": ("sweep.py", "--workdir=g", "--weights_only=8,4.5"),
-            "one_bit": ("sweep.py", "--workdir=h", "--weights_only=1"),
-            "bad_ratio": ("sweep.py", "--workdir=i", "--ratios=1,much"),
-            "bad_scheme": ("compare.py", "--workdir=j", "--kurtosis_coefficient=1", "--scheme=paper,onnx"),
-            "no_method": ("sweep.py", "--workdir=k", "--ptq="),
-            "bad_seeds": ("compare.py", "--workdir=l", "--kurtosis_coefficient=1", "--seeds=0,one"),
-            "no_coefficient": ("compare.py", "--workdir=m"),
-            "no_function": ("sweep.py", "--workdir=n", "--model=own:missing"),
-            "bad_step_sizes": ("sweep.py", "--workdir=o", "--step_sizes=steps.json"),
-            "no_weights": ("train.py", "--workdir=p", "--weights=gone.npz"),
-            "no_reports": ("report.py", "--workdir=q"),
-            "missing_report": ("report.py", "--workdir=q", "--reports=nowhere"),
-            "bad_learning_rate": ("train.py", "--workdir=r", "--learning_rate=-1"),
-        }  # fmt: skip
+            "no_workdir": "train.py",
+            "no_data_set": "train.py --workdir=a --dataset=lost --data_dir=.",
+            "other_run": "train.py --workdir=other --epochs=3",
+            "no_such_model": "sweep.py --workdir=b --model=resnet9",
+            "missing_file": "sweep.py --workdir=c --model=gone.keras",
+            "truncated": "sweep.py --workdir=d --model=truncated.keras",
+            "foreign": "sweep.py --workdir=e --model=foreign.keras",
+            "bad_point": "calibrate.py --workdir=f --point=4-8",
+            "two_schemes": "calibrate.py --workdir=f --scheme=paper,tflite",
+            "bad_bits": "sweep.py --workdir=g --weights_only=8,4.5",
+            "one_bit": "sweep.py --workdir=h --weights_only=1",
+            "bad_ratio": "sweep.py --workdir=i --ratios=1,much",
+            "bad_scheme": f"{compare} --workdir=j --scheme=paper,onnx",
+            "no_method": "sweep.py --workdir=k --ptq=",
+            "bad_seeds": f"{compare} --workdir=l --seeds=0,one",
+            "no_coefficient": "compare.py --workdir=m",
+            "no_function": "sweep.py --workdir=n --model=own:missing",
+            "bad_step_sizes": "sweep.py --workdir=o --step_sizes=steps.json",
+            "no_weights": "train.py --workdir=p --weights=gone.npz",
+            "no_reports": "report.py --workdir=q",
+            "missing_report": "report.py --workdir=q --reports=nowhere",
+            "bad_learning_rate": "train.py --workdir=r --learning_rate=-1",
+        }
         cls.before = set(folder.iterdir())
+        commands = [
+            f"{case} --keras={KERAS}".split() for case in cases.values()
+        ]
         process = _python(
             HERE / "forked_tools.py",
-            input=json.dumps(
-                [(t, [*a, f"--keras={KERAS}"]) for t, *a in cases.values()]
-            ),
+            input=json.dumps([(tool, flags) for tool, *flags in commands]),
             cwd=folder,
             env={
                 **os.environ,
@@ -168,7 +170,7 @@ class BadInputTest(parameterized.TestCase):
 
     @parameterized.named_parameters(
         ("no_workdir", "needs --workdir.*--workdir=runs/train"),
-        ("no_data_set", "no_such_set.*--data_dir"),
+        ("no_data_set", "'lost'.*--data_dir"),
         ("other_run", "another run.*there --.*--epochs=77.*here.*--epochs=3"),
         ("no_such_model", "small_cnn.*'resnet9'"),
         ("missing_file", "gone.keras"),
@@ -189,7 +191,7 @@ class BadInputTest(parameterized.TestCase):
         ("no_reports", "--reports="),
         ("missing_report", "nowhere"),
         ("bad_learning_rate", "learning.rate.*-1"),
-    )  # fmt: skip
+    )
     def test_is_an_error_with_a_way_out(self, message):
         name = self.id().rpartition("_way_out_")[2]
         code, printed = self.results[name]

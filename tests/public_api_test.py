@@ -1,0 +1,94 @@
+"""What `import kure_tf` gives, and what it leaves alone."""
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+
+from absl.testing import absltest
+
+import kure_tf
+
+_PROBE = """
+import json, sys
+import tensorflow as tf
+tf.keras.Model  # Keras 3 pulls in matplotlib where there is one.
+before = set(sys.modules)
+import kure_tf
+from absl import flags
+names = lambda: {n.partition(".")[0] for n in set(sys.modules) - before}
+light = sorted(n for n in sys.modules if n.startswith("kure_tf."))
+everything = {name: str(getattr(kure_tf, name)) for name in kure_tf.__all__}
+print(json.dumps({
+    "light": light,
+    "heavy": sorted(names() & {
+        "tensorflow_model_optimization", "tensorflow_datasets", "matplotlib",
+    }),
+    "flags": sorted(
+        module for module in flags.FLAGS.flags_by_module_dict()
+        if module.startswith("kure_tf")
+    ),
+}))
+"""
+
+
+class PublicApiTest(absltest.TestCase):
+    def test_names_are_those_of_the_design(self):
+        self.assertEqual(
+            set(kure_tf.__all__),
+            {
+                "KurtosisMonitor",
+                "KurtosisRegularizer",
+                "OperatingPoint",
+                "SumRegularizer",
+                "__version__",
+                "fake_quantize_model",
+                "kurtosis",
+                "regularize_kurtosis",
+                "run_sweep",
+                "set_operating_point",
+                "set_step_sizes",
+                "to_tflite",
+            },
+        )
+
+    def test_every_name_is_there_and_documented(self):
+        for name in kure_tf.__all__:
+            value = getattr(kure_tf, name)
+            if name != "__version__":
+                self.assertTrue(inspect.getdoc(value), name)
+
+    def test_an_unknown_name_is_an_attribute_error(self):
+        with self.assertRaisesRegex(AttributeError, "no attribute 'kure'"):
+            kure_tf.kure  # noqa: B018
+
+    def test_the_import_is_light_and_defines_no_flags(self):
+        printed = subprocess.run(
+            [sys.executable, "-c", _PROBE],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ},
+        ).stdout
+        found = json.loads(printed.splitlines()[-1])
+        self.assertEqual(found["heavy"], [])
+        self.assertEqual(found["flags"], [])
+        packages = {name.split(".")[1] for name in found["light"]}
+        self.assertTrue(
+            packages.isdisjoint({"qat", "data", "export"}), packages
+        )
+
+    def test_sub_packages_list_what_they_have(self):
+        for package in (
+            *("data", "export", "fake_quantized", "models", "ops", "ptq"),
+            *("quantizers", "regularizers", "report", "sweeps", "training"),
+        ):
+            module = __import__(f"kure_tf.{package}", fromlist=["__all__"])
+            for name in module.__all__:
+                self.assertTrue(hasattr(module, name), f"{package}.{name}")
+            self.assertLen(set(module.__all__), len(module.__all__))
+
+
+if __name__ == "__main__":
+    absltest.main()
