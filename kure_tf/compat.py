@@ -176,8 +176,12 @@ def clone_model(model, make_layer):
 
 def copy_layer(layer):
     """Returns a new layer with the configuration of `layer`, not built."""
+    options = {}
+    if IS_KERAS_3 and isinstance(layer, keras.layers.Lambda):
+        # Keras 3 distrusts functions in files; this one is in memory already.
+        options["safe_mode"] = False
     try:
-        return type(layer).from_config(layer.get_config())
+        return type(layer).from_config(layer.get_config(), **options)
     except Exception as error:
         raise TypeError(
             f"Layer {layer.name!r} of class {type(layer).__name__} cannot be "
@@ -217,7 +221,11 @@ def copy_compilation(source, target):
     optimizer = source.optimizer
     if hasattr(optimizer, "inner_optimizer"):  # Compiling wraps it again.
         optimizer = optimizer.inner_optimizer
-    arguments["optimizer"] = type(optimizer).from_config(optimizer.get_config())
+    options = optimizer.get_config()
+    schedule = getattr(optimizer, "_learning_rate", None)
+    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        options["learning_rate"] = schedule  # Holds no state; not to register.
+    arguments["optimizer"] = type(optimizer).from_config(options)
     target.compile(**arguments)
 
 
@@ -436,4 +444,6 @@ def output_layers(model):
 
 def output_shape(layer):
     """Returns the shape of the output of a layer or model."""
-    return tuple(layer.output.shape if IS_KERAS_3 else layer.output_shape)
+    if IS_KERAS_3 and not is_graph_model(layer):
+        return tuple(layer.output.shape)
+    return tuple(layer.output_shape)

@@ -100,7 +100,7 @@ class OperatingPoint:
     def __str__(self):
         parts = [f"{self.weight_bits or 'FP'}/{self.activation_bits or 'FP'}"]
         if self.step_scale != 1.0:
-            parts.append(f"x{self.step_scale:g}")
+            parts.append(f"x{_shortest(self.step_scale)}")
         if self.step_rounding:
             parts.append(_ROUNDINGS[self.step_rounding])
         return " ".join(parts)
@@ -115,6 +115,12 @@ def check_bits(bits, name="bits"):
             f"without zero, or None ('FP') for float. Received: {bits!r}."
         )
     return int(bits)
+
+
+def _shortest(number):
+    """Returns the shortest text that `float` reads as `number`."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 def _parse_bits(text):
