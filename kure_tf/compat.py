@@ -297,8 +297,9 @@ def load_model(path, custom_objects=None):
         )
     if path.is_dir() and IS_KERAS_3:
         raise ValueError(
-            f"Keras 3 does not load SavedModels. Received the folder "
-            f"{str(path)!r}. Save the model as a '.keras' file, or use tf_keras."
+            "Keras 3 does not load SavedModels. Received the folder "
+            f"{str(path)!r}. Save the model as a '.keras' file, or use "
+            "tf_keras."
         )
     try:
         return keras.models.load_model(
@@ -337,7 +338,8 @@ class Kernel:
         attribute: Name of the layer's attribute that holds the variable.
         regularizer: Name of the constructor argument that regularizes it.
         channel_axes: Axes of the output channels, counted from the end:
-            `(-1,)`, or `(-2, -1)` for depthwise kernels `[..., in, multiplier]`.
+            `(-1,)`, or `(-2, -1)` for depthwise kernels `[..., in,
+            multiplier]`.
     """
 
     attribute: str

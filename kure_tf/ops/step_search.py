@@ -79,9 +79,9 @@ class SortedValues:
             errors.append(error @ weights)
         return np.concatenate(errors)
 
-    @property
+    @functools.cached_property
     def has_few_values(self):
-        return self._points[0].size <= _FEW
+        return np.count_nonzero(np.diff(self.values)) < _FEW
 
     @functools.cached_property
     def _points(self):

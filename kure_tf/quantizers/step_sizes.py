@@ -12,7 +12,7 @@ from kure_tf.report.atomic import write_atomically
 _FORMAT = "kure_tf step sizes 1"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # It holds an array.
 class TensorStep:
     """The step size of one tensor.
 

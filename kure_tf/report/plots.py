@@ -335,7 +335,7 @@ def _kurtosis_axis(axes, heights):
 def _short_names(paths):
     """Returns the paths without what all of them share, or nearly all."""
     names = [path.removesuffix("/kernel") for path in paths]
-    folders = [name.rpartition("/")[0] + "/" for name in names]
+    folders = [name[: name.rfind("/") + 1] for name in names]
     shared = os.path.commonprefix(folders)
     cut = shared.rfind("/") + 1 if len(names) > 1 else 0
     names = [name[cut:] for name in names]

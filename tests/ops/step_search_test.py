@@ -9,13 +9,13 @@ from kure_tf.ops.step_search import SortedValues, best_step_size
 def _tensors():
     rng = np.random.default_rng(0)
     return {
-        "normal": rng.normal(size=1000),
-        "uniform": rng.uniform(-1, 1, 1000),
-        "laplace": rng.laplace(size=1000),
-        "heavy_tailed": rng.standard_t(2, 1000),
-        "kure_like": rng.uniform(-1, 1, 1000) + rng.normal(0, 0.03, 1000),
+        "normal": rng.normal(size=600),
+        "uniform": rng.uniform(-1, 1, 600),
+        "laplace": rng.laplace(size=600),
+        "heavy_tailed": rng.standard_t(2, 600),
+        "kure_like": rng.uniform(-1, 1, 600) + rng.normal(0, 0.03, 600),
         "constant": np.full(50, 0.3),
-        "few_valued": rng.choice([-0.5, 0.0, 0.1, 0.37, 1.0], 1000),
+        "few_valued": rng.choice([-0.5, 0.0, 0.1, 0.37, 1.0], 600),
         "ternary": rng.choice([-0.7, 0.0, 0.7], 500),
         "whole_numbers": rng.choice([-2.0, -1.0, 0.0, 1.0, 2.0], 500),
         "nine_weights": rng.normal(size=9),  # A depthwise channel.
