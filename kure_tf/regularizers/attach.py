@@ -90,10 +90,14 @@ def choose_kernels(model, layers):
     reasons = _reasons(candidates, layers)
     taken, skipped = {}, {}
     for path, layer in compat.layers_of(model):
-        if path in candidates and reasons[path] is None:
-            taken[path] = compat.kernels_of(layer)
-        elif path in candidates:
+        if path in candidates and reasons[path] is not None:
             skipped[path] = reasons[path]
+        elif path in candidates and not layer.trainable:
+            # Keras 3 leaves its loss out, tf_keras does not; and it is a
+            # constant.
+            skipped[path] = "not trainable"
+        elif path in candidates:
+            taken[path] = compat.kernels_of(layer)
         elif layer.weights:
             skipped[path] = f"{type(layer).__name__} has no kernel"
     return taken, skipped

@@ -369,5 +369,25 @@ class RegularizeKurtosisErrorsTest(tf.test.TestCase, parameterized.TestCase):
         )
 
 
+class FrozenLayersTest(tf.test.TestCase):
+    def test_are_skipped_and_do_not_count(self):
+        model = keras.Sequential(
+            [
+                keras.Input((4,)),
+                keras.layers.Dense(3, name="first"),
+                keras.layers.Dense(3, name="frozen"),
+                keras.layers.Dense(3, name="last"),
+            ]
+        )
+        model.get_layer("frozen").trainable = False
+
+        regularized = regularize_kurtosis(model, verbose=False)
+
+        self.assertLen(regularized.losses, 1)
+        regularizer = regularized.get_layer("last").kernel_regularizer
+        self.assertEqual(regularizer.coefficient, 1.0)
+        self.assertFalse(regularized.get_layer("frozen").trainable)
+
+
 if __name__ == "__main__":
     tf.test.main()
