@@ -174,14 +174,23 @@ def clone_model(model, make_layer):
     return copy
 
 
-def copy_layer(layer):
-    """Returns a new layer with the configuration of `layer`, not built."""
+def copy_layer(layer, changes=None):
+    """Returns a new layer with the configuration of `layer`, not built.
+
+    Args:
+        layer: A Keras layer.
+        changes: `{entry of the configuration: what to set it to}`.
+
+    Raises:
+        TypeError: If the layer cannot be made from its own configuration.
+    """
     options = {}
     if IS_KERAS_3 and isinstance(layer, keras.layers.Lambda):
         # Keras 3 distrusts functions in files; this one is in memory already.
         options["safe_mode"] = False
     try:
-        return type(layer).from_config(layer.get_config(), **options)
+        config = {**layer.get_config(), **(changes or {})}
+        return type(layer).from_config(config, **options)
     except Exception as error:
         raise TypeError(
             f"Layer {layer.name!r} of class {type(layer).__name__} cannot be "

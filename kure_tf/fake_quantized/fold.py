@@ -40,7 +40,7 @@ def fold_batch_norm(model):
         if layer not in pairs:
             copy = compat.copy_layer(layer)
             return copy, copy
-        copy = type(layer).from_config({**layer.get_config(), "use_bias": True})
+        copy = compat.copy_layer(layer, {"use_bias": True})
         return copy, _Folded(layer, pairs[layer], copy)
 
     return compat.clone_model(model, make_layer)

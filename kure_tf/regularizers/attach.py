@@ -154,14 +154,14 @@ def _attach(model, kernels, regularizer):
         if path not in kernels:
             copy = compat.copy_layer(layer)
             return copy, copy
-        config = layer.get_config()
+        changes = {}
         for kernel in kernels[path]:
             present = getattr(layer, kernel.regularizer)
             added = regularizer(kernel)
-            config[kernel.regularizer] = keras.regularizers.serialize(
+            changes[kernel.regularizer] = keras.regularizers.serialize(
                 added if present is None else SumRegularizer(present, added)
             )
-        copy = type(layer).from_config(config)
+        copy = compat.copy_layer(layer, changes)
         return copy, copy
 
     return compat.clone_model(model, make_layer)

@@ -39,7 +39,8 @@ def working_copy(model, recipe):
             _set_policy(config, "float32" if id(layer) in outputs else policy)
         if recipe.weight_decay and not _decay(config, recipe.weight_decay):
             _check_without_kernel(layer)
-        return _from_config(layer, config)
+        made = compat.copy_layer(layer, config)
+        return made, made
 
     with restorable_randomness():
         working = compat.clone_model(model, make_layer)
@@ -107,16 +108,3 @@ def _check_without_kernel(layer):
             "'kernel_regularizer'. Give the class one (with get_config), or "
             "set weight_decay=0 and add the loss in the layer."
         )
-
-
-def _from_config(layer, config):
-    try:
-        made = type(layer).from_config(config)
-    except Exception as error:
-        raise TypeError(
-            f"Layer {layer.name!r} of class {type(layer).__name__} cannot be "
-            "copied, because it cannot be made from its own configuration. "
-            "Give the class a `get_config` that returns all arguments of its "
-            f"constructor. Keras says: {error}"
-        ) from error
-    return made, made
