@@ -144,3 +144,16 @@ class FakeQuantized(keras.layers.Layer):
 
 def _policy(layer):
     return layer.dtype_policy if compat.IS_KERAS_3 else layer._dtype_policy
+
+
+def kernels_in(model):
+    """Yields `(path, variable)` of every kernel, in graph order.
+
+    Kernels are found in plain and in fake-quantized layers, under the same
+    path: "layer/kernel".
+    """
+    for path, layer in compat.layers_of(model):
+        inner = layer.layer if isinstance(layer, FakeQuantized) else layer
+        for kernel in compat.kernels_of(inner):
+            variable = getattr(inner, kernel.attribute)
+            yield f"{path}/{kernel.attribute}", variable

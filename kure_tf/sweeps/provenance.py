@@ -7,7 +7,7 @@ from importlib import metadata
 import numpy as np
 
 from kure_tf import compat
-from kure_tf.fake_quantized import FakeQuantized
+from kure_tf.fake_quantized import kernels_in
 from kure_tf.ops.kurtosis import kurtosis
 from kure_tf.version import __version__
 
@@ -53,8 +53,5 @@ def weight_histograms(model, paths, *, bins=101) -> dict:
 
 
 def _kernels(model):
-    for path, layer in compat.layers_of(model):
-        inner = layer.layer if isinstance(layer, FakeQuantized) else layer
-        for kernel in compat.kernels_of(inner):
-            value = compat.to_numpy(getattr(inner, kernel.attribute))
-            yield f"{path}/{kernel.attribute}", value.astype(np.float32)
+    for path, variable in kernels_in(model):
+        yield path, compat.to_numpy(variable).astype(np.float32)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.compat import keras
-from kure_tf.fake_quantized import FakeQuantized
+from kure_tf.fake_quantized import kernels_in
 from kure_tf.ops.kurtosis import kurtosis
 
 
@@ -34,7 +34,7 @@ class KurtosisMonitor(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         values = {
             path: float(kurtosis(compat.full_precision(kernel)))
-            for path, kernel in _kernels(self.model)
+            for path, kernel in kernels_in(self.model)
         }
         if not values:
             return
@@ -49,14 +49,3 @@ class KurtosisMonitor(keras.callbacks.Callback):
                 for path, value in values.items():
                     tf.summary.scalar(f"kurtosis/{path}", value)
             self._writer.flush()
-
-
-def _kernels(model):
-    """Yields `(path, variable)` of every kernel, in graph order."""
-    for path, layer in compat.layers_of(model):
-        inner = layer.layer if isinstance(layer, FakeQuantized) else layer
-        for kernel in compat.kernels_of(inner):
-            yield (
-                f"{path}/{kernel.attribute}",
-                getattr(inner, kernel.attribute),
-            )
