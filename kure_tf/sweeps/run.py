@@ -60,8 +60,8 @@ def run_sweep(
         A `Report` of one run, with a row for each point, in their order.
 
     Raises:
-        ValueError: If a point cannot be set. Rows so far were handed to
-            `on_row`.
+        ValueError: If a point cannot be set, or nothing says how many images
+            an accuracy comes from. Rows so far were handed to `on_row`.
     """
     points = [
         point
@@ -102,7 +102,8 @@ def run_sweep(
             set_step_sizes(model, step_sizes[bits])
         set_operating_point(model, point)
         measured = evaluate(model)
-        rows.append(_measured(row, measured, time.perf_counter() - start))
+        seconds = time.perf_counter() - start
+        rows.append(_measured(row, measured, images, seconds))
         if on_row is not None:
             on_row(tuple(rows))
     set_operating_point(model, OperatingPoint())
@@ -115,13 +116,21 @@ def _measurement(row):
     return dataclasses.replace(row, images=1).key
 
 
-def _measured(row, measured, seconds):
+def _measured(row, measured, images, seconds):
     if "accuracy" not in measured:
         raise ValueError(
             "Expected `evaluate` to return a dictionary with 'accuracy', as "
             "`model.evaluate(..., return_dict=True)` does for a model "
             "compiled with metrics=['accuracy']. Received: "
             f"{sorted(measured)}."
+        )
+    images = measured.get("images", images)
+    if images is None:
+        raise ValueError(
+            "Expected to learn how many images an accuracy comes from: its "
+            "standard error needs them. Neither `images` nor what `evaluate` "
+            "returned says so. Pass run_sweep(..., images=len(labels)), or "
+            "evaluate=dataset.test."
         )
     details = {
         key: float(value)
@@ -130,7 +139,7 @@ def _measured(row, measured, seconds):
     }
     return dataclasses.replace(
         row,
-        images=int(measured.get("images", row.images)),
+        images=int(images),
         accuracy=float(measured["accuracy"]),
         loss=float(measured["loss"]) if "loss" in measured else None,
         seconds=round(seconds, 3),

@@ -162,6 +162,15 @@ class RunSweepTest(tf.test.TestCase):
             run_sweep(_model(), ["8/FP", "4-FP"], evaluate=evaluate)
         self.assertEmpty(evaluate.seen)
 
+    def test_an_accuracy_of_unknown_image_count_is_refused(self):
+        with self.assertRaisesRegex(ValueError, "how many images.*images="):
+            run_sweep(
+                _model(),
+                ["FP/FP"],
+                evaluate=lambda model: {"accuracy": 0.5},
+                progress=False,
+            )
+
     def test_keras_evaluate_fits_in(self):
         model = _model()
         model.compile(
