@@ -1,0 +1,66 @@
+"""Which layers have kernels, and under which names."""
+
+import dataclasses
+
+from kure_tf.compat.active import IS_KERAS_3, keras
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """Where a layer keeps one kernel.
+
+    Attributes:
+        attribute: Name of the layer's attribute that holds the variable.
+        regularizer: Name of the constructor argument that regularizes it.
+        channel_axes: Axes of the output channels, counted from the end:
+            `(-1,)`, or `(-2, -1)` for depthwise kernels `[..., in,
+            multiplier]`.
+    """
+
+    attribute: str
+    regularizer: str
+    channel_axes: tuple[int, ...] = (-1,)
+
+
+def _kernel_table():
+    layers = keras.layers
+    depthwise = "kernel" if IS_KERAS_3 else "depthwise_kernel"
+    plain = (Kernel("kernel", "kernel_regularizer"),)
+    transposed = (Kernel("kernel", "kernel_regularizer", (-2,)),)
+    in_depth = Kernel(depthwise, "depthwise_regularizer", (-2, -1))
+    separable = (
+        Kernel("depthwise_kernel", "depthwise_regularizer", (-2, -1)),
+        Kernel("pointwise_kernel", "pointwise_regularizer"),
+    )
+    by_name = {
+        # More derived classes first: tf_keras derives transposed, depthwise
+        # and separable convolutions from the plain ones.
+        "SeparableConv1D": separable,
+        "SeparableConv2D": separable,
+        "DepthwiseConv1D": (in_depth,),
+        "DepthwiseConv2D": (in_depth,),
+        "Conv1DTranspose": transposed,
+        "Conv2DTranspose": transposed,
+        "Conv3DTranspose": transposed,
+        "Conv1D": plain,
+        "Conv2D": plain,
+        "Conv3D": plain,
+        "EinsumDense": plain,
+        "Dense": plain,
+    }
+    return {
+        getattr(layers, name): kernels
+        for name, kernels in by_name.items()
+        if hasattr(layers, name)
+    }
+
+
+_KERNELS = _kernel_table()
+
+
+def kernels_of(layer) -> tuple[Kernel, ...]:
+    """Returns the kernels of a convolution or dense layer, () for others."""
+    for layer_class, kernels in _KERNELS.items():
+        if isinstance(layer, layer_class):
+            return kernels
+    return ()

@@ -1,0 +1,72 @@
+"""Saved models."""
+
+import json
+import pathlib
+import zipfile
+
+from kure_tf.compat.active import (
+    IS_KERAS_3,
+    KERAS_NAME,
+    KERAS_VERSION,
+    keras,
+)
+
+
+def load_model(path, custom_objects=None):
+    """Loads a saved Keras model of the active Keras, in safe mode.
+
+    Args:
+        path: A `.keras` or `.h5` file, or (tf_keras only) a SavedModel folder.
+        custom_objects: As for `keras.models.load_model`.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `path`.
+        TypeError: If the file was saved by the other Keras.
+        ValueError: If the file is truncated, foreign or of a format that the
+            active Keras does not read.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"No saved model at {str(path)!r}.")
+    family = saved_keras(path)
+    if family is not None and family != KERAS_NAME:
+        wanted = "0" if family == "keras" else "1"
+        raise TypeError(
+            f"{str(path)!r} was saved by {family}, but `tf.keras` is "
+            f"{KERAS_NAME} in this process. Set the environment variable "
+            f"TF_USE_LEGACY_KERAS={wanted} before TensorFlow is imported "
+            f"(tools: --keras={'keras3' if wanted == '0' else 'tf_keras'})."
+        )
+    if path.is_dir() and IS_KERAS_3:
+        raise ValueError(
+            "Keras 3 does not load SavedModels. Received the folder "
+            f"{str(path)!r}. Save the model as a '.keras' file, or use "
+            "tf_keras."
+        )
+    try:
+        return keras.models.load_model(
+            path, custom_objects=custom_objects, safe_mode=True
+        )
+    except Exception as error:
+        raise ValueError(
+            f"Cannot load {str(path)!r} as a model of {KERAS_NAME} "
+            f"{KERAS_VERSION}: the file is truncated, not a saved model, or "
+            f"needs classes that are not registered. Keras says: {error}"
+        ) from error
+
+
+def saved_keras(path) -> str | None:
+    """Returns which Keras wrote a `.keras` file: "keras", "tf_keras" or None.
+
+    None means that the file does not say (`.h5`, SavedModel, a foreign file).
+    """
+    path = pathlib.Path(path)
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        try:
+            metadata = json.loads(archive.read("metadata.json"))
+        except (KeyError, ValueError):
+            return None
+    version = str(metadata.get("keras_version", ""))
+    return "keras" if version.startswith("3") else "tf_keras"

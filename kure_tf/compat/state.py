@@ -1,0 +1,64 @@
+"""Variables of layers, and computing with something in their place."""
+
+import contextlib
+
+import numpy as np
+import tensorflow as tf
+
+from kure_tf.compat.active import IS_KERAS_3, keras
+
+
+@contextlib.contextmanager
+def computing_with(layer, tensors, add_loss):
+    """While open, `layer` computes with `tensors` in place of its weights.
+
+    Args:
+        layer: A built Keras layer.
+        tensors: `{attribute name: tensor}`, each in the dtype and shape of the
+            variable of that name.
+        add_loss: Called with each loss that the layer adds meanwhile (Keras 3
+            drops them otherwise).
+    """
+    if IS_KERAS_3:
+        mapping = [(getattr(layer, name), t) for name, t in tensors.items()]
+        with keras.StatelessScope(mapping, collect_losses=True) as scope:
+            yield
+        for loss in scope.losses:
+            add_loss(loss)
+        return
+    variables = {name: getattr(layer, name) for name in tensors}
+    try:
+        for name, tensor in tensors.items():
+            # Plain setattr would track the tensor as the layer's weight.
+            object.__setattr__(
+                layer, name, tf.cast(tensor, layer.compute_dtype)
+            )
+        yield
+    finally:
+        for name, variable in variables.items():
+            object.__setattr__(layer, name, variable)
+
+
+def add_state(layer, name, shape, value, *, trainable=False):
+    """Adds a float32 variable that mixed precision does not cast."""
+    autocast = "autocast" if IS_KERAS_3 else "experimental_autocast"
+    return layer.add_weight(
+        name=name,
+        shape=shape,
+        initializer=keras.initializers.Constant(value),
+        dtype="float32",
+        trainable=trainable,
+        **{autocast: False},
+    )
+
+
+def full_precision(variable):
+    """Returns the variable's tensor, uncast even where layers autocast."""
+    if IS_KERAS_3:
+        return tf.convert_to_tensor(variable._value)
+    return tf.convert_to_tensor(getattr(variable, "_variable", variable))
+
+
+def to_numpy(variable):
+    """Returns the variable's value as a NumPy array."""
+    return np.array(variable)
