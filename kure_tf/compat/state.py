@@ -39,7 +39,7 @@ def computing_with(layer, tensors, add_loss):
             object.__setattr__(layer, name, variable)
 
 
-def add_state(layer, name, shape, value, *, trainable=False):
+def add_state(layer, name, shape, value, *, trainable=False, constraint=None):
     """Adds a float32 variable that mixed precision does not cast."""
     autocast = "autocast" if IS_KERAS_3 else "experimental_autocast"
     return layer.add_weight(
@@ -48,6 +48,7 @@ def add_state(layer, name, shape, value, *, trainable=False):
         initializer=keras.initializers.Constant(value),
         dtype="float32",
         trainable=trainable,
+        constraint=constraint,
         **{autocast: False},
     )
 

@@ -4,11 +4,14 @@ from kure_tf.fake_quantized.fold import fold_batch_norm
 from kure_tf.fake_quantized.layer import FakeQuantized, kernels_in
 from kure_tf.fake_quantized.model import (
     fake_quantize_model,
+    initial_step_sizes,
     operating_point_of,
+    prepared_rows,
     quantizers_of,
     set_operating_point,
     set_step_sizes,
 )
+from kure_tf.fake_quantized.observation import Observation, observe_inputs
 from kure_tf.fake_quantized.placement import (
     SCHEMES,
     Placement,
@@ -19,12 +22,16 @@ from kure_tf.fake_quantized.placement import (
 __all__ = [
     "SCHEMES",
     "FakeQuantized",
+    "Observation",
     "Placement",
     "fake_quantize_model",
     "fold_batch_norm",
+    "initial_step_sizes",
     "kernels_in",
+    "observe_inputs",
     "operating_point_of",
     "paper_placement",
+    "prepared_rows",
     "quantizers_of",
     "set_operating_point",
     "set_step_sizes",

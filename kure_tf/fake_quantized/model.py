@@ -10,10 +10,16 @@ from kure_tf.fake_quantized import placement as placements
 from kure_tf.fake_quantized.fold import fold_batch_norm
 from kure_tf.fake_quantized.layer import FakeQuantized
 from kure_tf.operating_point import FP, OperatingPoint
-from kure_tf.quantizers import Quantizer, QuantizerState, StepSizes
+from kure_tf.quantizers import (
+    Quantizer,
+    QuantizerState,
+    StepSizes,
+    TensorStep,
+    shared_axes,
+)
 from kure_tf.quantizers.quantizer import UNCALIBRATED
 
-_FIRST_BITS = 8  # Max-abs steps are set for 8 bits; other bits keep the clip.
+_FIRST_BITS = 8  # Steps are set for 8 bits; other bits keep the clip.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +90,8 @@ def fake_quantize_model(model, placement="paper", *, verbose=False):
         return made[id(layer)]
 
     copy = compat.clone_model(model, make_layer)
-    _set_max_abs_steps(copy)
+    bits = dict.fromkeys(("weight", "activation"), _FIRST_BITS)
+    set_step_sizes(copy, initial_step_sizes(copy, bits))
     return copy
 
 
@@ -259,26 +266,77 @@ def _step_scale(tensor, bits, point):
         grid.extent(float(bits), lowest)
     )
     step_size = compat.to_numpy(state.step_size).astype(np.float64) * kept
+    step_size *= _unit(tensor)
     exponent = np.log2(step_size)
     up = point.step_rounding == "up"
     exponent = np.ceil(exponent - 1e-9) if up else np.round(exponent)
     return (ratio * 2.0**exponent / step_size * ones).astype(np.float32)
 
 
-def _set_max_abs_steps(model):
-    for tensor in quantizers_of(model).values():
-        if tensor.kind != "weight":
+def _unit(tensor):
+    """Returns the unit of a tensor's step size, as an array of its shape."""
+    shape = tuple(tensor.state.step_size.shape)
+    if tensor.kind != "weight":
+        return np.ones(shape)
+    value = compat.to_numpy(tensor.variable).astype(np.float32)
+    axes = shared_axes(shape, value.ndim)
+    unit = np.asarray(tensor.quantizer.prepare(value, axes)[1], np.float64)
+    return np.broadcast_to(unit if unit.size > 1 else unit.item(), shape)
+
+
+def prepared_rows(tensor) -> np.ndarray:
+    """Returns a kernel's values as its quantizer rounds them.
+
+    Args:
+        tensor: A `QuantizedTensor` of kind "weight".
+
+    Returns:
+        Float32 array `[step sizes, n]`: a row for each step size.
+    """
+    value = compat.to_numpy(tensor.variable).astype(np.float32)
+    step_shape = tuple(tensor.state.step_size.shape)
+    axes = shared_axes(step_shape, value.ndim)
+    value = np.asarray(tensor.quantizer.prepare(value, axes)[0])
+    varying = [axis for axis in range(value.ndim) if axis not in axes]
+    moved = np.moveaxis(value, varying, range(len(varying)))
+    rows = int(np.prod([value.shape[axis] for axis in varying], dtype=int))
+    return np.ascontiguousarray(moved.reshape(rows, -1))
+
+
+def initial_step_sizes(model, bits, observations=None) -> StepSizes:
+    """Returns the step sizes that a model's quantizers start from.
+
+    Those that clip nothing, or what a quantizer of quantization-aware training
+    asks for: see `Quantizer.initial_step_size`.
+
+    Args:
+        model: A fake-quantized model.
+        bits: `{"weight": bits, "activation": bits}`; pinned tensors have their
+            own.
+        observations: What `observe_inputs` returned; None for kernels alone.
+    """
+    steps = {}
+    for path, tensor in quantizers_of(model).items():
+        width = tensor.pinned_bits or bits[tensor.kind]
+        if tensor.kind == "weight":
+            rows = prepared_rows(tensor)
+            lowest, highest = rows.min(axis=1), rows.max(axis=1)
+        elif observations is not None:
+            seen = observations[path]
+            rows = seen.sample()[np.newaxis]
+            lowest, highest = np.array([seen.lowest]), np.array([seen.highest])
+        else:
             continue
-        state = tensor.state
-        shape = tuple(state.step_size.shape)
-        value = np.abs(compat.to_numpy(tensor.variable)).astype(np.float32)
-        axes = tuple(i for i in range(value.ndim) if not shape or shape[i] == 1)
-        largest = value.max(axis=axes, keepdims=True).reshape(shape)
-        bits = float(tensor.pinned_bits or _FIRST_BITS)
-        extent = float(tensor.quantizer.grid.extent(bits))
-        # Any step represents a kernel of zeros.
-        state.step_size.assign(np.where(largest > 0, largest / extent, 1.0))
-        state.calibrated_bits.assign(bits)
+        step_size = tensor.quantizer.initial_step_size(
+            rows, lowest, highest, width
+        )
+        adaptive = tensor.quantizer.grid.adaptive
+        steps[path] = TensorStep(
+            step_size.reshape(tuple(tensor.state.step_size.shape)),
+            width,
+            min(float(lowest.min()), 0.0) if adaptive else 0.0,
+        )
+    return StepSizes(steps)
 
 
 def _check_kernels_finite(model):

@@ -1,19 +1,17 @@
 """Calibration: a few batches, and what was measured on them."""
 
-import contextlib
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
-from tqdm import tqdm
 
-from kure_tf import compat
-from kure_tf.fake_quantized import quantizers_of, set_operating_point
+from kure_tf.fake_quantized import (
+    observe_inputs,
+    prepared_rows,
+    quantizers_of,
+    set_operating_point,
+)
 from kure_tf.operating_point import OperatingPoint
 from kure_tf.quantizers import Quantizer, StepSizes, TensorStep
-
-SAMPLE = 1 << 18
-"""At most so many values of one activation tensor are kept."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +24,9 @@ class CalibratedTensor:
         quantizer: Its `Quantizer`.
         pinned_bits: Bit-width that operating points do not change, or None.
         values: Float32 array `[step sizes, n]`: one row of values for each
-            step size (one row per tensor, or per output channel). All values
-            of a kernel; a sample of at most 2^18 of an activation.
+            step size (one row per tensor, or per output channel), as the
+            quantizer prepares them. All values of a kernel; a sample of at
+            most 2^18 of an activation.
         lowest: Smallest value that was seen, of all, not only the sample.
         highest: Largest value that was seen.
         step_shape: Shape of the step size.
@@ -55,14 +54,9 @@ class CalibratedTensor:
         ends = self.values
         if self.kind == "activation":  # All values count, not only the sample.
             ends = np.array([[self.lowest, self.highest]])
-        low = np.minimum(ends.min(axis=1), 0.0).astype(np.float64)
-        high = np.maximum(ends.max(axis=1), 0.0).astype(np.float64)
-        grid = self.quantizer.grid
-        extent = float(grid.extent(float(bits), low.min()))
-        asymmetric = grid.name == "asymmetric"
-        span = high - low if asymmetric else np.maximum(high, -low)
-        # Any step represents zeros.
-        return np.where(span > 0, span / extent, 1.0)
+        return self.quantizer.largest_step(
+            ends.min(axis=1), ends.max(axis=1), bits
+        )
 
     def origin_at(self, step_size, bits) -> float:
         """Returns the smallest value to represent at a step size, at most 0.
@@ -131,12 +125,11 @@ def calibrate(model, batches=None, *, provenance=None, progress=True):
     tensors = {}
     for path, tensor in quantizers_of(model).items():
         if tensor.kind == "weight":
-            value = compat.to_numpy(tensor.variable).astype(np.float32)
-            rows = _rows(value, tuple(tensor.state.step_size.shape))
-            tensors[path] = _calibrated(tensor, rows, value.min(), value.max())
+            rows = prepared_rows(tensor)
+            tensors[path] = _calibrated(tensor, rows, rows.min(), rows.max())
     images = 0
     if batches is not None:
-        observations, images = _observe(model, batches, progress)
+        observations, images = observe_inputs(model, batches, progress)
         for path, tensor in quantizers_of(model).items():
             if path in observations:
                 seen = observations[path]
@@ -158,99 +151,3 @@ def _calibrated(tensor, rows, lowest, highest):
         float(highest),
         tuple(tensor.state.step_size.shape),
     )
-
-
-def _rows(value, step_shape):
-    """Returns the values as `[step sizes, values for each]`."""
-    varying = [i for i, size in enumerate(step_shape) if size != 1]
-    moved = np.moveaxis(value, varying, range(len(varying)))
-    rows = int(np.prod([step_shape[i] for i in varying], dtype=int))
-    return np.ascontiguousarray(moved.reshape(rows, -1))
-
-
-class _Observation:
-    """The values of one activation tensor seen so far: ends and a sample."""
-
-    def __init__(self, path, seed):
-        self.path = path
-        self.lowest, self.highest = np.inf, -np.inf
-        self._parts = []
-        self._share = 1.0  # Of all values so far, those that are kept.
-        self._random = np.random.default_rng(seed)
-
-    def add(self, values):
-        values = np.asarray(values, np.float32).reshape(-1)
-        if not np.isfinite(values).all():
-            raise ValueError(
-                f"Expected finite activations. {self.path!r} has NaN or "
-                "infinity on the calibration images: look at the images and "
-                "at the weights of the layers before it."
-            )
-        self.lowest = min(self.lowest, values.min())
-        self.highest = max(self.highest, values.max())
-        # Every value has the same chance, whatever its batch's place and size.
-        self._parts.append(self._thinned(values, self._share))
-        while sum(part.size for part in self._parts) > 4 * SAMPLE:
-            self._share /= 2
-            self._parts = [self._thinned(part, 0.5) for part in self._parts]
-
-    def _thinned(self, values, share):
-        if share == 1.0:
-            return values
-        return values[self._random.random(values.size, np.float32) < share]
-
-    def sample(self):
-        values = np.concatenate(self._parts)
-        if values.size > SAMPLE:
-            values = values[self._random.permutation(values.size)[:SAMPLE]]
-        return values
-
-
-def _observe(model, batches, progress):
-    hosts = {}
-    for path, tensor in quantizers_of(model).items():
-        if tensor.kind == "activation":
-            hosts[id(tensor.layer)] = path
-    observations = {
-        path: _Observation(path, seed)
-        for seed, path in enumerate(hosts.values())
-    }
-
-    def observer(layer, inputs):
-        observations[hosts[id(layer)]].add(inputs)
-
-    images = 0
-    with contextlib.ExitStack() as stack:
-        for tensor in quantizers_of(model).values():
-            if tensor.kind == "activation":
-                stack.enter_context(tensor.layer.observed_by(observer))
-        for batch in tqdm(
-            batches, "calibrating", disable=not progress, leave=False
-        ):
-            batch = batch[0] if isinstance(batch, (tuple, list)) else batch
-            batch = tf.convert_to_tensor(batch)
-            _check_shape(model, batch)
-            if not batch.shape[0]:
-                continue
-            model(batch, training=False)
-            images += int(batch.shape[0])
-    if not images:
-        raise ValueError(
-            "Expected at least one batch of calibration images. Received "
-            "none. Take some hundred training images: "
-            "dataset.calibration.batches(128)."
-        )
-    return observations, images
-
-
-def _check_shape(model, batch):
-    expected = tuple(model.inputs[0].shape)
-    given = tuple(batch.shape)
-    fits = len(expected) == len(given) and all(
-        want in (None, got) for want, got in zip(expected, given, strict=True)
-    )
-    if not fits:
-        raise ValueError(
-            f"Expected batches of shape {expected}, what {model.name!r} takes. "
-            f"Received a batch of shape {given}."
-        )

@@ -1,16 +1,32 @@
 """Quantizers: stateless descriptions of how one tensor is quantized."""
 
-from kure_tf.quantizers.quantizer import Quantizer, QuantizerState
+from kure_tf.quantizers.dorefa import (
+    DoReFaActivationQuantizer,
+    DoReFaWeightQuantizer,
+)
+from kure_tf.quantizers.lsq import LSQQuantizer
+from kure_tf.quantizers.positive import SMALLEST_STEP, Positive
+from kure_tf.quantizers.quantizer import (
+    Quantizer,
+    QuantizerState,
+    shared_axes,
+)
 from kure_tf.quantizers.step_sizes import StepSizes, TensorStep
 from kure_tf.quantizers.uniform import UniformQuantizer
 
 __all__ = [
+    "SMALLEST_STEP",
+    "DoReFaActivationQuantizer",
+    "DoReFaWeightQuantizer",
+    "LSQQuantizer",
+    "Positive",
     "Quantizer",
     "QuantizerState",
     "StepSizes",
     "TensorStep",
     "UniformQuantizer",
     "get",
+    "shared_axes",
 ]
 
 

@@ -2,11 +2,13 @@
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 
 from kure_tf.compat import add_state
 from kure_tf.operating_point import FP, MAX_BITS
 from kure_tf.ops import grid as grids
+from kure_tf.quantizers.positive import Positive
 
 GRANULARITIES = ("per_tensor", "per_channel")
 UNCALIBRATED = 0.0
@@ -37,6 +39,18 @@ class QuantizerState:
     origin: object
 
 
+def shared_axes(step_shape, rank) -> tuple[int, ...]:
+    """Returns the axes of a tensor along which one step size is shared.
+
+    Args:
+        step_shape: Shape of the step size: () or of `rank` sizes.
+        rank: Number of axes of the tensor.
+    """
+    return tuple(
+        axis for axis in range(rank) if not step_shape or step_shape[axis] == 1
+    )
+
+
 class Quantizer:
     """Base class: which grid, which granularity, is the step size trained.
 
@@ -44,8 +58,9 @@ class Quantizer:
     it; `__call__` quantizes with them. Bits, step size and step scale are
     variables, so that one compiled graph serves every operating point.
 
-    A subclass may override `transform` (what happens to a tensor before it is
-    rounded) and `initial_step_size`.
+    A subclass says in `quantize` how it rounds. It may override `prepare` (what
+    happens to a tensor before it is rounded), `in_float` and
+    `initial_step_size`.
 
     Args:
         grid: A `Grid` or its name.
@@ -75,13 +90,19 @@ class Quantizer:
         """
         step_shape = self.step_shape(shape, channel_axes)
 
-        def variable(suffix, value, shape=(), trainable=False):
-            return add_state(
-                layer, f"{name}_{suffix}", shape, value, trainable=trainable
-            )
+        def variable(suffix, value, shape=(), **options):
+            return add_state(layer, f"{name}_{suffix}", shape, value, **options)
 
+        trained = {"trainable": self.trainable}
+        if self.trainable:
+            trained["constraint"] = Positive()
         return QuantizerState(
-            step_size=variable("step_size", 1.0, step_shape, self.trainable),
+            step_size=variable(
+                "step_size",
+                1.0,
+                step_shape,
+                **trained if self.trainable else {},
+            ),
             bits=variable("bits", FP),
             calibrated_bits=variable("calibrated_bits", UNCALIBRATED),
             step_scale=variable("step_scale", 1.0, step_shape),
@@ -99,13 +120,13 @@ class Quantizer:
         )
 
     def __call__(self, x, state: QuantizerState):
-        """Returns `x` quantized as `state` says; `x` itself at bits FP."""
+        """Returns `x` quantized as `state` says, `in_float` at bits FP."""
         x = tf.convert_to_tensor(x)
         is_float = tf.convert_to_tensor(state.bits) > MAX_BITS
         # One flat choice: TensorFlow cannot differentiate custom gradients
         # inside a conditional in a conditional.
         branch = tf.where(is_float, 0, 1 + self.kernel_index(state))
-        branches = [lambda: tf.identity(x)]
+        branches = [lambda: self.in_float(x, state)]
         for kernel in self.kernels:
             branches.append(
                 lambda kernel=kernel: self.quantize(x, state, kernel)
@@ -130,6 +151,53 @@ class Quantizer:
             f"{type(self).__name__} does not say how it quantizes. Override "
             "`quantize(x, state, fused)`."
         )
+
+    def in_float(self, x, state):
+        """Returns what `x` is at bits FP: `x` itself."""
+        return tf.identity(x)
+
+    def prepare(self, x, axes):
+        """Returns `(v, unit)`: what is rounded, and its unit.
+
+        Step sizes are in the unit of v; v * unit is in the unit of the
+        quantizer's output. Here v is `x`, and the unit is 1.
+
+        Args:
+            x: Tensor or array.
+            axes: The axes along which one step size is shared.
+        """
+        return x, 1.0
+
+    def largest_step(self, lowest, highest, bits) -> np.ndarray:
+        """Returns the smallest step sizes that clip no value.
+
+        Args:
+            lowest: Array of the smallest values, one for each step size.
+            highest: Array of the largest ones.
+            bits: Bit-width.
+        """
+        low = np.minimum(lowest, 0.0).astype(np.float64)
+        high = np.maximum(highest, 0.0).astype(np.float64)
+        extent = float(self.grid.extent(float(bits), low.min()))
+        asymmetric = self.grid.name == "asymmetric"
+        span = high - low if asymmetric else np.maximum(high, -low)
+        # Any step represents zeros.
+        return np.where(span > 0, span / extent, 1.0)
+
+    def initial_step_size(self, values, lowest, highest, bits) -> np.ndarray:
+        """Returns the step sizes to start from, in the unit of `prepare`.
+
+        Here those that clip nothing.
+
+        Args:
+            values: Array `[step sizes, n]` of prepared values; of an
+                activation, a sample.
+            lowest: Array of the smallest values, one for each step size; of
+                an activation, of all values that were seen.
+            highest: Likewise the largest ones.
+            bits: Bit-width that the step sizes are for.
+        """
+        return self.largest_step(lowest, highest, bits)
 
     def step_size(self, state):
         """Returns the step size in force.

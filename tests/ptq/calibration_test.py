@@ -4,8 +4,7 @@ from absl.testing import parameterized
 
 from kure_tf import fake_quantize_model, ptq, set_operating_point
 from kure_tf.compat import keras
-from kure_tf.fake_quantized import Placement, operating_point_of
-from kure_tf.ptq import calibration as calibration_module
+from kure_tf.fake_quantized import Placement, observation, operating_point_of
 from kure_tf.quantizers import UniformQuantizer
 
 layers = keras.layers
@@ -107,7 +106,7 @@ class CalibrateTest(tf.test.TestCase, parameterized.TestCase):
     def test_a_sample_is_fair_to_batches_of_any_place_and_size(self):
         """Values of the batches are 0, 1, 2, ...: each its share."""
         self._set_sample(4096)
-        seen = calibration_module._Observation("x", 0)
+        seen = observation.Observation("x", 0)
         sizes = [20000, 3000, 500, 20000, 1500, 20000]
         for number, size in enumerate(sizes):
             seen.add(np.full(size, number))
@@ -119,9 +118,9 @@ class CalibrateTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual((seen.lowest, seen.highest), (0, 5))
 
     def _set_sample(self, size):
-        before = calibration_module.SAMPLE
-        calibration_module.SAMPLE = size
-        self.addCleanup(setattr, calibration_module, "SAMPLE", before)
+        before = observation.SAMPLE
+        observation.SAMPLE = size
+        self.addCleanup(setattr, observation, "SAMPLE", before)
 
     @parameterized.parameters(([],), ([np.zeros((0, 4, 4, 2), np.float32)],))
     def test_no_images_are_refused(self, batches):

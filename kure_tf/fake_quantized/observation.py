@@ -1,0 +1,123 @@
+"""What reaches the inputs of a fake-quantized model's layers."""
+
+import contextlib
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from kure_tf.fake_quantized.model import quantizers_of
+
+SAMPLE = 1 << 18
+"""At most so many values of one activation tensor are kept."""
+
+
+class Observation:
+    """The values of one activation tensor seen so far: ends and a sample.
+
+    Attributes:
+        path: "layer/input".
+        lowest: Smallest value that was seen, of all, not only the sample.
+        highest: Largest value that was seen.
+    """
+
+    def __init__(self, path, seed):
+        self.path = path
+        self.lowest, self.highest = np.inf, -np.inf
+        self._parts = []
+        self._share = 1.0  # Of all values so far, those that are kept.
+        self._random = np.random.default_rng(seed)
+
+    def add(self, values):
+        """Takes note of an array of values; they must be finite."""
+        values = np.asarray(values, np.float32).reshape(-1)
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"Expected finite activations. {self.path!r} has NaN or "
+                "infinity on the calibration images: look at the images and "
+                "at the weights of the layers before it."
+            )
+        self.lowest = min(self.lowest, values.min())
+        self.highest = max(self.highest, values.max())
+        # Every value has the same chance, whatever its batch's place and size.
+        self._parts.append(self._thinned(values, self._share))
+        while sum(part.size for part in self._parts) > 4 * SAMPLE:
+            self._share /= 2
+            self._parts = [self._thinned(part, 0.5) for part in self._parts]
+
+    def _thinned(self, values, share):
+        if share == 1.0:
+            return values
+        return values[self._random.random(values.size, np.float32) < share]
+
+    def sample(self):
+        """Returns at most `SAMPLE` of the values, drawn evenly from all."""
+        values = np.concatenate(self._parts)
+        if values.size > SAMPLE:
+            values = values[self._random.permutation(values.size)[:SAMPLE]]
+        return values
+
+
+def observe_inputs(model, batches, progress=True):
+    """Runs batches through a model and returns what its quantizers saw.
+
+    Args:
+        model: A fake-quantized model, at the operating point to be observed
+            (normally float).
+        batches: Batches of images, or of (images, labels).
+        progress: Whether to show a progress bar.
+
+    Returns:
+        `({tensor path: Observation}, number of images)`.
+
+    Raises:
+        ValueError: If the batches are empty, of the wrong shape, or lead to
+            NaN in an activation.
+    """
+    hosts = {}
+    for path, tensor in quantizers_of(model).items():
+        if tensor.kind == "activation":
+            hosts[id(tensor.layer)] = path
+    observations = {
+        path: Observation(path, seed)
+        for seed, path in enumerate(hosts.values())
+    }
+
+    def observer(layer, inputs):
+        observations[hosts[id(layer)]].add(inputs)
+
+    images = 0
+    with contextlib.ExitStack() as stack:
+        for tensor in quantizers_of(model).values():
+            if tensor.kind == "activation":
+                stack.enter_context(tensor.layer.observed_by(observer))
+        for batch in tqdm(
+            batches, "calibrating", disable=not progress, leave=False
+        ):
+            batch = batch[0] if isinstance(batch, (tuple, list)) else batch
+            batch = tf.convert_to_tensor(batch)
+            _check_shape(model, batch)
+            if not batch.shape[0]:
+                continue
+            model(batch, training=False)
+            images += int(batch.shape[0])
+    if not images:
+        raise ValueError(
+            "Expected at least one batch of calibration images. Received "
+            "none. Take some hundred training images: "
+            "dataset.calibration.batches(128)."
+        )
+    return observations, images
+
+
+def _check_shape(model, batch):
+    expected = tuple(model.inputs[0].shape)
+    given = tuple(batch.shape)
+    fits = len(expected) == len(given) and all(
+        want in (None, got) for want, got in zip(expected, given, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"Expected batches of shape {expected}, what {model.name!r} takes. "
+            f"Received a batch of shape {given}."
+        )

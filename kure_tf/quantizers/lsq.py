@@ -1,0 +1,78 @@
+"""LSQ: step sizes that are learned by gradient."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from kure_tf.compat import register_serializable
+from kure_tf.ops.straight_through import scale_gradient
+from kure_tf.quantizers.uniform import UniformQuantizer
+
+
+@register_serializable("kure_tf")
+class LSQQuantizer(UniformQuantizer):
+    """Learned step size quantization (Esser et al. 2020, "LSQ").
+
+    Forward, with Q_N and Q_P the lowest and highest level of the grid:
+
+        y = step_size * round(clip(x / step_size, -Q_N, Q_P))      (Eq. 1, 2)
+
+    Gradient (not the derivative; rounding counts as the identity):
+
+        dy/dx         = 1 where -Q_N < x / step_size < Q_P, else 0     (Eq. 5)
+        dy/dstep_size = round(v) - v inside, v = x / step_size,        (Eq. 3)
+                        -Q_N below, Q_P above
+                        times g = 1 / sqrt(N Q_P)               (section 2.2)
+
+    N is the number of values that share a step size: those of a kernel (of one
+    output channel, per channel), or those of one sample of an activation. The
+    step size is the trained variable itself, kept positive by a constraint.
+
+    Levels, whether zero is one of them and whether an integer device can hold
+    them: as the grid says. "narrow" (the default, weights) has 2^b - 1 levels
+    with a zero and is what LiteRT stores; "signed_or_unsigned" is for
+    activations, 2^b levels after a ReLU. Both can be deployed.
+
+    Args:
+        grid: A `Grid` or its name.
+        granularity: "per_tensor" (the paper) or "per_channel".
+        trainable: Whether the step size is trained.
+        batched: Whether axis 0 counts samples, as in activations.
+    """
+
+    def __init__(
+        self,
+        grid="narrow",
+        granularity="per_tensor",
+        trainable=True,
+        *,
+        batched=False,
+    ):
+        super().__init__(grid, granularity, trainable)
+        self.batched = bool(batched)
+
+    def quantize(self, x, state, fused=None):
+        scale = tf.math.rsqrt(self._count(x, state) * self._highest(state))
+        step_size = scale_gradient(tf.convert_to_tensor(state.step_size), scale)
+        state = dataclasses.replace(state, step_size=step_size)
+        return super().quantize(x, state, fused)
+
+    def _count(self, x, state):
+        shape = tf.shape(x)[1:] if self.batched else tf.shape(x)
+        steps = max(1, int(np.prod(tuple(state.step_size.shape))))
+        return tf.cast(tf.reduce_prod(shape), tf.float32) / steps
+
+    def _highest(self, state):
+        bits = tf.convert_to_tensor(state.bits)
+        return self.grid.extent(bits, tf.convert_to_tensor(state.origin))
+
+    def initial_step_size(self, values, lowest, highest, bits):
+        """Returns 2 mean|v| / sqrt(Q_P), one for each row (section 2.1)."""
+        extent = float(self.grid.extent(float(bits), float(np.min(lowest))))
+        mean = np.mean(np.abs(values), axis=1, dtype=np.float64)
+        # Any step represents zeros.
+        return np.where(mean > 0, 2.0 * mean / np.sqrt(extent), 1.0)
+
+    def get_config(self):
+        return {**super().get_config(), "batched": self.batched}
