@@ -11,6 +11,7 @@ What most programs need is here; the rest is in the sub-packages:
     quantizers      how one tensor is quantized; StepSizes
     fake_quantized  placement, fake-quantized models, batch-norm folding
     ptq             calibration; minmax, lp_norm
+    qat             quantize_aware: LSQ, DoReFa, sampled precision
     sweeps          points, evaluation, the loop
     report          rows, tables, plots, the page
     export          LiteRT files and their verification
@@ -36,6 +37,7 @@ from kure_tf.version import __version__
 
 _HEAVIER = {
     "KurtosisMonitor": "kure_tf.training",
+    "quantize_aware": "kure_tf.qat",
     "run_sweep": "kure_tf.sweeps",
     "to_tflite": "kure_tf.export",
 }
@@ -48,6 +50,7 @@ __all__ = [
     "__version__",
     "fake_quantize_model",
     "kurtosis",
+    "quantize_aware",
     "regularize_kurtosis",
     "run_sweep",
     "set_operating_point",

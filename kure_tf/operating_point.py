@@ -91,8 +91,8 @@ class OperatingPoint:
                 f"Received: {text!r}."
             ) from None
         return cls(
-            _parse_bits(match["weights"]),
-            _parse_bits(match["activations"]),
+            parse_bits(match["weights"]),
+            parse_bits(match["activations"]),
             step_scale=scale,
             step_rounding=rounding,
         )
@@ -123,5 +123,9 @@ def _shortest(number):
     return short if float(short) == number else repr(number)
 
 
-def _parse_bits(text):
-    return None if text.upper() == "FP" else int(text)
+def parse_bits(text):
+    """Returns the bit-width that `text` writes, None for "FP"."""
+    text = str(text).strip()
+    if text.upper() == "FP":
+        return None
+    return check_bits(int(text) if text.isdecimal() else text)

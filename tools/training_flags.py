@@ -73,6 +73,55 @@ KURTOSIS_GRANULARITY = flags.DEFINE_enum(
     ["per_tensor", "per_channel"],
     "One kurtosis for a kernel, or one for each output channel.",
 )
+QAT = flags.DEFINE_enum(
+    "qat",
+    None,
+    ["lsq", "dorefa"],
+    "Quantization-aware training by this method; default: none.",
+)
+WEIGHT_BITS = flags.DEFINE_string(
+    "weight_bits", "4", "--qat: bits of the weights, or FP."
+)
+ACTIVATION_BITS = flags.DEFINE_string(
+    "activation_bits", "4", "--qat: bits of the activations, or FP."
+)
+QAT_ENGINE = flags.DEFINE_enum(
+    "qat_engine",
+    None,
+    ["native", "tfmot"],
+    "--qat: who hosts the quantizers. Default: tfmot for tf_keras, native for "
+    "Keras 3.",
+)
+QAT_SCHEME = flags.DEFINE_enum(
+    "qat_scheme",
+    "paper",
+    ["paper", "tflite"],
+    "--qat: which tensors, on which grids; see --scheme of tools/sweep.py.",
+)
+SAMPLED_WEIGHT_BITS = flags.DEFINE_list(
+    "sampled_weight_bits",
+    [],
+    "--qat: move to weight bits drawn from these before every step, such as "
+    "3,4,5,6,8,FP.",
+)
+SAMPLED_ACTIVATION_BITS = flags.DEFINE_list(
+    "sampled_activation_bits",
+    ["FP"],
+    "With --sampled_weight_bits: bits of the activations to draw from.",
+)
+SAMPLED_STEP_SCALE = flags.DEFINE_list(
+    "sampled_step_scale",
+    [],
+    "With --sampled_weight_bits: lowest and highest step ratio, such as "
+    "0.8,1.3; default: none.",
+)
+SAMPLED_POWER_OF_TWO = flags.DEFINE_float(
+    "sampled_power_of_two",
+    0.0,
+    "With --sampled_weight_bits: probability of power-of-two steps.",
+    lower_bound=0.0,
+    upper_bound=1.0,
+)
 
 
 def recipe(seed):
@@ -103,6 +152,49 @@ def kurtosis_layers():
     if value in ("all_but_first", "convs_but_first"):
         return value
     return [name.strip() for name in value.split(",")]
+
+
+def quantize_aware(model, dataset):
+    """Returns `model` made quantization-aware, as --qat and its flags say."""
+    import kure_tf
+
+    point = kure_tf.OperatingPoint.parse(
+        f"{WEIGHT_BITS.value}/{ACTIVATION_BITS.value}"
+    )
+    return kure_tf.quantize_aware(
+        model,
+        QAT.value,
+        point.weight_bits,
+        point.activation_bits,
+        placement=QAT_SCHEME.value,
+        calibration=dataset.calibration.batches(BATCH_SIZE.value),
+        engine=QAT_ENGINE.value,
+    )
+
+
+def _sampled_precision(seed):
+    """Returns the callbacks of --sampled_weight_bits: one, or none."""
+    if not SAMPLED_WEIGHT_BITS.value:
+        return []
+    if QAT.value is None:
+        raise ValueError(
+            "--sampled_weight_bits moves a model through operating points "
+            "while it is trained, which needs --qat=lsq or --qat=dorefa."
+        )
+    from kure_tf.operating_point import parse_bits
+    from kure_tf.qat import SampledPrecision
+
+    scale = SAMPLED_STEP_SCALE.value
+    return [
+        SampledPrecision(
+            [parse_bits(text) for text in SAMPLED_WEIGHT_BITS.value],
+            [parse_bits(text) for text in SAMPLED_ACTIVATION_BITS.value],
+            step_scale=tuple(float(end) for end in scale) or None,
+            power_of_two=SAMPLED_POWER_OF_TWO.value,
+            final=f"{WEIGHT_BITS.value}/{ACTIVATION_BITS.value}",
+            seed=seed,
+        )
+    ]
 
 
 def train(dataset, folder, *, coefficient, seed):
@@ -143,18 +235,22 @@ def train(dataset, folder, *, coefficient, seed):
             layers=layers,
         )
     before = weight_kurtosis(model)
+    sampled = _sampled_precision(seed)
+    if QAT.value is not None:
+        model = quantize_aware(model, dataset)
     result = fit(
         model,
         dataset,
         recipe(seed),
         workdir=folder,
         tensorboard=TENSORBOARD.value,
-        callbacks=[KurtosisMonitor(each_layer=False)],
+        callbacks=[KurtosisMonitor(each_layer=False), *sampled],
     )
     measured = Evaluator(dataset.test, progress=True)(model)
     record = {
         "seed": seed,
         "kurtosis_coefficient": coefficient,
+        "qat": QAT.value and _qat_record(),
         "chosen_layers": list(chosen),
         "history": list(result.history),
         "seconds": result.seconds,
@@ -173,3 +269,12 @@ def train(dataset, folder, *, coefficient, seed):
     common_flags.save_model(model, folder / "model.keras")
     common_flags.write_json(record_path, record)
     return model, record
+
+
+def _qat_record():
+    return {
+        "method": QAT.value,
+        "point": f"{WEIGHT_BITS.value}/{ACTIVATION_BITS.value}",
+        "scheme": QAT_SCHEME.value,
+        "sampled_weight_bits": SAMPLED_WEIGHT_BITS.value,
+    }

@@ -1,6 +1,10 @@
 """Fake-quantized models: placement, the hosting layer, and what sets them."""
 
 from kure_tf.fake_quantized.fold import fold_batch_norm
+from kure_tf.fake_quantized.integer_weights import (
+    IntegerTensor,
+    integer_weights,
+)
 from kure_tf.fake_quantized.layer import FakeQuantized, kernels_in
 from kure_tf.fake_quantized.model import (
     fake_quantize_model,
@@ -22,11 +26,13 @@ from kure_tf.fake_quantized.placement import (
 __all__ = [
     "SCHEMES",
     "FakeQuantized",
+    "IntegerTensor",
     "Observation",
     "Placement",
     "fake_quantize_model",
     "fold_batch_norm",
     "initial_step_sizes",
+    "integer_weights",
     "kernels_in",
     "observe_inputs",
     "operating_point_of",

@@ -44,6 +44,20 @@ class QuantizedTensor:
     variable: object
     layer: object
 
+    def unit(self) -> np.ndarray:
+        """Returns the unit of the step size, as an array of its shape.
+
+        1 but for quantizers whose grid follows the weights: see
+        `Quantizer.prepare`.
+        """
+        shape = tuple(self.state.step_size.shape)
+        if self.kind != "weight":
+            return np.ones(shape)
+        value = compat.to_numpy(self.variable).astype(np.float32)
+        axes = shared_axes(shape, value.ndim)
+        unit = np.asarray(self.quantizer.prepare(value, axes)[1], np.float64)
+        return np.broadcast_to(unit if unit.size > 1 else unit.item(), shape)
+
 
 def fake_quantize_model(model, placement="paper", *, verbose=False):
     """Returns a copy of `model` whose tensors can be fake-quantized.
@@ -115,7 +129,7 @@ def quantizers_of(model) -> dict[str, QuantizedTensor]:
     return found
 
 
-def set_operating_point(model, point):
+def set_operating_point(model, point, *, only=None):
     """Moves a fake-quantized model to an operating point, in place.
 
     Only variables change: nothing is rebuilt or traced again. Each tensor
@@ -125,15 +139,20 @@ def set_operating_point(model, point):
     Args:
         model: What `fake_quantize_model` returned.
         point: An `OperatingPoint` or its text, such as "4/8 x1.02".
+        only: Names or paths of the layers, or paths of the tensors
+            ("conv1/kernel"), to move; None moves all. So bits can differ from
+            layer to layer.
 
     Raises:
-        ValueError: If the model has no quantizers, a grid does not exist at
-            these bits, or an activation is not calibrated. Nothing is written
-            then.
+        ValueError: If the model has no quantizers, `only` names a tensor that
+            has none, a grid does not exist at these bits, or an activation is
+            not calibrated. Nothing is written then.
     """
     if not isinstance(point, OperatingPoint):
         point = OperatingPoint.parse(point)
     tensors = _some_quantizers_of(model)
+    if only is not None:
+        tensors = _chosen(model, tensors, only)
     changes = []
     for tensor in tensors.values():
         weight = tensor.kind == "weight"
@@ -238,6 +257,33 @@ def _some_quantizers_of(model):
     return tensors
 
 
+def _chosen(model, tensors, only):
+    """Returns the tensors that `only` names, by layer or by path."""
+    names = {only} if isinstance(only, str) else set(only)
+    chosen, used = {}, set()
+    for path, tensor in tensors.items():
+        layer = path.rpartition("/")[0]
+        known = names & {path, layer, layer.rpartition("/")[2]}
+        if known:
+            chosen[path] = tensor
+            used |= known
+    for name in sorted(names - used):
+        layers = {p for p, _ in compat.layers_of(model)}
+        there = name in layers or name.rpartition("/")[0] in layers
+        why = (
+            "It is in float for good: the placement pins it, or its layer has "
+            "no kernel"
+            if there
+            else "There is no such layer or tensor"
+        )
+        raise ValueError(
+            f"Expected names of quantized layers or tensors, of "
+            f"{list(tensors)}. Received: {name!r}. {why}. Make the model with "
+            "another Placement to quantize it."
+        )
+    return chosen
+
+
 def _check_ready(tensor, bits):
     if bits is None:
         return
@@ -266,22 +312,11 @@ def _step_scale(tensor, bits, point):
         grid.extent(float(bits), lowest)
     )
     step_size = compat.to_numpy(state.step_size).astype(np.float64) * kept
-    step_size *= _unit(tensor)
+    step_size *= tensor.unit()
     exponent = np.log2(step_size)
     up = point.step_rounding == "up"
     exponent = np.ceil(exponent - 1e-9) if up else np.round(exponent)
     return (ratio * 2.0**exponent / step_size * ones).astype(np.float32)
-
-
-def _unit(tensor):
-    """Returns the unit of a tensor's step size, as an array of its shape."""
-    shape = tuple(tensor.state.step_size.shape)
-    if tensor.kind != "weight":
-        return np.ones(shape)
-    value = compat.to_numpy(tensor.variable).astype(np.float32)
-    axes = shared_axes(shape, value.ndim)
-    unit = np.asarray(tensor.quantizer.prepare(value, axes)[1], np.float64)
-    return np.broadcast_to(unit if unit.size > 1 else unit.item(), shape)
 
 
 def prepared_rows(tensor) -> np.ndarray:

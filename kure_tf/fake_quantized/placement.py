@@ -55,6 +55,15 @@ class Placement:
                 "for activations."
             )
 
+    def check_point(self, point):
+        """Raises a ValueError if a grid does not exist at `point`."""
+        for quantizer, bits in (
+            (self.weights, point.weight_bits),
+            (self.activations, point.activation_bits),
+        ):
+            if quantizer is not None:
+                quantizer.grid.check_bits(bits)
+
     def plan(self, model):
         """Returns the `Plan` of this placement for `model`.
 

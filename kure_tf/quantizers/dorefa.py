@@ -82,26 +82,18 @@ class DoReFaWeightQuantizer(Quantizer):
         unit = largest if self.rescale else tf.ones_like(largest)
         return bent / largest, unit
 
-    def in_float(self, x, state):
-        relative, unit = self._prepare(x, state)
-        return relative * unit
-
-    def quantize(self, x, state, fused=None):
-        relative, unit = self._prepare(x, state)
-        step_size = self.step_size(state)
-        levels = self.grid.levels(tf.convert_to_tensor(state.bits))
-        rounded = fake_quantize(
-            tf.stop_gradient(relative),
-            step_size,
-            levels,
-            self.grid.offset * step_size,
-            fused=fused,
-        )
+    def __call__(self, x, state):
+        x = tf.convert_to_tensor(x)
+        shape = tuple(state.step_size.shape)
+        relative, unit = self.prepare(x, shared_axes(shape, x.shape.rank))
+        rounded = super().__call__(tf.stop_gradient(relative), state)
         return straight_through(relative, rounded) * unit
 
-    def _prepare(self, x, state):
-        shape = tuple(state.step_size.shape)
-        return self.prepare(x, shared_axes(shape, x.shape.rank))
+    def quantize(self, x, state, fused=None):
+        step_size = self.step_size(state)
+        levels = self.grid.levels(tf.convert_to_tensor(state.bits))
+        origin = self.grid.offset * step_size
+        return fake_quantize(x, step_size, levels, origin, fused=fused)
 
     def initial_step_size(self, values, lowest, highest, bits):
         """Returns the step at which the highest level is 1, for each row."""

@@ -59,8 +59,7 @@ class Quantizer:
     variables, so that one compiled graph serves every operating point.
 
     A subclass says in `quantize` how it rounds. It may override `prepare` (what
-    happens to a tensor before it is rounded), `in_float` and
-    `initial_step_size`.
+    happens to a tensor before it is rounded) and `initial_step_size`.
 
     Args:
         grid: A `Grid` or its name.
@@ -120,13 +119,13 @@ class Quantizer:
         )
 
     def __call__(self, x, state: QuantizerState):
-        """Returns `x` quantized as `state` says, `in_float` at bits FP."""
+        """Returns `x` quantized as `state` says; `x` itself at bits FP."""
         x = tf.convert_to_tensor(x)
         is_float = tf.convert_to_tensor(state.bits) > MAX_BITS
         # One flat choice: TensorFlow cannot differentiate custom gradients
         # inside a conditional in a conditional.
         branch = tf.where(is_float, 0, 1 + self.kernel_index(state))
-        branches = [lambda: self.in_float(x, state)]
+        branches = [lambda: tf.identity(x)]
         for kernel in self.kernels:
             branches.append(
                 lambda kernel=kernel: self.quantize(x, state, kernel)
@@ -151,10 +150,6 @@ class Quantizer:
             f"{type(self).__name__} does not say how it quantizes. Override "
             "`quantize(x, state, fused)`."
         )
-
-    def in_float(self, x, state):
-        """Returns what `x` is at bits FP: `x` itself."""
-        return tf.identity(x)
 
     def prepare(self, x, axes):
         """Returns `(v, unit)`: what is rounded, and its unit.

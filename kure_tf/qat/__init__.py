@@ -1,0 +1,7 @@
+"""Quantization-aware training: LSQ and DoReFa, natively or through tfmot."""
+
+from kure_tf.qat.apply import quantize_aware
+from kure_tf.qat.methods import METHODS
+from kure_tf.qat.sampled_precision import SampledPrecision
+
+__all__ = ["METHODS", "SampledPrecision", "quantize_aware"]

@@ -1,0 +1,68 @@
+"""Methods of quantization-aware training: which quantizers a placement gets.
+
+A method is a function `(placement, **options) -> Placement`.
+"""
+
+import dataclasses
+
+from kure_tf.quantizers import (
+    DoReFaActivationQuantizer,
+    DoReFaWeightQuantizer,
+    LSQQuantizer,
+)
+
+
+def lsq(placement):
+    """Learned step sizes (Esser et al. 2020) for weights and activations.
+
+    Grids and granularity are those of the placement. See `LSQQuantizer`.
+    """
+    weights, activations = placement.weights, placement.activations
+    if weights is not None:
+        weights = LSQQuantizer(weights.grid, weights.granularity)
+    if activations is not None:
+        activations = LSQQuantizer(activations.grid, batched=True)
+    return dataclasses.replace(
+        placement, weights=weights, activations=activations
+    )
+
+
+def dorefa(placement, *, clip=None, **options):
+    """DoReFa-Net (Zhou et al. 2016) for weights and activations.
+
+    The grid of the weights is that of the placement: on "narrow", its default,
+    what is trained can be deployed; a placement with the grid "reference"
+    gives Zhou et al.'s own levels.
+
+    Args:
+        placement: A `Placement`.
+        clip: See `DoReFaActivationQuantizer`; None takes the clip from
+            calibration images, 1.0 is the paper's.
+        **options: See `DoReFaWeightQuantizer`: `rescale`, `max_gradient`.
+    """
+    weights, activations = placement.weights, placement.activations
+    if weights is not None:
+        weights = DoReFaWeightQuantizer(
+            weights.grid, weights.granularity, **options
+        )
+    if activations is not None:
+        activations = DoReFaActivationQuantizer(clip)
+    return dataclasses.replace(
+        placement, weights=weights, activations=activations
+    )
+
+
+METHODS = {"dorefa": dorefa, "lsq": lsq}
+
+
+def get(name):
+    """Returns the method of that name; a function is returned as it is."""
+    if callable(name):
+        return name
+    if name not in METHODS:
+        raise ValueError(
+            "Expected a method of quantization-aware training, one of "
+            f"{sorted(METHODS)}, or a function of a Placement that returns "
+            f"one. Received: {name!r}."
+        )
+    return METHODS[name]
