@@ -77,14 +77,18 @@ def _fake_quantize(fused):
         def gradient(upstream):
             # Only x and y are kept. Inside, (y - x) / step is round(v) - v;
             # outside, (y - origin) / step is the level that x was clipped to.
-            inside = (x > low * step_size + origin) & (
-                x < high * step_size + origin
-            )
-            to_x = tf.where(inside, upstream, tf.zeros_like(upstream))
-            to_step = upstream * (y - tf.where(inside, x, origin)) / step_size
+            lowest = low * step_size + origin
+            if fused == "unsigned":
+                lowest = None
+            highest = high * step_size + origin
+            to_x = _inside(upstream, x, lowest, highest)
+            if fused is None:
+                per_value = upstream * (y - origin) - to_x * (x - origin)
+            else:  # The origin is 0, and subtracting it a pass over x.
+                per_value = upstream * y - to_x * x
             return (
                 to_x,
-                _sum_to(tf.shape(step_size), to_step),
+                _sum_to(tf.shape(step_size), per_value) / step_size,
                 _sum_to(tf.shape(origin), upstream - to_x),
                 tf.zeros_like(low),
                 tf.zeros_like(high),
@@ -93,6 +97,18 @@ def _fake_quantize(fused):
         return y, gradient
 
     return quantize
+
+
+def _inside(upstream, x, lowest, highest):
+    """Returns `upstream` where lowest (None: 0) < x < highest, else 0.
+
+    The gradient of ReLU selects in the pass that reads; comparing and selecting
+    apart costs twice as much. The sign of a difference is exact.
+    """
+    above = x if lowest is None else x - lowest
+    for distance in (above, highest - x):
+        upstream = tf.raw_ops.ReluGrad(gradients=upstream, features=distance)
+    return upstream
 
 
 def _forward(fused, x, step_size, origin, low, high):
