@@ -7,6 +7,7 @@ from kure_tf.fake_quantized.integer_weights import (
 )
 from kure_tf.fake_quantized.layer import FakeQuantized, kernels_in
 from kure_tf.fake_quantized.model import (
+    check_step_sizes,
     fake_quantize_model,
     initial_step_sizes,
     operating_point_of,
@@ -29,6 +30,7 @@ __all__ = [
     "IntegerTensor",
     "Observation",
     "Placement",
+    "check_step_sizes",
     "fake_quantize_model",
     "fold_batch_norm",
     "initial_step_sizes",

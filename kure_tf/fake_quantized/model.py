@@ -11,6 +11,7 @@ from kure_tf.fake_quantized.fold import fold_batch_norm
 from kure_tf.fake_quantized.layer import FakeQuantized
 from kure_tf.operating_point import FP, OperatingPoint
 from kure_tf.quantizers import (
+    SMALLEST_STEP,
     Quantizer,
     QuantizerState,
     StepSizes,
@@ -336,6 +337,30 @@ def prepared_rows(tensor) -> np.ndarray:
     moved = np.moveaxis(value, varying, range(len(varying)))
     rows = int(np.prod([value.shape[axis] for axis in varying], dtype=int))
     return np.ascontiguousarray(moved.reshape(rows, -1))
+
+
+def check_step_sizes(model):
+    """Raises unless every step size is finite and has not collapsed.
+
+    Raises:
+        ValueError: If a step size is NaN, infinite, or at the smallest value
+            that training allows; the message names the tensors.
+    """
+    bad = {}
+    for path, tensor in quantizers_of(model).items():
+        step_size = compat.to_numpy(tensor.state.step_size)
+        if not np.isfinite(step_size).all():
+            bad[path] = "NaN or infinite"
+        elif (step_size <= SMALLEST_STEP).any():
+            bad[path] = f"{float(step_size.min()):g}, as good as zero"
+    if bad:
+        listed = "; ".join(f"{path} is {what}" for path, what in bad.items())
+        raise ValueError(
+            "Expected step sizes that are finite and positive. Training has "
+            f"lost some: {listed}. Go back to an earlier checkpoint and lower "
+            "the learning rate, or start the steps from more calibration "
+            "images."
+        )
 
 
 def initial_step_sizes(model, bits, observations=None) -> StepSizes:

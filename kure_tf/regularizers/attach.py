@@ -18,6 +18,7 @@ def regularize_kurtosis(
     granularity="per_tensor",
     layers="all_but_first",
     min_channel_std=0.1,
+    transform=None,
     verbose=True,
 ):
     """Returns a copy of `model` with KURE on its kernels.
@@ -41,6 +42,7 @@ def regularize_kurtosis(
             layers (what the paper's code does); a collection of layer names
             or paths; or a function of a layer that returns True for it.
         min_channel_std: See `KurtosisRegularizer`.
+        transform: See `KurtosisRegularizer`; "tanh" for DoReFa.
         verbose: Whether to print what was taken.
 
     Raises:
@@ -65,6 +67,7 @@ def regularize_kurtosis(
             granularity=granularity,
             channel_axes=kernel.channel_axes,
             min_channel_std=min_channel_std,
+            transform=transform,
         )
 
     if verbose:

@@ -9,6 +9,7 @@ from kure_tf.compat import keras, register_serializable
 from kure_tf.ops.kurtosis import kurtosis
 
 GRANULARITIES = ("per_tensor", "per_channel")
+TRANSFORMS = (None, "tanh")
 
 
 def _is_number(value):
@@ -60,6 +61,12 @@ class KurtosisRegularizer(keras.regularizers.Regularizer):
             blow up. Channels whose standard deviation is below this fraction
             of the root mean square of all channels' are left out of the mean.
             0 turns the guard off.
+        transform: None takes the weight itself. "tanh" takes tanh(W), which
+            is what DoReFa quantizes (`DoReFaWeightQuantizer`). The two differ
+            where weights exceed 0.3 or so: use "tanh" for a model that will
+            be trained and deployed by DoReFa alone, and None for one that any
+            other quantizer may meet, since it makes the stored weights
+            uniform-like.
 
     A constant weight has kurtosis 0 here, a finite term and zero gradient.
     float16 and bfloat16 weights are computed in float32; the term is float32
@@ -84,6 +91,7 @@ class KurtosisRegularizer(keras.regularizers.Regularizer):
         granularity="per_tensor",
         channel_axes=(-1,),
         min_channel_std=0.1,
+        transform=None,
     ):
         if not _is_number(target) or target < 1:
             raise ValueError(
@@ -105,14 +113,22 @@ class KurtosisRegularizer(keras.regularizers.Regularizer):
                 "Expected min_channel_std to be a fraction in [0, 1). "
                 f"Received: {min_channel_std!r}."
             )
+        if transform not in TRANSFORMS:
+            raise ValueError(
+                f"Expected a transform, one of {TRANSFORMS}. Received: "
+                f"{transform!r}."
+            )
         self.target = float(target)
         self.coefficient = float(coefficient)
         self.granularity = granularity
         self.channel_axes = _axes(channel_axes)
         self.min_channel_std = float(min_channel_std)
+        self.transform = transform
 
     def __call__(self, x):
         x = tf.convert_to_tensor(x)
+        if self.transform == "tanh":
+            x = tf.tanh(x)
         if self.granularity == "per_tensor":
             term = tf.square(kurtosis(x) - self.target)
         else:
@@ -146,6 +162,7 @@ class KurtosisRegularizer(keras.regularizers.Regularizer):
             "granularity": self.granularity,
             "channel_axes": list(self.channel_axes),
             "min_channel_std": self.min_channel_std,
+            "transform": self.transform,
         }
 
     def __repr__(self):

@@ -7,9 +7,11 @@ import pathlib
 import time
 
 import numpy as np
+import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.compat import keras
+from kure_tf.fake_quantized import check_step_sizes
 from kure_tf.training.checkpoint import (
     Checkpoint,
     read_variables,
@@ -93,7 +95,8 @@ def fit(
         TypeError, ValueError: If the model is unbuilt, subclassed, of the other
             Keras or does not fit the data set; if the recipe needs a validation
             split that is not there; if the checkpoint in `workdir` is damaged
-            or that of another run.
+            or that of another run; if a trained step size turns NaN or
+            collapses (the checkpoint of the epoch before is kept then).
         ImportError: If TensorBoard is asked for and not installed.
     """
     compat.check_graph_model(model)
@@ -155,7 +158,13 @@ class _Run:
         callbacks.begin()
         try:
             while not self.finished:
-                self._train_epoch(callbacks, validation)
+                try:
+                    self._train_epoch(callbacks, validation)
+                except tf.errors.InvalidArgumentError:
+                    check_step_sizes(self.working)  # NaN there is the cause.
+                    raise
+                # Before the last good checkpoint is overwritten.
+                check_step_sizes(self.working)
                 if self.path is not None:
                     self._save()
         finally:
