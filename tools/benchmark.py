@@ -4,7 +4,8 @@ python tools/benchmark.py --workdir=runs/benchmark
 
 Both sides of a ratio are measured in turn, A B A B ..., and the median of the
 rounds' ratios is given: absolute times differ from machine to machine, and on
-a shared one from minute to minute.
+a shared one from minute to minute. Times are those of the processor, on one
+thread, so that waiting for other programs does not count.
 """
 
 import statistics
@@ -44,7 +45,7 @@ def main():
     folder = common_flags.workdir("benchmark")
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    results = {**_kurtosis(), **_training(), **_sweep()}
+    results = {**_kurtosis(), **_training(), **_sweep(), **_qat()}
     for name, result in results.items():
         print(f"{name}: {result['ratio']:.3f} ({result['limit']})")
     common_flags.write_json(folder / "benchmark.json", results)
@@ -106,18 +107,10 @@ def _training():
     import tensorflow as tf
 
     from kure_tf import models, regularize_kurtosis
-    from kure_tf.compat import keras
-
-    def compiled(model):
-        model.compile(
-            keras.optimizers.SGD(0.01, momentum=0.9),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        )
-        return model
 
     images, labels = _batch()
-    plain = compiled(models.resnet20())
-    kure = compiled(
+    plain = _compiled(models.resnet20())
+    kure = _compiled(
         regularize_kurtosis(
             models.resnet20(), layers="convs_but_first", verbose=False
         )
@@ -148,8 +141,6 @@ def _training():
 
 
 def _sweep():
-    import tensorflow as tf
-
     from kure_tf import (
         fake_quantize_model,
         models,
@@ -161,7 +152,7 @@ def _sweep():
     from kure_tf.sweeps import Evaluator
 
     images, labels = _batch()
-    batches = [(tf.constant(images), tf.constant(labels))] * 4
+    batches = _tensors(images, labels)
     plain = models.resnet20()
     quantized = fake_quantize_model(plain, "paper")
     calibration = ptq.calibrate(quantized, [images], progress=False)
@@ -193,6 +184,74 @@ def _sweep():
     }
 
 
+def _qat():
+    import kure_tf
+    from kure_tf import compat, models
+    from kure_tf.sweeps import Evaluator
+
+    images, labels = _batch()
+    plain = _compiled(models.resnet20())
+    lsq = _compiled(
+        kure_tf.quantize_aware(
+            models.resnet20(),
+            "lsq",
+            4,
+            4,
+            calibration=[images],
+            engine="native",
+            verbose=False,
+        )
+    )
+    steps = {
+        "float": lambda: plain.train_on_batch(images, labels),
+        "LSQ": lambda: lsq.train_on_batch(images, labels),
+    }
+    if not compat.IS_KERAS_3:  # It takes tf_keras models alone.
+        import tensorflow_model_optimization as tfmot
+
+        default = _compiled(
+            tfmot.quantization.keras.quantize_model(models.resnet20())
+        )
+        steps["tfmot"] = lambda: default.train_on_batch(images, labels)
+    times = _in_turn(steps)
+    batches = _tensors(images, labels)
+    evaluate_plain, evaluate = Evaluator(batches), Evaluator(batches)
+
+    def point():
+        kure_tf.set_operating_point(lsq, "3/4 x1.1")
+        evaluate(lsq)
+
+    points = _in_turn({"float": lambda: evaluate_plain(plain), "QAT": point})
+    results = {
+        "LSQ W4/A4 training step of ResNet-20 over the float one": _ratio(
+            times, "LSQ", "float", "at most 1.45"
+        ),
+        "sweep point of the LSQ model over a float evaluation": _ratio(
+            points, "QAT", "float", "at most 1.20"
+        ),
+    }
+    if "tfmot" in times:
+        name = "LSQ W4/A4 training step over that of tfmot's default 8-bit QAT"
+        results[name] = _ratio(times, "LSQ", "tfmot", "at most 1.15")
+    return results
+
+
+def _compiled(model):
+    from kure_tf.compat import keras
+
+    model.compile(
+        keras.optimizers.SGD(0.01, momentum=0.9),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    return model
+
+
+def _tensors(images, labels):
+    import tensorflow as tf
+
+    return [(tf.constant(images), tf.constant(labels))] * 4
+
+
 def _batch():
     import numpy as np
 
@@ -203,16 +262,16 @@ def _batch():
 
 
 def _in_turn(functions):
-    """Returns `{name: seconds of each round}`, measured A B C A B C ..."""
+    """Returns `{name: CPU seconds of each round}`, measured A B C A B C ..."""
     for function in functions.values():  # Compile, and fill the caches.
         function()
         function()
     times = {name: [] for name in functions}
     for _ in range(_ROUNDS.value):
         for name, function in functions.items():
-            start = time.perf_counter()
+            start = time.process_time()
             function()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(time.process_time() - start)
     return times
 
 

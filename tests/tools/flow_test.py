@@ -37,6 +37,8 @@ _TRAIN = (
 )
 _POINTS = ("--ptq=minmax", "--weights_only=4,3", "--both=4", "--ratio_bits=")
 _POINTS += ("--power_of_two_bits=",)
+_QAT = ("--epochs=1", "--train_images=100", "--qat=lsq", "--runs=2")
+_QAT += ("--weight_bits=3", "--activation_bits=4", "--qat_engine=native")
 _COMPARE = (
     *("--epochs=1", "--train_images=100", "--kurtosis_coefficient=1"),
     *("--export=", "--note=First, this.", "--note=Then = that.", "--title=T"),
@@ -66,6 +68,7 @@ class FlowTest(absltest.TestCase):
                     "--step_sizes=calibrated/step_sizes.json",
                     "--workdir=swept",
                 ),
+                "qat": ("train.py", saved, *_QAT, "--workdir=qat"),
                 "compare": ("compare.py", *_COMPARE),
                 "compare_cfg": (
                     *("compare.py", "--flagfile=compared/compare.cfg"),
@@ -123,6 +126,22 @@ class FlowTest(absltest.TestCase):
         self.assertIn("of 3 kernels", printed)  # All but the first one.
         self.assertLen(record["history"], 4)
         self.assertIn("Already trained", self._printed("again"))
+
+    def test_quantization_aware_runs_are_reported_with_their_spread(self):
+        printed = self._printed("qat")
+        records = [
+            self._json("qat", f"seed{seed}", "training.json") for seed in (0, 1)
+        ]
+        accuracies = [record["test"]["accuracy"] for record in records]
+        summary = self._json("qat", "runs.json")
+        self.assertIn("test accuracy at 3/4", printed)
+        self.assertEqual(summary["accuracies"], accuracies)
+        self.assertAlmostEqual(summary["mean"], sum(accuracies) / 2)
+        self.assertAlmostEqual(
+            summary["standard_deviation"],
+            abs(accuracies[0] - accuracies[1]) / 2**0.5,
+        )
+        self.assertEqual(records[0]["qat"]["point"], "3/4")
 
     def test_a_killed_training_ends_with_the_same_weights(self):
         self._printed("train")
