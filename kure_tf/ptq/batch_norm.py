@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf import compat
-from kure_tf.ptq.image_batches import images_of
+from kure_tf.fake_quantized.image_batches import images_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # It holds arrays.

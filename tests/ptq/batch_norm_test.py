@@ -255,7 +255,7 @@ class ReestimateBatchNormTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(found.variance, x.var(0), rtol=1e-3)
 
     @parameterized.parameters("mixed_bfloat16", "mixed_float16")
-    def test_mixed_precision_sums_in_float32(self, policy):
+    def test_mixed_precision_models_are_estimated(self, policy):
         keras.mixed_precision.set_global_policy(policy)
         try:
             model = _model()
@@ -265,11 +265,23 @@ class ReestimateBatchNormTest(tf.test.TestCase, parameterized.TestCase):
         expected = _expected(model, images)
         reestimate_batch_norm(model, [images])
         self.assertStatistics(model, expected, rtol=0.05, atol=0.05)
+        self.assertEqual(model(images).dtype, policy.removeprefix("mixed_"))
+
+    @parameterized.parameters("bfloat16", "float16")
+    def test_half_precision_inputs_are_summed_in_float32(self, dtype):
+        model = keras.Sequential(
+            [
+                keras.Input((2,)),
+                layers.BatchNormalization(name="bn", dtype=f"mixed_{dtype}"),
+            ]
+        )
+        x = _images(2048, shape=(2,)) + 8
+        reestimate_batch_norm(model, [x])
+        rounded = tf.cast(tf.cast(x, dtype), tf.float64).numpy()
         found = batch_norm_statistics(model)["bn"]
         self.assertEqual(found.mean.dtype, np.float32)
-        # Rounded values have an unbiased sum; a half-precision sum would not.
-        self.assertAllClose(found.mean, expected["bn"][0], rtol=2e-3)
-        self.assertEqual(model(images).dtype, policy.removeprefix("mixed_"))
+        self.assertAllClose(found.mean, rounded.mean(0), rtol=1e-5)
+        self.assertAllClose(found.variance, rounded.var(0), rtol=1e-5)
 
     def test_points_and_batches_share_one_trace(self):
         model = fake_quantize_model(_model(), WEIGHTS_ONLY)
