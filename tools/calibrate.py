@@ -19,6 +19,7 @@ flags.adopt_module_key_flags(quantization_flags)
 
 def main():
     from kure_tf import OperatingPoint, fake_quantize_model, ptq
+    from kure_tf.fake_quantized import quantizers_of
 
     folder = common_flags.workdir("calibrate")
     point = OperatingPoint.parse(_POINT.value)
@@ -30,10 +31,15 @@ def main():
     (scheme,) = quantization_flags.SCHEME.value
     methods = quantization_flags.ptq_methods()
     name, method = list(methods.items())[-1]
+    if method is None:
+        raise ValueError(
+            "tools/calibrate.py finds step sizes; --ptq=trained keeps those "
+            "that a model has. Name a method that finds some: --ptq=lp_norm."
+        )
     dataset = common_flags.load_dataset()
-    model = fake_quantize_model(
-        common_flags.load_model(dataset), scheme, verbose=True
-    )
+    model = common_flags.load_model(dataset)
+    if not quantizers_of(model):
+        model = fake_quantize_model(model, scheme, verbose=True)
     calibration = ptq.calibrate(
         model,
         dataset.calibration.batches(

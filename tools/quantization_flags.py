@@ -15,8 +15,9 @@ SCHEME = flags.DEFINE_list(
 PTQ = flags.DEFINE_list(
     "ptq",
     ["minmax", "lp_norm"],
-    "Where step sizes come from: 'minmax', 'lp_norm'. All are swept over "
-    "weight bits, the last one over everything else too.",
+    "Where step sizes come from: 'minmax', 'lp_norm'; 'trained' keeps those of "
+    "a model from quantization-aware training. All are swept over weight bits, "
+    "the last one over everything else too.",
 )
 NORM = flags.DEFINE_float("p", 2.0, "Norm of lp_norm; 2 is the MSE.")
 STEP_SIZES = flags.DEFINE_string(
@@ -44,13 +45,30 @@ POWER_OF_TWO_BITS = flags.DEFINE_list(
     ["4", "3"],
     "Weight bits at which steps are rounded to powers of two.",
 )
+REESTIMATE_BATCH_NORM = flags.DEFINE_enum(
+    "reestimate_batch_norm",
+    "off",
+    ["off", "on", "both"],
+    "Measure batch-norm statistics again at every point, on training images: "
+    "off, on, or both ways side by side. A --scheme that folds batch norm has "
+    "none left and is measured as it is.",
+)
+BATCH_NORM_IMAGES = flags.DEFINE_integer(
+    "batch_norm_images",
+    1024,
+    "Training images for --reestimate_batch_norm.",
+    lower_bound=2,
+)
 EVALUATION_BATCH_SIZE = flags.DEFINE_integer(
     "evaluation_batch_size", 250, "Images per evaluation step.", lower_bound=1
 )
 
 
+_REESTIMATE = {"off": (False,), "on": (True,), "both": (False, True)}
+
+
 def ptq_methods():
-    """Returns `{name for reports: PTQ method}`."""
+    """Returns `{name for reports: PTQ method}`; None for trained steps."""
     from kure_tf import ptq
     from kure_tf.quantizers import StepSizes
 
@@ -59,6 +77,9 @@ def ptq_methods():
         return {"given": lambda calibration, point: given}
     methods = {}
     for name in PTQ.value:
+        if name == "trained":
+            methods[name] = None
+            continue
         method = ptq.get(name)
         if name == "lp_norm":
             name = f"lp_norm p={NORM.value:g}"
@@ -69,6 +90,7 @@ def ptq_methods():
 
 def plan(scheme):
     """Returns the `SweepPlan` that the flags describe."""
+    from kure_tf.fake_quantized import placement as placements
     from kure_tf.operating_point import check_bits
     from kure_tf.sweeps import SweepPlan
 
@@ -79,6 +101,9 @@ def plan(scheme):
         )
 
     first = scheme == SCHEME.value[0]
+    reestimate = _REESTIMATE[REESTIMATE_BATCH_NORM.value]
+    if len(SCHEME.value) > 1 and placements.get(scheme).fold_batch_norm:
+        reestimate = (False,)
     return SweepPlan(
         scheme=scheme,
         ptq=ptq_methods(),
@@ -88,6 +113,8 @@ def plan(scheme):
         ratios=tuple(_number(float, text) for text in RATIOS.value),
         power_of_two_bits=bits(POWER_OF_TWO_BITS) if first else (),
         batch_size=EVALUATION_BATCH_SIZE.value,
+        reestimate_batch_norm=reestimate,
+        batch_norm_images=BATCH_NORM_IMAGES.value,
     )
 
 
@@ -102,7 +129,8 @@ def sweep(model, dataset, folder, *, name, record=None):
     """Sweeps a model under each --scheme; returns one run's `Report`.
 
     Args:
-        model: The float model.
+        model: The float model, or one from quantization-aware training, which
+            has its scheme already.
         dataset: The data set.
         folder: Gets <scheme>/report.json after each row.
         name: What the report calls the model.
@@ -110,9 +138,15 @@ def sweep(model, dataset, folder, *, name, record=None):
     """
     import dataclasses
 
+    from kure_tf.fake_quantized import quantizers_of
     from kure_tf.report import Report
     from kure_tf.sweeps import measure_robustness, weight_histograms
 
+    if quantizers_of(model) and len(SCHEME.value) > 1:
+        raise ValueError(
+            "Expected one --scheme for a model that has quantizers already: "
+            f"it keeps its own. Received: {SCHEME.value}."
+        )
     record = record or {}
     runs = []
     for scheme in SCHEME.value:
@@ -137,7 +171,10 @@ def sweep(model, dataset, folder, *, name, record=None):
     run = dataclasses.replace(
         runs[0],
         rows=tuple(row for run in runs for row in run.rows),
-        provenance={**runs[0].provenance, "scheme": list(SCHEME.value)},
+        provenance={
+            **runs[0].provenance,
+            "scheme": [run.provenance["scheme"] for run in runs],
+        },
         kurtosis=kurtosis,
         histograms=weight_histograms(
             model, [shown[len(shown) // 4], shown[-1 - len(shown) // 4]]

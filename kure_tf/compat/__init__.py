@@ -9,6 +9,10 @@ from kure_tf.compat.active import (
     keras_of,
     register_serializable,
 )
+from kure_tf.compat.batch_norm import (
+    batch_norms_of,
+    calling,
+)
 from kure_tf.compat.clone import (
     clone_model,
     copy_compilation,
@@ -43,6 +47,8 @@ __all__ = [
     "KERAS_VERSION",
     "Kernel",
     "add_state",
+    "batch_norms_of",
+    "calling",
     "check_active_keras",
     "check_graph_model",
     "clone_model",

@@ -3,9 +3,8 @@
 import contextlib
 
 import numpy as np
-import tensorflow as tf
-from tqdm import tqdm
 
+from kure_tf.fake_quantized.image_batches import images_of
 from kure_tf.fake_quantized.model import quantizers_of
 
 SAMPLE = 1 << 18
@@ -91,33 +90,9 @@ def observe_inputs(model, batches, progress=True):
         for tensor in quantizers_of(model).values():
             if tensor.kind == "activation":
                 stack.enter_context(tensor.layer.observed_by(observer))
-        for batch in tqdm(
-            batches, "calibrating", disable=not progress, leave=False
+        for batch in images_of(
+            model, batches, "calibration images", progress=progress
         ):
-            batch = batch[0] if isinstance(batch, (tuple, list)) else batch
-            batch = tf.convert_to_tensor(batch)
-            _check_shape(model, batch)
-            if not batch.shape[0]:
-                continue
             model(batch, training=False)
             images += int(batch.shape[0])
-    if not images:
-        raise ValueError(
-            "Expected at least one batch of calibration images. Received "
-            "none. Take some hundred training images: "
-            "dataset.calibration.batches(128)."
-        )
     return observations, images
-
-
-def _check_shape(model, batch):
-    expected = tuple(model.inputs[0].shape)
-    given = tuple(batch.shape)
-    fits = len(expected) == len(given) and all(
-        want in (None, got) for want, got in zip(expected, given, strict=True)
-    )
-    if not fits:
-        raise ValueError(
-            f"Expected batches of shape {expected}, what {model.name!r} takes. "
-            f"Received a batch of shape {given}."
-        )

@@ -1,18 +1,31 @@
 """Post-training quantization: calibration, and methods that give step sizes.
 
-A method is a function `(calibration, point, **options) -> StepSizes`.
+A method is a function `(calibration, point, **options) -> StepSizes`. What
+goes beyond step sizes, such as batch-norm statistics, is set at a point.
 """
 
+from kure_tf.ptq.batch_norm import (
+    BatchNormStatistics,
+    batch_norm_statistics,
+    keeping_batch_norm,
+    reestimate_batch_norm,
+    set_batch_norm_statistics,
+)
 from kure_tf.ptq.calibration import CalibratedTensor, Calibration, calibrate
 from kure_tf.ptq.lp_norm import lp_norm
 from kure_tf.ptq.minmax import minmax
 
 __all__ = [
+    "BatchNormStatistics",
     "CalibratedTensor",
     "Calibration",
+    "batch_norm_statistics",
     "calibrate",
+    "keeping_batch_norm",
     "lp_norm",
     "minmax",
+    "reestimate_batch_norm",
+    "set_batch_norm_statistics",
 ]
 
 METHODS = ("lp_norm", "minmax")

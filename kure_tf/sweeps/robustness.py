@@ -2,17 +2,25 @@
 
 import dataclasses
 import functools
+import itertools
 import pathlib
 
 from kure_tf import ptq
-from kure_tf.fake_quantized import fake_quantize_model
+from kure_tf.fake_quantized import fake_quantize_model, quantizers_of
 from kure_tf.fake_quantized import placement as placements
+from kure_tf.fake_quantized.keeping import keeping_quantizers
 from kure_tf.operating_point import OperatingPoint
 from kure_tf.report import Report, Run
+from kure_tf.sweeps.batch_norm_images import (
+    batch_norm_batches,
+    batch_norm_facts,
+)
 from kure_tf.sweeps.evaluate import Evaluator
 from kure_tf.sweeps.points import RATIOS, bit_width_points, step_size_points
 from kure_tf.sweeps.provenance import array_hash, versions
 from kure_tf.sweeps.run import run_sweep
+
+_REESTIMATIONS = ((False,), (True,), (False, True))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,9 +28,12 @@ class SweepPlan:
     """Which operating points to measure, and how step sizes are found.
 
     Attributes:
-        scheme: "paper", "tflite" or a `Placement`.
+        scheme: "paper", "tflite" or a `Placement`. A model that has quantizers
+            already keeps its own, and reports say "qat".
         ptq: `{what reports call it: PTQ method}`. Each goes through the
-            weights-only points, the last one through all others as well.
+            weights-only points, the last one through all others as well. The
+            method None, to be called "trained", keeps the clipping ranges of
+            a model that has quantizers already.
         weights_only: Weight bits of the points "b/FP".
         both: Bits of the points "b/b".
         ratio_bits: Weight bits at which the step ratios are measured.
@@ -30,10 +41,15 @@ class SweepPlan:
         power_of_two_bits: Weight bits at which steps are rounded to powers of
             two, to the nearest one and to the next larger one.
         batch_size: Images per step.
+        reestimate_batch_norm: `(False,)`: batch-norm statistics stay those of
+            the training. `(True,)`: they are measured again at every point.
+            `(False, True)`: all points are measured both ways.
+        batch_norm_images: On how many training images; all if there are fewer.
+        batch_norm_seed: Seed of their draw.
 
     Raises:
-        ValueError: If there is no such scheme, no PTQ method, or a point does
-            not exist on the grids of the scheme.
+        ValueError: If there is no such scheme, no PTQ method, no way to treat
+            batch norm, or a point does not exist on the grids of the scheme.
     """
 
     scheme: object = "paper"
@@ -49,8 +65,16 @@ class SweepPlan:
     ratios: tuple = RATIOS
     power_of_two_bits: tuple = (4, 3)
     batch_size: int = 256
+    reestimate_batch_norm: tuple = (False,)
+    batch_norm_images: int = 1024
+    batch_norm_seed: int = 0
 
     def __post_init__(self):
+        if tuple(self.reestimate_batch_norm) not in _REESTIMATIONS:
+            raise ValueError(
+                "Expected reestimate_batch_norm to be one of "
+                f"{_REESTIMATIONS}. Received: {self.reestimate_batch_norm!r}."
+            )
         if not self.ptq:
             raise ValueError(
                 f"Expected at least one PTQ method, of {ptq.METHODS}. "
@@ -85,13 +109,17 @@ class SweepPlan:
 def measure_robustness(
     model, dataset, plan, *, name, folder=None, provenance=None, progress=True
 ):
-    """Sweeps a float model over the operating points of a plan.
+    """Sweeps a model over the operating points of a plan.
 
-    Step sizes come from the data set's calibration images, which are training
-    images; accuracies from its whole test split.
+    Step sizes come from the data set's calibration images, batch-norm
+    statistics that are measured again from a draw of its training split, both
+    of them training images; accuracies from its whole test split.
 
     Args:
-        model: A built float model that returns logits.
+        model: A built float model that returns logits, which is not changed;
+            or one that has quantizers already, as it comes out of
+            quantization-aware training. The latter is swept itself, and left
+            with the step sizes and at the operating point that it came with.
         dataset: A `Dataset`.
         plan: A `SweepPlan`.
         name: What the report calls the model.
@@ -104,48 +132,89 @@ def measure_robustness(
         A `Report` of one run.
 
     Raises:
-        ValueError: If `folder` holds measurements of other weights or images.
+        ValueError: If `folder` holds measurements of other weights or images,
+            trained steps are asked of a float model, or batch norm is to be
+            estimated again in a model without one.
     """
+    _check_plan(model, plan)
     provenance = {
         **(provenance or {}),
         **_provenance(model, dataset, plan),
     }
     finished = _finished(folder, name, provenance)
-    quantized = fake_quantize_model(model, plan.scheme)
+    quantized = model
+    if not quantizers_of(model):
+        quantized = fake_quantize_model(model, plan.scheme)
+    if True in plan.reestimate_batch_norm:
+        ptq.batch_norm_statistics(quantized)  # Raises where there is none.
+    evaluate = Evaluator(dataset.test, batch_size=plan.batch_size)
+    images = batch_norm_batches(dataset, plan)
+    done = []
+    with keeping_quantizers(quantized):
+        methods = _methods(quantized, dataset, plan, progress)
+    for reestimated, (kind, method_name, points) in itertools.product(
+        plan.reestimate_batch_norm, plan.sweeps()
+    ):
+
+        def keep(rows, done=tuple(done)):
+            if folder is not None:
+                _report(name, [*done, *rows], provenance).save_json(folder)
+
+        with keeping_quantizers(quantized):
+            report = run_sweep(
+                quantized,
+                points,
+                evaluate=evaluate,
+                calibrate=methods[method_name],
+                reestimate_batch_norm=images if reestimated else None,
+                name=name,
+                sweep=kind,
+                ptq=method_name,
+                scheme=provenance["scheme"],
+                images=dataset.test.count,
+                split=dataset.test.name,
+                provenance=provenance,
+                finished=finished,
+                on_row=keep,
+                progress=progress,
+            )
+        done.extend(report.runs[0].rows)
+    return _report(name, done, provenance)
+
+
+def _check_plan(model, plan):
+    tensors = quantizers_of(model)
+    for name, method in plan.ptq.items():
+        if method is None and not tensors:
+            raise ValueError(
+                "Expected a model with quantizers, whose trained step sizes "
+                f"the PTQ method {name!r} (None) keeps. Received the float "
+                f"model {model.name!r}. Name a method that finds step sizes, "
+                f"one of {ptq.METHODS}."
+            )
+    for _, _, points in plan.sweeps():
+        for point, tensor in itertools.product(points, tensors.values()):
+            if tensor.pinned_bits is None:
+                weight = tensor.kind == "weight"
+                bits = point.weight_bits if weight else point.activation_bits
+                tensor.quantizer.grid.check_bits(bits)
+
+
+def _methods(model, dataset, plan, progress):
+    """Returns `{name: calibrate(point)}`; None for trained step sizes."""
+    if all(method is None for method in plan.ptq.values()):
+        return dict(plan.ptq)
     calibration = ptq.calibrate(
-        quantized,
+        model,
         dataset.calibration.batches(plan.batch_size),
         provenance={"source": f"{dataset.name} {dataset.calibration.name}"},
         progress=progress,
     )
-    evaluate = Evaluator(dataset.test, batch_size=plan.batch_size)
-    done, run = [], None
-    for kind, method_name, points in plan.sweeps():
-        method = plan.ptq[method_name]
-
-        def keep(rows, done=done):
-            if folder is not None:
-                _report(name, [*done, *rows], provenance).save_json(folder)
-
-        report = run_sweep(
-            quantized,
-            points,
-            evaluate=evaluate,
-            calibrate=functools.partial(method, calibration),
-            name=name,
-            sweep=kind,
-            ptq=method_name,
-            scheme=placements.get(plan.scheme).name,
-            images=dataset.test.count,
-            split=dataset.test.name,
-            provenance=provenance,
-            finished=finished,
-            on_row=keep,
-            progress=progress,
-        )
-        (run,) = report.runs
-        done.extend(run.rows)
-    return _report(name, done, provenance)
+    # Several sweeps go through the same bits.
+    return {
+        name: method and functools.cache(functools.partial(method, calibration))
+        for name, method in plan.ptq.items()
+    }
 
 
 def _check_bits(quantizer, bits):
@@ -159,21 +228,30 @@ def _report(name, rows, provenance):
 
 
 def _provenance(model, dataset, plan):
-    return {
+    searches = any(method is not None for method in plan.ptq.values())
+    facts = {
         "model": model.name,
         "checkpoint_hash": array_hash(model),
         "data_set": dataset.name,
         "split": dataset.test.name,
         "images": dataset.test.count,
-        "scheme": placements.get(plan.scheme).name,
+        "scheme": _scheme(model, plan),
         "ptq": list(plan.ptq),
         "calibration": {
             "images": dataset.calibration.count,
             "source": f"{dataset.calibration.name} (training images)",
-        },
-        "batch_norm_reestimated": False,
+        }
+        if searches
+        else None,
+        "batch_norm_reestimated": list(plan.reestimate_batch_norm),
         "versions": versions(),
     }
+    drawn = batch_norm_facts(dataset, plan)
+    return {**facts, "batch_norm": drawn} if drawn else facts
+
+
+def _scheme(model, plan):
+    return "qat" if quantizers_of(model) else placements.get(plan.scheme).name
 
 
 def _finished(folder, name, provenance):
@@ -184,7 +262,10 @@ def _finished(folder, name, provenance):
     if name not in runs:
         return ()
     kept = runs[name].provenance
-    for what in ("checkpoint_hash", "data_set", "images", "calibration"):
+    same = ["checkpoint_hash", "data_set", "images", "calibration"]
+    if "batch_norm" in kept and "batch_norm" in provenance:
+        same.append("batch_norm")
+    for what in same:
         if kept.get(what) != provenance[what]:
             raise ValueError(
                 f"Expected {str(folder)!r} to hold measurements of the same "

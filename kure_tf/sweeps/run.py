@@ -1,5 +1,7 @@
 """The one loop that moves a model through operating points."""
 
+import collections.abc
+import contextlib
 import dataclasses
 import time
 
@@ -7,6 +9,11 @@ from tqdm import tqdm
 
 from kure_tf.fake_quantized import set_operating_point, set_step_sizes
 from kure_tf.operating_point import OperatingPoint
+from kure_tf.ptq import (
+    batch_norm_statistics,
+    keeping_batch_norm,
+    reestimate_batch_norm,
+)
 from kure_tf.report import Report, Row, Run
 from kure_tf.sweeps.evaluate import Evaluator
 
@@ -17,6 +24,7 @@ def run_sweep(
     *,
     evaluate,
     calibrate=None,
+    reestimate_batch_norm=None,
     name="model",
     sweep="bit_width",
     ptq=None,
@@ -44,6 +52,11 @@ def run_sweep(
             each distinct (weight bits, activation bits); step ratios and
             roundings multiply its steps. None keeps the clipping ranges that
             the model has.
+        reestimate_batch_norm: Batches of training images, or of (images,
+            labels), that can be gone through once per point: batch-norm
+            statistics are measured again on them at every point, float
+            included so that points compare, and put back after it. None
+            keeps the model's.
         name: What the report calls the model.
         sweep: What the rows' `sweep` says: "bit_width", "step_size", ...
         ptq: What the rows say of the PTQ method.
@@ -60,8 +73,10 @@ def run_sweep(
         A `Report` of one run, with a row for each point, in their order.
 
     Raises:
-        ValueError: If a point cannot be set, or nothing says how many images
-            an accuracy comes from. Rows so far were handed to `on_row`.
+        ValueError: If a point cannot be set, nothing says how many images an
+            accuracy comes from, or batch norm is to be estimated again on a
+            model without one or on images that give no statistics. Rows so
+            far were handed to `on_row`.
     """
     points = [
         point
@@ -69,6 +84,8 @@ def run_sweep(
         else OperatingPoint.parse(point)
         for point in points
     ]
+    if reestimate_batch_norm is not None:
+        _check_reestimation(model, reestimate_batch_norm)
     if hasattr(evaluate, "batches"):
         images, split = evaluate.count, evaluate.name
         evaluate = Evaluator(evaluate)
@@ -86,6 +103,7 @@ def run_sweep(
             step_rounding=point.step_rounding,
             ptq=None if point == OperatingPoint() else ptq,
             scheme=scheme,
+            reestimated_batch_norm=reestimate_batch_norm is not None,
             accuracy=0.0,
             images=images or 1,
             split=split,
@@ -100,8 +118,8 @@ def run_sweep(
             if bits not in step_sizes:
                 step_sizes[bits] = calibrate(OperatingPoint(*bits))
             set_step_sizes(model, step_sizes[bits])
-        set_operating_point(model, point)
-        measured = evaluate(model)
+        with _standing_at(model, point, reestimate_batch_norm) as details:
+            measured = {**evaluate(model), **details}
         seconds = time.perf_counter() - start
         rows.append(_measured(row, measured, images, seconds))
         if on_row is not None:
@@ -109,6 +127,31 @@ def run_sweep(
     set_operating_point(model, OperatingPoint())
     run = Run(name=name, rows=tuple(rows), provenance=provenance or {})
     return Report(runs=(run,), title=f"Robustness of {name}")
+
+
+@contextlib.contextmanager
+def _standing_at(model, point, batches):
+    """While open, the model stands at a point; gives what rows say of it."""
+    if batches is None:
+        set_operating_point(model, point)
+        yield {}
+        return
+    # Put back after each point, not at the end: methods that look for the
+    # next step sizes may run the model.
+    with keeping_batch_norm(model):
+        set_operating_point(model, point)
+        yield {"batch_norm_images": reestimate_batch_norm(model, batches)}
+
+
+def _check_reestimation(model, batches):
+    batch_norm_statistics(model)
+    if isinstance(batches, collections.abc.Iterator):
+        raise ValueError(
+            "Expected batches that can be gone through again at every point, "
+            "to re-estimate batch norm. Received an iterator "
+            f"({type(batches).__name__}), which is used up after the first "
+            "one. Pass a list of batches or a tf.data.Dataset."
+        )
 
 
 def _measurement(row):

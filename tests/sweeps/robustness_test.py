@@ -5,11 +5,21 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from kure_tf import data, ptq
+from kure_tf import (
+    OperatingPoint,
+    data,
+    fake_quantize_model,
+    ptq,
+    set_operating_point,
+    set_step_sizes,
+)
 from kure_tf.compat import keras
+from kure_tf.fake_quantized import Placement, quantizers_of
+from kure_tf.quantizers import UniformQuantizer
 from kure_tf.report import Report
 from kure_tf.sweeps import SweepPlan, measure_robustness
 from kure_tf.sweeps import robustness as robustness_module
+from kure_tf.sweeps import run as run_module
 
 PLAN = SweepPlan(
     weights_only=(4, 2),
@@ -19,6 +29,10 @@ PLAN = SweepPlan(
     power_of_two_bits=(4,),
     ptq={"minmax": ptq.minmax, "lp_norm p=2": ptq.lp_norm},
 )
+FEW = {
+    **{"weights_only": (4,), "both": ()},
+    **{"ratio_bits": (), "power_of_two_bits": ()},
+}
 POINTS = (
     *("FP/FP", "4/FP", "2/FP"),  # The first method: weights only.
     *("4/FP", "2/FP", "3/3"),
@@ -37,12 +51,13 @@ def _dataset(seed=0):
     )
 
 
-def _model(seed=0):
+def _model(seed=0, batch_norm=False):
     layers = keras.layers
     model = keras.Sequential(
         [
             keras.Input((4, 4, 1)),
             layers.Conv2D(2, 3, activation="relu", name="a"),
+            *([layers.BatchNormalization(name="bn")] if batch_norm else []),
             layers.Conv2D(2, 2, activation="relu", name="b"),
             layers.Flatten(),
             layers.Dense(3, name="c"),
@@ -51,16 +66,23 @@ def _model(seed=0):
     )
     rng = np.random.default_rng(seed)
     model.set_weights(
-        [rng.normal(0, 0.4, w.shape) for w in model.get_weights()]
+        [
+            _not_negative_if(w.ndim == 1, rng.normal(0, 0.4, w.shape))
+            for w in model.get_weights()
+        ]
     )
     return model
 
 
-def _measure(model, folder=None, dataset=None, **options):
+def _not_negative_if(vector, value):
+    return np.abs(value) if vector else value  # It may be a variance.
+
+
+def _measure(model, folder=None, dataset=None, plan=PLAN, **options):
     report = measure_robustness(
         model,
         dataset or _dataset(),
-        PLAN,
+        plan,
         name="tiny",
         folder=folder,
         progress=False,
@@ -148,6 +170,156 @@ class MeasureRobustnessTest(tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, "calibration="):
             _measure(_model(), self.folder, other)
 
+    def test_batch_norm_is_measured_both_ways(self):
+        plan = dataclasses.replace(
+            PLAN, reestimate_batch_norm=(False, True), batch_norm_images=25
+        )
+        model = _model(batch_norm=True)
+        before = model.get_weights()
+        run = _measure(model, self.folder, plan=plan)
+        self.assertEqual(tuple(row.point for row in run.rows), POINTS * 2)
+        self.assertEqual(
+            [row.reestimated_batch_norm for row in run.rows],
+            [False] * len(POINTS) + [True] * len(POINTS),
+        )
+        self.assertEqual(
+            run.provenance["batch_norm"],
+            {
+                "images": 25,
+                "batch_size": 25,
+                "seed": 0,
+                "source": "train (training images)",
+            },
+        )
+        again = _measure(model, self.folder, plan=plan)
+        self.assertEqual(_Counted.calls, 2 * len(POINTS))
+        self.assertEqual(run.rows, again.rows)
+        for old, new in zip(before, model.get_weights(), strict=True):
+            self.assertAllEqual(old, new)
+
+    def test_batch_norm_sees_equal_batches_of_training_images(self):
+        seen = []
+        real = run_module.reestimate_batch_norm
+
+        def reestimate(model, batches):
+            seen.append([images.numpy() for images, _ in batches])
+            return real(model, batches)
+
+        run_module.reestimate_batch_norm = reestimate
+        self.addCleanup(setattr, run_module, "reestimate_batch_norm", real)
+        dataset = _dataset()
+        plan = dataclasses.replace(
+            PLAN,
+            reestimate_batch_norm=(True,),
+            batch_size=12,
+            **FEW,
+        )
+        run = _measure(_model(batch_norm=True), None, dataset, plan)
+        self.assertEqual([len(batch) for batch in seen[0]], [10, 10, 10])
+        images, _ = dataset.train.arrays()
+        drawn = np.concatenate(seen[0]).reshape(30, -1)
+        self.assertAllEqual(
+            np.unique(drawn, axis=0), np.unique(images.reshape(30, -1), axis=0)
+        )
+        self.assertEqual(run.provenance["batch_norm"]["images"], 30)
+        self.assertLen(seen, 3)  # FP/FP, 4/FP of each method.
+
+    def test_rows_of_other_batch_norm_images_are_refused(self):
+        without = dataclasses.replace(PLAN, **FEW)
+        plan = dataclasses.replace(without, reestimate_batch_norm=(True,))
+        model = _model(batch_norm=True)
+        _measure(model, self.folder, plan=without)  # May be gone on with.
+        _measure(model, self.folder, plan=plan)
+        fewer = dataclasses.replace(plan, batch_norm_images=9)
+        with self.assertRaisesRegex(ValueError, "batch_norm="):
+            _measure(model, self.folder, plan=fewer)
+
+    def test_no_batch_norm_is_refused_before_anything_is_measured(self):
+        plan = dataclasses.replace(PLAN, reestimate_batch_norm=(False, True))
+        with self.assertRaisesRegex(ValueError, "with batch normalization"):
+            _measure(_model(), plan=plan)
+        self.assertEqual(_Counted.calls, 0)
+
+
+class QuantizedModelTest(tf.test.TestCase):
+    """`fake_quantize_model` with steps of its own stands in for QAT."""
+
+    def _trained(self):
+        model = fake_quantize_model(_model(), "paper")
+        calibration = ptq.calibrate(
+            model, _dataset().calibration.batches(8), progress=False
+        )
+        point = OperatingPoint(4, 4)
+        set_step_sizes(model, ptq.lp_norm(calibration, point, p=3.0))
+        set_operating_point(model, point)
+        return model
+
+    def _plan(self, **methods):
+        return dataclasses.replace(PLAN, ptq=methods)
+
+    def test_trained_steps_keep_their_clipping_range(self):
+        model = self._trained()
+        tensor = quantizers_of(model)["b/kernel"]
+        trained = float(np.array(tensor.state.step_size))
+        expected, seen = [], []
+        real = robustness_module.Evaluator
+
+        class Evaluator(real):
+            def __call__(self, model):
+                step = tensor.quantizer.step_size(tensor.state)
+                seen.append(float(step))
+                return super().__call__(model)
+
+        robustness_module.Evaluator = Evaluator
+        self.addCleanup(setattr, robustness_module, "Evaluator", real)
+        run = _measure(model, plan=self._plan(trained=None))
+        for bits, ratio in ((4, 1), (2, 1), (3, 1), (4, 0.9), (4, 1.1)):
+            kept = 7 / (2 ** (bits - 1) - 1)
+            expected.append(trained * kept * ratio)
+        self.assertAllClose(seen[1:6], expected)
+        self.assertEqual({row.scheme for row in run.rows}, {"qat"})
+        self.assertEqual({row.ptq for row in run.rows}, {None, "trained"})
+        self.assertEqual(run.provenance["scheme"], "qat")
+        self.assertIsNone(run.provenance["calibration"])
+
+    def test_the_model_is_left_as_it_came(self):
+        model = self._trained()
+        before = model.get_weights()
+        _measure(model, plan=self._plan(trained=None, minmax=ptq.minmax))
+        for old, new in zip(before, model.get_weights(), strict=True):
+            self.assertAllEqual(old, new)
+
+    def test_trained_steps_are_put_back_after_a_search(self):
+        """Whichever comes first, both give what they give alone."""
+        both = _measure(
+            self._trained(), plan=self._plan(minmax=ptq.minmax, trained=None)
+        )
+        trained = _measure(self._trained(), plan=self._plan(trained=None))
+        searched = _measure(self._trained(), plan=self._plan(minmax=ptq.minmax))
+        alone = {(row.ptq, row.point): row for row in searched.rows}
+        alone.update({(row.ptq, row.point): row for row in trained.rows})
+        for row in both.rows:
+            other = alone[row.ptq, row.point]
+            self.assertEqual(row.loss, other.loss)
+        losses = {row.ptq: row.loss for row in both.rows if row.point == "4/FP"}
+        self.assertNotEqual(losses["minmax"], losses["trained"])
+
+    def test_a_float_model_has_no_trained_steps(self):
+        with self.assertRaisesRegex(
+            ValueError, "'trained' .None. keeps.*float"
+        ):
+            _measure(_model(), plan=self._plan(trained=None))
+
+    def test_bits_that_its_grids_lack_are_refused(self):
+        placement = Placement(weights=UniformQuantizer("reference"))
+        plan = dataclasses.replace(
+            PLAN, scheme=placement, **{**FEW, "weights_only": (1,)}
+        )
+        model = fake_quantize_model(_model(), placement)
+        self.assertLen(_measure(model, plan=plan).rows, 3)
+        with self.assertRaisesRegex(ValueError, "at least 2 bits on the grid"):
+            _measure(self._trained(), plan=plan)
+
 
 class SweepPlanTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.named_parameters(
@@ -156,6 +328,7 @@ class SweepPlanTest(tf.test.TestCase, parameterized.TestCase):
         ("one_bit", {"weights_only": (1,)}, "at least 2 bits on the grid"),
         ("one_bit_both", {"both": (1,)}, "at least 2 bits on the grid"),
         ("ratio", {"ratios": (0.0,)}, "positive, finite step scale"),
+        ("batch_norm", {"reestimate_batch_norm": ()}, r"\(False, True\)"),
         ("no_method", {"ptq": {}}, "at least one PTQ method"),
     )
     def test_a_plan_that_cannot_be_measured_is_refused(self, options, message):

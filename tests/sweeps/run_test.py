@@ -6,6 +6,7 @@ import tensorflow as tf
 from kure_tf import OperatingPoint, fake_quantize_model, run_sweep
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import Placement, operating_point_of, quantizers_of
+from kure_tf.ptq import batch_norm_statistics
 from kure_tf.quantizers import StepSizes, TensorStep
 
 POINTS = ["FP/FP", "4/FP", "4/FP x1.1", "4/FP pow2", "3/FP", "4/4", "4/4 x0.9"]
@@ -187,6 +188,128 @@ class RunSweepTest(tf.test.TestCase):
         )
         (row,) = report.runs[0].rows
         self.assertEqual((row.accuracy, row.images), (0.5, 4))
+
+
+def _normed_model():
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            layers.Dense(2, use_bias=False, name="d"),
+            layers.BatchNormalization(name="bn"),
+            layers.Dense(2, name="e"),
+        ]
+    )
+    rng = np.random.default_rng(0)
+    model.set_weights(
+        [np.abs(rng.normal(0, 0.5, w.shape)) for w in model.get_weights()]
+    )
+    return fake_quantize_model(model, Placement())
+
+
+class ReestimatedBatchNormTest(tf.test.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.images = np.random.default_rng(1).normal(1, 2, (64, 3))
+        self.images = self.images.astype(np.float32)
+
+    def _sweep(self, model, points, evaluate=None, **options):
+        def accuracy(model):
+            return {"accuracy": 0.5, "images": 7}
+
+        report = run_sweep(
+            model,
+            points,
+            evaluate=evaluate or accuracy,
+            progress=False,
+            **{"reestimate_batch_norm": [self.images], **options},
+        )
+        return report.runs[0].rows
+
+    def test_each_point_is_evaluated_with_its_own_statistics(self):
+        model = _normed_model()
+        kernel = np.array(quantizers_of(model)["d/kernel"].variable)
+        seen = []
+
+        def evaluate(model):
+            seen.append(batch_norm_statistics(model)["bn"])
+            return {"accuracy": 0.5, "images": 7}
+
+        rows = self._sweep(
+            model,
+            ["FP/FP", "4/FP", "4/FP x2", "3/FP"],
+            evaluate,
+            calibrate=_Calibrate(),
+        )
+
+        quantized = [kernel]
+        for step, largest in ((1 / 4, 7), (2 / 4, 7), (1 / 3, 3)):
+            codes = np.clip(np.round(kernel / step), -largest, largest)
+            quantized.append(step * codes)
+        for found, used in zip(seen, quantized, strict=True):
+            outputs = self.images @ used
+            self.assertAllClose(found.mean, outputs.mean(0), rtol=1e-5)
+            self.assertAllClose(found.variance, outputs.var(0), rtol=1e-5)
+        self.assertEqual([r.reestimated_batch_norm for r in rows], [True] * 4)
+        self.assertEqual(rows[1].details, {"batch_norm_images": 64})
+
+    def test_steps_are_searched_with_the_statistics_of_the_training(self):
+        model = _normed_model()
+        before = batch_norm_statistics(model)["bn"].mean
+        seen = []
+
+        def calibrate(point):
+            seen.append(batch_norm_statistics(model)["bn"].mean)
+            return _Calibrate()(point)
+
+        self._sweep(model, ["4/FP", "3/FP", "2/FP"], calibrate=calibrate)
+        self.assertAllEqual(seen, [before] * 3)
+
+    def test_statistics_are_put_back_however_it_ends(self):
+        for evaluate in (None, _Evaluate(fail_at=0)):
+            model = _normed_model()
+            before = batch_norm_statistics(model)["bn"]
+            if evaluate is None:
+                self._sweep(model, ["4/FP", "3/FP"])
+            else:
+                with self.assertRaises(KeyboardInterrupt):
+                    self._sweep(model, ["4/FP"], evaluate)
+            after = batch_norm_statistics(model)["bn"]
+            self.assertAllEqual(before.mean, after.mean)
+            self.assertAllEqual(before.variance, after.variance)
+
+    def test_rows_without_it_are_not_taken_for_rows_with_it(self):
+        model, points = _normed_model(), ["4/FP", "3/FP"]
+        without = self._sweep(model, points, reestimate_batch_norm=None)
+        calls = []
+
+        def evaluate(model):
+            calls.append(1)
+            return {"accuracy": 0.25, "images": 7}
+
+        rows = self._sweep(model, points, evaluate, finished=without)
+        self.assertLen(calls, 2)
+        again = self._sweep(model, points, evaluate, finished=(*without, *rows))
+        self.assertLen(calls, 2)
+        self.assertEqual([row.accuracy for row in again], [0.25, 0.25])
+        self.assertFalse(without[0].reestimated_batch_norm)
+
+    def test_batches_that_are_used_up_are_refused(self):
+        evaluate = _Evaluate()
+        with self.assertRaisesRegex(ValueError, "gone through again.*list"):
+            self._sweep(
+                _normed_model(),
+                ["4/FP", "3/FP"],
+                evaluate,
+                reestimate_batch_norm=iter([self.images]),
+            )
+        self.assertEmpty(evaluate.seen)
+
+    def test_a_model_without_batch_norm_is_refused_at_once(self):
+        evaluate = _Evaluate()
+        with self.assertRaisesRegex(ValueError, "with batch normalization"):
+            self._sweep(_model(), ["4/FP"], evaluate)
+        self.assertEmpty(evaluate.seen)
 
 
 def _without_seconds(run):

@@ -64,6 +64,7 @@ class FlagsTest(parameterized.TestCase):
         ("train.py", "--epochs=none", "epochs"),
         ("train.py", "--optimizer=lion", "sgd"),
         ("compare.py", "--export=int7", "dynamic_range"),
+        ("sweep.py", "--reestimate_batch_norm=yes", "off|on|both"),
         ("train.py", "--flagfile=nowhere.cfg", "nowhere.cfg"),
         ("train.py", "surplus", "Unexpected arguments.*surplus"),
     )
@@ -148,6 +149,8 @@ class BadInputTest(parameterized.TestCase):
             "no_weights": "train.py --workdir=p --weights=gone.npz",
             "no_reports": "report.py --workdir=q",
             "missing_report": "report.py --workdir=q --reports=nowhere",
+            "trained_float": "sweep.py --workdir=s --ptq=trained",
+            "trained_steps": "calibrate.py --workdir=t --ptq=trained",
             "bad_learning_rate": "train.py --workdir=r --learning_rate=-1",
         }
         cls.before = set(folder.iterdir())
@@ -190,6 +193,8 @@ class BadInputTest(parameterized.TestCase):
         ("no_weights", "gone.npz"),
         ("no_reports", "--reports="),
         ("missing_report", "nowhere"),
+        ("trained_float", "with quantizers.*'trained'.*Name a method"),
+        ("trained_steps", "finds step sizes.*--ptq=lp_norm"),
         ("bad_learning_rate", "learning.rate.*-1"),
     )
     def test_is_an_error_with_a_way_out(self, message):

@@ -25,10 +25,15 @@ def tiny(num_classes, input_shape):
         keras.Input(input_shape),
         layers.Conv2D(4, 3, activation="relu", name="first"),
         layers.Conv2D(4, 3, activation="relu", name="second"),
+        layers.BatchNormalization(name="norm"),
         layers.Conv2D(4, 3, activation="relu", name="third"),
         layers.Flatten(),
         layers.Dense(num_classes, name="logits"),
     ], name="tiny")
+
+def quantized(num_classes, input_shape):
+    from kure_tf import fake_quantize_model
+    return fake_quantize_model(tiny(num_classes, input_shape))
 """
 _MODEL = ("--model=nets:tiny", f"--keras={KERAS}")
 _TRAIN = (
@@ -69,6 +74,16 @@ class FlowTest(absltest.TestCase):
                     "--workdir=swept",
                 ),
                 "qat": ("train.py", saved, *_QAT, "--workdir=qat"),
+                "reestimate": (
+                    *("sweep.py", saved, *_POINTS, "--batch_norm_images=64"),
+                    *("--scheme=paper,tflite", "--reestimate_batch_norm=both"),
+                    "--workdir=reestimated",
+                ),
+                "quantized": (
+                    *("sweep.py", "--model=nets:quantized", *_POINTS),
+                    *(f"--keras={KERAS}", "--ptq=trained,minmax"),
+                    "--workdir=quantized",
+                ),
                 "compare": ("compare.py", *_COMPARE),
                 "compare_cfg": (
                     *("compare.py", "--flagfile=compared/compare.cfg"),
@@ -216,6 +231,41 @@ class FlowTest(absltest.TestCase):
             ],
         )
         self.assertIn("second/kernel", run["kurtosis"])
+
+    def test_batch_norm_is_measured_both_ways_where_there_is_some(self):
+        self._printed("reestimate")
+        (run,) = self._json("reestimated", "report.json")["runs"]
+        found = [
+            (row["scheme"], row["reestimated_batch_norm"], row["point"])
+            for row in run["rows"]
+        ]
+        points = ("FP/FP", "4/FP", "3/FP", "4/4")
+        self.assertEqual(
+            found,
+            [
+                (scheme, reestimated, point)
+                for scheme, reestimated in (
+                    ("paper", False),
+                    ("paper", True),
+                    ("tflite", False),  # It is folded there.
+                )
+                for point in points
+            ],
+        )
+        self.assertEqual(run["provenance"]["batch_norm"]["images"], 64)
+
+    def test_a_quantized_model_keeps_its_steps_or_gets_others(self):
+        self._printed("quantized")
+        (run,) = self._json("quantized", "report.json")["runs"]
+        self.assertEqual(
+            [(row["point"], row["ptq"]) for row in run["rows"]],
+            [
+                ("FP/FP", None),
+                *(("4/FP", "trained"), ("3/FP", "trained")),
+                *((point, "minmax") for point in ("4/FP", "3/FP", "4/4")),
+            ],
+        )
+        self.assertEqual({row["scheme"] for row in run["rows"]}, {"qat"})
 
     def test_comparing_reports_both_models(self):
         printed = self._printed("compare")
