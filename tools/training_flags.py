@@ -46,6 +46,13 @@ SELECT = flags.DEFINE_enum(
 TRAIN_IMAGES = flags.DEFINE_integer(
     "train_images", None, "Train on so many images, drawn with the seed."
 )
+FROZEN_BATCH_NORM_EPOCHS = flags.DEFINE_integer(
+    "frozen_batch_norm_epochs",
+    0,
+    "Train the last so many epochs with batch-norm statistics frozen, as users "
+    "of quantization-aware training do.",
+    lower_bound=0,
+)
 SEED = flags.DEFINE_integer(
     "seed", 0, "Seed of initial weights, order and augmentation."
 )
@@ -142,6 +149,7 @@ def recipe(seed):
         augment=tuple(AUGMENT.value),
         select=SELECT.value,
         train_images=TRAIN_IMAGES.value,
+        frozen_batch_norm_epochs=FROZEN_BATCH_NORM_EPOCHS.value,
         seed=seed,
     )
 

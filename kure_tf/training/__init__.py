@@ -1,6 +1,7 @@
 """Training of Keras models on image-classification data sets."""
 
 from kure_tf.training.fit import CHECKPOINT_NAME, TrainingResult, fit
+from kure_tf.training.frozen_batch_norm import frozen_batch_norm
 from kure_tf.training.kurtosis_monitor import KurtosisMonitor
 from kure_tf.training.recipe import Recipe
 
@@ -10,4 +11,5 @@ __all__ = [
     "Recipe",
     "TrainingResult",
     "fit",
+    "frozen_batch_norm",
 ]

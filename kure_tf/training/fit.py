@@ -19,6 +19,7 @@ from kure_tf.training.checkpoint import (
     write_variables,
 )
 from kure_tf.training.epoch_bar import EpochBar
+from kure_tf.training.frozen_batch_norm import frozen_batch_norm
 from kure_tf.training.working_copy import transfer_weights, working_copy
 
 CHECKPOINT_NAME = "checkpoint.npz"
@@ -138,6 +139,7 @@ class _Run:
         )
         self.working.optimizer.build(self.working.trainable_variables)
         self.history, self.seconds, self.stopped = [], 0.0, False
+        self.frozen = False
         self.best_epoch, self.best_weights = None, []
         self.identity = run_identity(model, dataset, recipe)
         self.path = None
@@ -158,6 +160,8 @@ class _Run:
         callbacks.begin()
         try:
             while not self.finished:
+                if len(self.history) >= self.recipe.freezing_epoch:
+                    self._freeze_batch_norm()
                 try:
                     self._train_epoch(callbacks, validation)
                 except tf.errors.InvalidArgumentError:
@@ -170,6 +174,14 @@ class _Run:
         finally:
             callbacks.close()
         callbacks.end(self.history[-1])
+
+    def _freeze_batch_norm(self):
+        if self.frozen:
+            return
+        # Left open: nobody uses the working copy after this run.
+        self.frozen = frozen_batch_norm(self.working)
+        self.frozen.__enter__()
+        self.working.make_train_function(force=True)
 
     def _train_epoch(self, callbacks, validation):
         start = time.monotonic()

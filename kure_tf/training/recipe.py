@@ -44,6 +44,9 @@ class Recipe:
         select: Which weights are returned: those of the "last" epoch or of the
             one with the "best" validation accuracy (the earliest of equals).
         train_images: Train on as many images, drawn with `seed`; None for all.
+        frozen_batch_norm_epochs: In the last so many epochs batch
+            normalization trains with its moving statistics, which no longer
+            change; see `frozen_batch_norm`. For quantization-aware training.
 
     Raises:
         TypeError, ValueError: If a value is not one of those above.
@@ -64,6 +67,7 @@ class Recipe:
     augment: tuple[str, ...] = ()
     select: str = "last"
     train_images: int | None = None
+    frozen_batch_norm_epochs: int = 0
 
     def __post_init__(self):
         for name, choices in _CHOICES.items():
@@ -75,6 +79,7 @@ class Recipe:
         self._check_integer("epochs", 1)
         self._check_integer("batch_size", 1)
         self._check_integer("seed", 0)
+        self._check_integer("frozen_batch_norm_epochs", 0)
         if self.train_images is not None:
             self._check_integer("train_images", 1)
         self._check_real("learning_rate", "above 0", lambda x: x > 0)
@@ -110,6 +115,11 @@ class Recipe:
         if not math.isfinite(value) or not is_allowed(value):
             raise ValueError(f"Expected {name} {allowed}. Received: {value}.")
         object.__setattr__(self, name, float(value))
+
+    @property
+    def freezing_epoch(self):
+        """The first epoch whose batch-norm statistics are frozen."""
+        return self.epochs - self.frozen_batch_norm_epochs
 
     def make_optimizer(self, steps_per_epoch):
         """Returns a new optimizer of the active Keras.
