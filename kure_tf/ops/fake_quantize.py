@@ -55,48 +55,116 @@ def fake_quantize(x, step_size, levels, origin=0.0, *, fused=None):
         >>> fake_quantize([0.2, -0.3, 9.0], 0.25, NARROW.levels(3)).numpy()
         array([ 0.25, -0.25,  0.75], dtype=float32)
     """
+    x = _checked(x)
+    return _fake_quantize(x, step_size, levels, origin, (fused,), None)
+
+
+def switched_fake_quantize(x, step_size, levels, origin=0.0, *, kernels, index):
+    """Returns `fake_quantize` by one of several kernels, or `x` untouched.
+
+    One compiled graph so serves float and every grid: which it is may change
+    from call to call. The gradient is that of `fake_quantize`, or 1.
+
+    (TensorFlow differentiates a conditional by differentiating each of its
+    branches, which takes many times as long to compile as this, and it cannot
+    differentiate a custom gradient in a conditional inside a conditional.)
+
+    Args:
+        x, step_size, levels, origin: See `fake_quantize`.
+        kernels: Values of `fused` (see `fake_quantize`) to choose from.
+        index: Scalar int32 tensor: 0 returns `x` bit for bit, i the result by
+            the kernel `kernels[i - 1]`.
+    """
+    x = _checked(x)
+    return _fake_quantize(x, step_size, levels, origin, kernels, index)
+
+
+def _checked(x):
     x = tf.convert_to_tensor(x)
     if not x.dtype.is_floating:
         raise TypeError(
             "Expected a floating-point tensor. Received one of dtype "
             f"{x.dtype.name}. Cast it first: tf.cast(x, tf.float32)."
         )
+    return x
+
+
+def _fake_quantize(x, step_size, levels, origin, kernels, index):
     wide = tf.float64 if x.dtype == tf.float64 else tf.float32
     low, high = (tf.cast(level, wide) for level in levels)
-    step_size = tf.cast(tf.convert_to_tensor(step_size), wide)
-    origin = tf.cast(tf.convert_to_tensor(origin), wide)
-    y = _fake_quantize(fused)(tf.cast(x, wide), step_size, origin, low, high)
-    return tf.cast(y, x.dtype)
+    moved = isinstance(origin, tf.Tensor) or origin != 0.0
 
+    def choose(untouched, by_kernel):
+        """Returns what the index asks for; without one, the only kernel's."""
+        if index is None:
+            return by_kernel(kernels[0])
+        return tf.switch_case(
+            index,
+            [untouched, *(lambda k=k: by_kernel(k) for k in kernels)],
+        )
 
-def _fake_quantize(fused):
     @tf.custom_gradient
-    def quantize(x, step_size, origin, low, high):
-        y = _forward(fused, x, step_size, origin, low, high)
+    def quantize(x, step_size, origin):
+        def forward(fused):
+            return _forward(
+                fused, tf.cast(x, wide), step_size, origin, low, high
+            )
+
+        y = choose(
+            lambda: tf.identity(x),
+            lambda fused: tf.cast(forward(fused), x.dtype),
+        )
 
         def gradient(upstream):
-            # Only x and y are kept. Inside, (y - x) / step is round(v) - v;
-            # outside, (y - origin) / step is the level that x was clipped to.
-            lowest = low * step_size + origin
-            if fused == "unsigned":
-                lowest = None
-            highest = high * step_size + origin
-            to_x = _inside(upstream, x, lowest, highest)
-            if fused is None:
-                per_value = upstream * (y - origin) - to_x * (x - origin)
-            else:  # The origin is 0, and subtracting it a pass over x.
-                per_value = upstream * y - to_x * x
-            return (
-                to_x,
-                _sum_to(tf.shape(step_size), per_value) / step_size,
-                _sum_to(tf.shape(origin), upstream - to_x),
-                tf.zeros_like(low),
-                tf.zeros_like(high),
+            def by_kernel(fused):
+                # In half precision the levels are too coarse to subtract.
+                precise = y if x.dtype == wide else forward(fused)
+                to_x, *others = _gradients(
+                    fused,
+                    tf.cast(upstream, wide),
+                    tf.cast(x, wide),
+                    precise,
+                    step_size,
+                    origin,
+                    (low, high),
+                    moved,
+                )
+                return (tf.cast(to_x, x.dtype), *others)
+
+            to_x, to_step, to_origin = choose(
+                lambda: (
+                    tf.identity(upstream),
+                    tf.zeros_like(step_size),
+                    tf.zeros_like(origin),
+                ),
+                by_kernel,
             )
+            return to_x, to_step, to_origin
 
         return y, gradient
 
-    return quantize
+    return quantize(
+        x,
+        tf.cast(tf.convert_to_tensor(step_size), wide),
+        tf.cast(tf.convert_to_tensor(origin), wide),
+    )
+
+
+def _gradients(fused, upstream, x, y, step_size, origin, levels, moved):
+    """Returns the gradients with respect to x, step size and origin."""
+    low, high = levels
+    lowest = None if fused == "unsigned" else low * step_size + origin
+    to_x = _inside(upstream, x, lowest, high * step_size + origin)
+    # Inside, (y - x) / step is round(v) - v; outside, (y - origin) / step is
+    # the level that x was clipped to.
+    if moved:
+        per_value = upstream * (y - origin) - to_x * (x - origin)
+        to_origin = _sum_to(tf.shape(origin), upstream - to_x)
+    else:  # Subtracting zero would cost passes over x.
+        per_value = upstream * y - to_x * x
+        to_origin = tf.zeros_like(origin)
+    to_step = _sum_to(tf.shape(step_size), per_value) / step_size
+    return to_x, to_step, to_origin
 
 
 def _inside(upstream, x, lowest, highest):

@@ -4,15 +4,14 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf.compat import register_serializable
-from kure_tf.ops.fake_quantize import fake_quantize
 from kure_tf.ops.step_search import best_step_size
 from kure_tf.ops.straight_through import straight_through
-from kure_tf.quantizers.quantizer import Quantizer, shared_axes
+from kure_tf.quantizers.quantizer import shared_axes
 from kure_tf.quantizers.uniform import UniformQuantizer
 
 
 @register_serializable("kure_tf")
-class DoReFaWeightQuantizer(Quantizer):
+class DoReFaWeightQuantizer(UniformQuantizer):
     """DoReFa-Net's weights (Zhou et al. 2016, Eq. 9).
 
     Forward, with n = 2^b - 1, on the grid "reference":
@@ -88,12 +87,6 @@ class DoReFaWeightQuantizer(Quantizer):
         relative, unit = self.prepare(x, shared_axes(shape, x.shape.rank))
         rounded = super().__call__(tf.stop_gradient(relative), state)
         return straight_through(relative, rounded) * unit
-
-    def quantize(self, x, state, fused=None):
-        step_size = self.step_size(state)
-        levels = self.grid.levels(tf.convert_to_tensor(state.bits))
-        origin = self.grid.offset * step_size
-        return fake_quantize(x, step_size, levels, origin, fused=fused)
 
     def initial_step_size(self, values, lowest, highest, bits):
         """Returns the step at which the highest level is 1, for each row."""

@@ -52,11 +52,12 @@ class LSQQuantizer(UniformQuantizer):
         super().__init__(grid, granularity, trainable)
         self.batched = bool(batched)
 
-    def quantize(self, x, state, fused=None):
+    def __call__(self, x, state):
+        x = tf.convert_to_tensor(x)
         scale = tf.math.rsqrt(self._count(x, state) * self._highest(state))
         step_size = scale_gradient(tf.convert_to_tensor(state.step_size), scale)
         state = dataclasses.replace(state, step_size=step_size)
-        return super().quantize(x, state, fused)
+        return super().__call__(x, state)
 
     def _count(self, x, state):
         shape = tf.shape(x)[1:] if self.batched else tf.shape(x)

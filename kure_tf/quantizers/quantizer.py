@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf.compat import add_state
-from kure_tf.operating_point import FP, MAX_BITS
+from kure_tf.operating_point import FP
 from kure_tf.ops import grid as grids
 from kure_tf.quantizers.positive import Positive
 
@@ -58,7 +58,7 @@ class Quantizer:
     it; `__call__` quantizes with them. Bits, step size and step scale are
     variables, so that one compiled graph serves every operating point.
 
-    A subclass says in `quantize` how it rounds. It may override `prepare` (what
+    A subclass says in `__call__` how it rounds. It may override `prepare` (what
     happens to a tensor before it is rounded) and `initial_step_size`.
 
     Args:
@@ -119,36 +119,14 @@ class Quantizer:
         )
 
     def __call__(self, x, state: QuantizerState):
-        """Returns `x` quantized as `state` says; `x` itself at bits FP."""
-        x = tf.convert_to_tensor(x)
-        is_float = tf.convert_to_tensor(state.bits) > MAX_BITS
-        # One flat choice: TensorFlow cannot differentiate custom gradients
-        # inside a conditional in a conditional.
-        branch = tf.where(is_float, 0, 1 + self.kernel_index(state))
-        branches = [lambda: tf.identity(x)]
-        for kernel in self.kernels:
-            branches.append(
-                lambda kernel=kernel: self.quantize(x, state, kernel)
-            )
-        return tf.switch_case(branch, branches)
+        """Returns `x` quantized as `state` says; in float at bits FP.
 
-    @property
-    def kernels(self) -> tuple:
-        """The values of `fused` (see `fake_quantize`) that may be needed."""
-        return (self.grid.fused,)
-
-    def kernel_index(self, state):
-        """Returns which of `kernels` serves the state, as a scalar tensor."""
-        return tf.constant(0)
-
-    def quantize(self, x, state, fused=None):
-        """Returns `x` on the grid, computed by the kernel `fused`.
-
-        Bits are not FP.
+        Whatever the bits are, the graph must be one and the same:
+        `ops.fake_quantize.switched_fake_quantize` is made for that.
         """
         raise TypeError(
             f"{type(self).__name__} does not say how it quantizes. Override "
-            "`quantize(x, state, fused)`."
+            "`__call__(x, state)`, or derive from UniformQuantizer."
         )
 
     def prepare(self, x, axes):
@@ -208,8 +186,10 @@ class Quantizer:
         kept = self.grid.extent(calibrated_bits, lowest) / self.grid.extent(
             bits, lowest
         )
-        step_size = tf.convert_to_tensor(state.step_size)
-        return step_size * kept * tf.convert_to_tensor(state.step_scale)
+        scale = tf.convert_to_tensor(state.step_scale)
+        # Only the step size itself is ever trained.
+        kept = tf.stop_gradient(kept * scale)
+        return tf.convert_to_tensor(state.step_size) * kept
 
     def get_config(self):
         return {

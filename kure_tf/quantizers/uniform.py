@@ -3,7 +3,8 @@
 import tensorflow as tf
 
 from kure_tf.compat import register_serializable
-from kure_tf.ops.fake_quantize import fake_quantize
+from kure_tf.operating_point import MAX_BITS
+from kure_tf.ops.fake_quantize import switched_fake_quantize
 from kure_tf.quantizers.quantizer import Quantizer
 
 
@@ -32,20 +33,26 @@ class UniformQuantizer(Quantizer):
     ):
         super().__init__(grid, granularity, trainable)
 
-    @property
-    def kernels(self):
-        if self.grid.adaptive:  # ReLU outputs are common and quicker.
-            return (self.grid.fused, "unsigned")
-        return super().kernels
-
-    def kernel_index(self, state):
-        if not self.grid.adaptive:
-            return super().kernel_index(state)
-        return tf.where(tf.convert_to_tensor(state.origin) < 0, 0, 1)
-
-    def quantize(self, x, state, fused=None):
+    def __call__(self, x, state):
+        bits = tf.convert_to_tensor(state.bits)
         step_size = self.step_size(state)
         lowest = tf.convert_to_tensor(state.origin) / step_size
-        levels = self.grid.levels(tf.convert_to_tensor(state.bits), lowest)
-        origin = self.grid.offset * step_size
-        return fake_quantize(x, step_size, levels, origin, fused=fused)
+        return switched_fake_quantize(
+            x,
+            step_size,
+            self.grid.levels(bits, tf.stop_gradient(lowest)),
+            self.grid.offset * step_size if self.grid.offset else 0.0,
+            kernels=self._kernels(),
+            index=tf.where(bits > MAX_BITS, 0, self._kernel(state)),
+        )
+
+    def _kernels(self):
+        if self.grid.adaptive:  # ReLU outputs are common and quicker.
+            return (self.grid.fused, "unsigned")
+        return (self.grid.fused,)
+
+    def _kernel(self, state):
+        """Returns which of the kernels serves the state, counted from 1."""
+        if not self.grid.adaptive:
+            return 1
+        return tf.where(tf.convert_to_tensor(state.origin) < 0, 1, 2)
