@@ -35,7 +35,10 @@ MIXED_PRECISION = flags.DEFINE_enum(
     "Precision of the training steps; weights stay float32.",
 )
 AUGMENT = flags.DEFINE_list(
-    "augment", [], "Augmentations: 'flip', 'shift' (4 pixels), 'shift=2'."
+    "augment",
+    [],
+    "Augmentations: 'flip'; 'shift' (4 pixels) or 'shift=2' where images are "
+    "held in memory; 'crop' where they are read from disk (imagenet).",
 )
 SELECT = flags.DEFINE_enum(
     "select",

@@ -39,8 +39,8 @@ class Recipe:
             model's outputs stay in float32.
         seed: Seed of order, augmentation, dropout and `train_images`. The
             initial weights are the caller's.
-        augment: Augmentations by name: "flip", "shift" (4 pixels), "shift=2";
-            see `Split.training_batches`.
+        augment: Augmentations by name: "flip", "shift" (4 pixels), "shift=2",
+            "crop"; see `Split` and `StreamedSplit.training_batches`.
         select: Which weights are returned: those of the "last" epoch or of the
             one with the "best" validation accuracy (the earliest of equals).
         train_images: Train on as many images, drawn with `seed`; None for all.
