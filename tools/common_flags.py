@@ -41,10 +41,19 @@ WEIGHTS = flags.DEFINE_string(
     "weights", None, ".npz file of named arrays to start from."
 )
 DATASET = flags.DEFINE_string(
-    "dataset", "digits", "'digits' (bundled), or the name of a TFDS set."
+    "dataset",
+    "digits",
+    "'digits' (bundled), 'imagenet', or the name of a TFDS set.",
 )
 DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder of TFDS data sets; default: TFDS's own."
+)
+IMAGE_SIZE = flags.DEFINE_integer(
+    "image_size",
+    None,
+    "TFDS: side in pixels that images are resized to; default: as they are "
+    "(imagenet: 224).",
+    lower_bound=1,
 )
 VALIDATION_COUNT = flags.DEFINE_integer(
     "validation_count", 0, "TFDS: images held out of training to validate on."
@@ -250,6 +259,8 @@ def load_dataset():
     if DATASET.value != "digits":
         options["data_dir"] = DATA_DIR.value
         options["validation_count"] = VALIDATION_COUNT.value
+        if IMAGE_SIZE.value is not None:
+            options["image_size"] = IMAGE_SIZE.value
     print(f"Data set: {DATASET.value}.", file=sys.stderr)
     return data.get(DATASET.value, **options)
 

@@ -18,10 +18,12 @@ from kure_tf.compat.clone import (
     copy_compilation,
     copy_layer,
 )
+from kure_tf.compat.compiled_loss import compiled_loss_of
 from kure_tf.compat.graph import (
     check_graph_model,
     graph_edges,
     is_graph_model,
+    layer_calls,
     layers_of,
     output_layers,
     output_shape,
@@ -30,6 +32,7 @@ from kure_tf.compat.kernels import (
     Kernel,
     kernels_of,
 )
+from kure_tf.compat.moments import make_twice_differentiable
 from kure_tf.compat.saved import (
     load_model,
     saved_keras,
@@ -52,6 +55,7 @@ __all__ = [
     "check_active_keras",
     "check_graph_model",
     "clone_model",
+    "compiled_loss_of",
     "computing_with",
     "copy_compilation",
     "copy_layer",
@@ -61,8 +65,10 @@ __all__ = [
     "keras",
     "keras_of",
     "kernels_of",
+    "layer_calls",
     "layers_of",
     "load_model",
+    "make_twice_differentiable",
     "output_layers",
     "output_shape",
     "register_serializable",

@@ -8,34 +8,43 @@ import inspect
 
 from kure_tf.data.dataset import Dataset, from_arrays
 from kure_tf.data.digits import digits
+from kure_tf.data.imagenet import imagenet
 from kure_tf.data.split import Split
 from kure_tf.data.tfds import tfds_dataset
 
-__all__ = ["Dataset", "Split", "digits", "from_arrays", "get", "tfds_dataset"]
+__all__ = [
+    "Dataset",
+    "Split",
+    "digits",
+    "from_arrays",
+    "get",
+    "imagenet",
+    "tfds_dataset",
+]
 
 
 def get(name, **options) -> Dataset:
     """Returns the data set called `name`.
 
     Args:
-        name: "digits", which is part of the package, or a TFDS name such as
-            "cifar10", whose files are at `data_dir`.
-        **options: Arguments of `digits` or of `tfds_dataset`.
+        name: "digits", which is part of the package; "imagenet", whose files
+            are at `data_dir`; or a TFDS name such as "cifar10", likewise.
+        **options: Arguments of `digits`, `imagenet` or `tfds_dataset`.
 
     Raises:
-        FileNotFoundError: If `name` is neither.
+        FileNotFoundError: If there are no such files.
         TypeError: If the data set has no such option.
     """
     if not isinstance(name, str):
         raise TypeError(
             f"Expected the name of a data set as text. Received: {name!r}."
         )
-    if name in _bundled():
+    if name in _known():
         return globals()[name](**options)
     return tfds_dataset(name, **options)
 
 
-def _bundled():
+def _known():
     return [
         name
         for name in __all__

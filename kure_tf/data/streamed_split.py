@@ -23,7 +23,9 @@ class StreamedSplit:
     Evaluation resizes the shorter side to 256/224 of `image_size` (bilinear,
     antialiased) and cuts out the centre; images that all have that size already
     stay as they are. Training does the same, or with "crop" resizes a random
-    part of the image.
+    part of the image: 8 to 100 % of its area, with an aspect ratio of 3/4 to
+    4/3 (Szegedy et al. 2015). It is drawn by TensorFlow's sampler, which is
+    uniform in the height of the part where others are uniform in its area.
 
     Attributes:
         name: Such as "train" or "test"; reports quote it.
@@ -243,6 +245,7 @@ class StreamedSplit:
             tf.shape(image),
             tf.zeros([1, 0, 4]),
             seed,
+            min_object_covered=0.0,  # 0.1 would refuse the smallest parts.
             aspect_ratio_range=(3 / 4, 4 / 3),
             area_range=(0.08, 1.0),
             use_image_if_no_bounding_boxes=True,

@@ -63,7 +63,10 @@ def tfds_dataset(
         ValueError: If it is no image-classification data set, a split is empty
             or missing, a label lies outside the classes, or `image_size` is
             needed.
+        TypeError: If `image_size` is no integer.
     """
+    if image_size is not None:
+        _check_image_size(image_size)
     with quiet_tfds():
         builder = _builder(name, data_dir, download)
         source = _Source(builder, image_size, mean, std, memory_limit)
@@ -228,6 +231,17 @@ class _Source:
                 "are incomplete, prepare the data set again."
             )
         return images, labels
+
+
+def _check_image_size(size):
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
+        raise TypeError(
+            f"Expected an integer image_size, in pixels. Received: {size!r}."
+        )
+    if size < 1:
+        raise ValueError(
+            f"Expected an image_size of 1 pixel or more. Received: {size}."
+        )
 
 
 def _hold_out(train, count):

@@ -15,8 +15,11 @@ def import_npz(model, path):
     Arrays are named `<layer>.<weight>`, dots within a layer's name standing
     for its underscores: `layer1.0.conv1.kernel` is the kernel of
     `layer1_0_conv1`. Shapes are those of Keras (kernels `[height, width, in,
-    out]`, dense ones `[in, out]`). Kernels, biases and batch normalization are
-    set; weights of other kinds (embeddings, recurrent ones) stay as they are.
+    out]`, dense ones `[in, out]`). The kernel of a depthwise convolution may
+    be called `kernel` (Keras 3) or `depthwise_kernel` (tf_keras) under both.
+    Kernels, biases and batch normalization are set; weights of other kinds
+    (embeddings, recurrent ones) stay as they are. `torch_arrays` gives arrays
+    of this form for published torch weights.
 
     Args:
         model: A built model.
@@ -34,7 +37,9 @@ def import_npz(model, path):
         for layer_path, layer in compat.layers_of(model)
         for name, variable in _named_weights(layer).items()
     }
-    given = {_variable_name(name): array for name, array in arrays.items()}
+    given = {
+        _variable_name(name, wanted): array for name, array in arrays.items()
+    }
     if set(given) != set(wanted):
         raise ValueError(
             f"Expected one array for each weight of {model.name!r}. In "
@@ -82,9 +87,17 @@ def _read(path):
         ) from error
 
 
-def _variable_name(array_name):
+def _variable_name(array_name, wanted):
     layer, _, weight = array_name.rpartition(".")
-    return f"{layer.replace('.', '_')}.{weight}"
+    layer = layer.replace(".", "_")
+    other = _OTHER_NAME.get(weight)
+    if f"{layer}.{weight}" not in wanted and f"{layer}.{other}" in wanted:
+        weight = other
+    return f"{layer}.{weight}"
+
+
+# The two Kerases do not agree about the kernel of a depthwise convolution.
+_OTHER_NAME = {"kernel": "depthwise_kernel", "depthwise_kernel": "kernel"}
 
 
 _WEIGHTS = (

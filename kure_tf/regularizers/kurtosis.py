@@ -12,7 +12,8 @@ GRANULARITIES = ("per_tensor", "per_channel")
 TRANSFORMS = (None, "tanh")
 
 
-def _is_number(value):
+def is_number(value):
+    """Whether `value` is a finite real number."""
     return isinstance(value, numbers.Real) and math.isfinite(value)
 
 
@@ -93,12 +94,12 @@ class KurtosisRegularizer(keras.regularizers.Regularizer):
         min_channel_std=0.1,
         transform=None,
     ):
-        if not _is_number(target) or target < 1:
+        if not is_number(target) or target < 1:
             raise ValueError(
                 "Expected a kurtosis target of at least 1 (1.8 is uniform, 3 "
                 f"normal, 6 Laplace). Received: {target!r}."
             )
-        if not _is_number(coefficient) or coefficient < 0:
+        if not is_number(coefficient) or coefficient < 0:
             raise ValueError(
                 "Expected a coefficient that is not negative. Received: "
                 f"{coefficient!r}."
@@ -108,7 +109,7 @@ class KurtosisRegularizer(keras.regularizers.Regularizer):
                 f"Expected a granularity, one of {GRANULARITIES}. Received: "
                 f"{granularity!r}."
             )
-        if not _is_number(min_channel_std) or not 0 <= min_channel_std < 1:
+        if not is_number(min_channel_std) or not 0 <= min_channel_std < 1:
             raise ValueError(
                 "Expected min_channel_std to be a fraction in [0, 1). "
                 f"Received: {min_channel_std!r}."

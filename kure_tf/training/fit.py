@@ -60,7 +60,7 @@ def fit(
     """Trains `model` in place by `recipe`.
 
     The loss is the cross-entropy of logits plus the model's own losses
-    (regularizers) plus the recipe's weight decay.
+    (regularizers) plus what the recipe adds (weight decay, gradient norms).
 
     A copy of the model is trained, in the recipe's precision and with its
     weight decay; at the end the weights go into `model`, which otherwise stays

@@ -34,13 +34,16 @@ class Recipe:
             squares of every kernel (not of biases, normalization, embeddings).
             It goes through the optimizer like any loss: L2 regularization, not
             decoupled decay.
+        gradient_l1: The loss grows by gradient_l1 times the L1 norm of its
+            gradients with respect to the kernels, KURE's rival: see
+            `GradientL1Model`. Steps take three to four times as long.
         mixed_precision: None (the model's own), "mixed_bfloat16" or
             "mixed_float16" (with a dynamic loss scale). Layers that make the
             model's outputs stay in float32.
         seed: Seed of order, augmentation, dropout and `train_images`. The
             initial weights are the caller's.
-        augment: Augmentations by name: "flip", "shift" (4 pixels), "shift=2";
-            see `Split.training_batches`.
+        augment: Augmentations by name: "flip", "shift" (4 pixels), "shift=2",
+            "crop"; see `Split` and `StreamedSplit.training_batches`.
         select: Which weights are returned: those of the "last" epoch or of the
             one with the "best" validation accuracy (the earliest of equals).
         train_images: Train on as many images, drawn with `seed`; None for all.
@@ -62,6 +65,7 @@ class Recipe:
     decay_every: int | None = None
     decay_factor: float = 0.1
     weight_decay: float = 0.0
+    gradient_l1: float = 0.0
     mixed_precision: str | None = None
     seed: int = 0
     augment: tuple[str, ...] = ()
@@ -84,6 +88,7 @@ class Recipe:
             self._check_integer("train_images", 1)
         self._check_real("learning_rate", "above 0", lambda x: x > 0)
         self._check_real("weight_decay", "of 0 or more", lambda x: x >= 0)
+        self._check_real("gradient_l1", "of 0 or more", lambda x: x >= 0)
         self._check_real("momentum", "in [0, 1)", lambda x: 0 <= x < 1)
         self._check_real("decay_factor", "in (0, 1]", lambda x: 0 < x <= 1)
         if self.schedule == "step" or self.decay_every is not None:

@@ -4,6 +4,7 @@ import copy
 
 from kure_tf import compat
 from kure_tf.compat import keras
+from kure_tf.regularizers.gradient_l1 import GradientL1Model
 from kure_tf.regularizers.sum import SumRegularizer
 from kure_tf.training.random_state import reseed, restorable_randomness
 
@@ -25,6 +26,7 @@ def working_copy(model, recipe):
     The weights are the same. Layers compute in the recipe's mixed precision,
     but for those that make the outputs; kernels have weight decay beside the
     regularizer they have already; random layers start from the recipe's seed.
+    The training step has the gradients' L1 norm if the recipe asks for it.
 
     Raises:
         ValueError: If weight decay is asked for, and a layer has a kernel but
@@ -45,6 +47,8 @@ def working_copy(model, recipe):
     with restorable_randomness():
         working = compat.clone_model(model, make_layer)
     reseed(working, recipe.seed)
+    if recipe.gradient_l1:
+        return GradientL1Model(working, recipe.gradient_l1)
     return working
 
 

@@ -1,89 +1,12 @@
-import json
-import pathlib
 import tempfile
 
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from tfds_files import write_tfds
 
 from kure_tf import data
 from kure_tf.data.streamed_split import resize_and_cut_centre
-
-
-def _write(folder, name, splits, *, shape=(8, 8, 3), classes=3, shards=2):
-    """Writes a data set as TFDS does: `{split: (images, labels)}`."""
-    target = pathlib.Path(folder) / name / "1.0.0"
-    target.mkdir(parents=True)
-    infos = []
-    for split, (images, labels) in splits.items():
-        parts = np.array_split(np.arange(len(labels)), shards)
-        for i, part in enumerate(parts):
-            path = f"{name}-{split}.tfrecord-{i:05d}-of-{shards:05d}"
-            with tf.io.TFRecordWriter(str(target / path)) as writer:
-                for j in part:
-                    writer.write(_example(images[j], labels[j]))
-        infos.append(
-            {
-                "filepathTemplate": (
-                    "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
-                ),
-                "name": split,
-                "numBytes": str(len(labels) * 300),
-                "shardLengths": [str(len(part)) for part in parts],
-            }
-        )
-    info = {
-        "disableShuffling": True,
-        "fileFormat": "tfrecord",
-        "moduleName": "__main__",
-        "name": name,
-        "splits": infos,
-        "supervisedKeys": {
-            "tuple": {
-                "items": [{"featureKey": "image"}, {"featureKey": "label"}]
-            }
-        },
-        "version": "1.0.0",
-    }
-    (target / "dataset_info.json").write_text(json.dumps(info))
-    features = "tensorflow_datasets.core.features"
-    image_class = f"{features}.image_feature.Image"
-    sides = [str(-1 if side is None else side) for side in shape]
-    (target / "features.json").write_text(
-        json.dumps(
-            {
-                "pythonClassName": f"{features}.features_dict.FeaturesDict",
-                "featuresDict": {
-                    "features": {
-                        "image": {
-                            "pythonClassName": image_class,
-                            "image": {
-                                "dtype": "uint8",
-                                "encodingFormat": "png",
-                                "shape": {"dimensions": sides},
-                            },
-                        },
-                        "label": {
-                            "pythonClassName": (
-                                f"{features}.class_label_feature.ClassLabel"
-                            ),
-                            "classLabel": {"numClasses": str(classes)},
-                        },
-                    }
-                },
-            }
-        )
-    )
-
-
-def _example(image, label):
-    png = tf.io.encode_png(image).numpy()
-    feature = {
-        "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[png])),
-        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
-    }
-    example = tf.train.Example(features=tf.train.Features(feature=feature))
-    return example.SerializeToString()
 
 
 def _images(count, seed, shape=(8, 8, 3)):
@@ -98,23 +21,25 @@ class TfdsDatasetTest(tf.test.TestCase, parameterized.TestCase):
         cls.folder = tempfile.mkdtemp()
         cls.train, cls.test = _images(50, 0), _images(20, 1)
         splits = {"train": cls.train, "test": cls.test}
-        _write(cls.folder, "tiny", splits)
+        write_tfds(cls.folder, "tiny", splits)
         withheld = (cls.test[0], np.full(20, -1))
         splits = {"train": cls.train, "validation": cls.test, "test": withheld}
-        _write(cls.folder, "withheld", splits)
-        _write(
+        write_tfds(cls.folder, "withheld", splits)
+        write_tfds(
             cls.folder,
             "varying",
             {**splits, "test": cls.test},
             shape=[None, None, 3],
         )
-        _write(
+        write_tfds(
             cls.folder,
             "wrong",
             {"train": cls.train, "test": cls.test},
             classes=2,
         )
-        _write(cls.folder, "empty", {"train": _images(0, 0), "test": cls.test})
+        write_tfds(
+            cls.folder, "empty", {"train": _images(0, 0), "test": cls.test}
+        )
 
     @classmethod
     def tearDownClass(cls):
@@ -222,6 +147,15 @@ class TfdsDatasetTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(dataset.input_shape, (6, 6, 3))
         self.assertEqual(dataset.validation.count, 20)
         self.assertEqual(dataset.test.arrays()[0].shape, (20, 6, 6, 3))
+
+    @parameterized.parameters(
+        (0, ValueError, "1 pixel or more.*0"),
+        (224.0, TypeError, "integer image_size.*224.0"),
+        (True, TypeError, "integer image_size.*True"),
+    )
+    def test_bad_image_sizes_are_refused(self, size, error, message):
+        with self.assertRaisesRegex(error, message):
+            self._get("varying", image_size=size)
 
     def test_images_of_one_size_are_resized_in_memory(self):
         dataset = self._get("tiny", image_size=4)

@@ -92,6 +92,21 @@ class ImportNpzTest(tf.test.TestCase, parameterized.TestCase):
             self.model.get_layer("linear").bias, arrays["linear.bias"]
         )
 
+    @parameterized.parameters("kernel", "depthwise_kernel")
+    def test_a_depthwise_kernel_has_either_name_under_both_kerases(self, name):
+        model = keras.Sequential(
+            [
+                keras.Input((4, 4, 2)),
+                keras.layers.DepthwiseConv2D(3, use_bias=False, name="deep"),
+            ]
+        )
+        kernel = np.random.default_rng(0).normal(size=(3, 3, 2, 1))
+        np.savez(self.path, **{f"deep.{name}": kernel})
+
+        import_npz(model, self.path)
+
+        self.assertAllClose(model.get_weights()[0], kernel)
+
     def test_layers_of_nested_models_carry_its_name(self):
         inner = keras.Sequential(
             [keras.Input((3,)), keras.layers.Dense(2, name="dense")],

@@ -61,7 +61,7 @@ class GetTest(tf.test.TestCase):
         self.assertIs(models.get("resnet20"), models.resnet20)
 
     def test_an_unknown_name_lists_the_choices(self):
-        for name in ("resnet21", "import_npz", "get", None):
+        for name in ("resnet21", "import_npz", "torch_arrays", "get", None):
             with self.assertRaisesRegex(ValueError, "resnet20.*small_cnn"):
                 models.get(name)
 

@@ -130,6 +130,7 @@ class BadInputTest(parameterized.TestCase):
         cases = {
             "no_workdir": "train.py",
             "no_data_set": "train.py --workdir=a --dataset=lost --data_dir=.",
+            "no_imagenet": "train.py --workdir=a --dataset=imagenet",
             "other_run": "train.py --workdir=other --epochs=3",
             "no_such_model": "sweep.py --workdir=b --model=resnet9",
             "missing_file": "sweep.py --workdir=c --model=gone.keras",
@@ -174,6 +175,7 @@ class BadInputTest(parameterized.TestCase):
     @parameterized.named_parameters(
         ("no_workdir", "needs --workdir.*--workdir=runs/train"),
         ("no_data_set", "'lost'.*--data_dir"),
+        ("no_imagenet", "ILSVRC2012_img_train.tar.*--data_dir"),
         ("other_run", "another run.*there --.*--epochs=77.*here.*--epochs=3"),
         ("no_such_model", "small_cnn.*'resnet9'"),
         ("missing_file", "gone.keras"),

@@ -167,6 +167,31 @@ class FitTest(FitTestCase):
         self.assertAllClose(trained[0], kernel - 0.5 * gradient, atol=1e-5)
         self.assertAllClose(trained[1], bias - 0.5 * error.mean(0), atol=1e-5)
 
+    def test_the_norm_of_the_gradients_joins_the_loss(self):
+        """Softmax regression again; decay is no part of the gradients."""
+        dataset = _dataset(count=16, validation=False)
+        inputs = keras.Input((6, 6, 1))
+        outputs = keras.layers.Dense(3)(keras.layers.Flatten()(inputs))
+        model = keras.Model(inputs, outputs)
+        kernel, bias = model.get_weights()
+        options = {"learning_rate": 0.1, "batch_size": 16}
+        recipe = Recipe(1, weight_decay=0.1, gradient_l1=0.3, **options)
+
+        result = fit(model, dataset, recipe, verbose=0)
+
+        images, labels = dataset.train.arrays()
+        x = images.reshape(16, -1).astype(np.float64)
+        logits = x @ kernel + bias
+        share = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+        entropy = -np.mean(np.log(share[np.arange(16), labels]))
+        gradient = x.T @ (share - np.eye(3)[labels]) / 16
+        self.assertAllClose(
+            result.history[0]["loss"],
+            entropy + 0.05 * np.sum(kernel**2) + 0.3 * np.abs(gradient).sum(),
+            rtol=1e-5,
+        )
+        self.assertNotAllClose(model.get_weights()[0], kernel)
+
     def test_model_keeps_identity_precision_and_regularizers(self):
         model = _model()
         recipe = dataclasses.replace(RECIPE, mixed_precision="mixed_bfloat16")
@@ -303,6 +328,10 @@ class ResumeTest(FitTestCase):
             },
         ),
         ("float16", {"mixed_precision": "mixed_float16"}),
+        (
+            "gradient_l1",
+            {"gradient_l1": 0.05, "mixed_precision": "mixed_bfloat16"},
+        ),
     )
     def test_killed_and_resumed_run_ends_with_the_same_weights(self, options):
         recipe = dataclasses.replace(RECIPE, **options)

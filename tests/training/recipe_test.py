@@ -24,6 +24,7 @@ class RecipeTest(tf.test.TestCase, parameterized.TestCase):
         ("select", {"select": "first"}, "'last', 'best'.*'first'"),
         ("augment", {"augment": ("turn",)}, "'flip', 'shift'.*'turn'"),
         ("momentum", {"momentum": 1.0}, r"momentum in \[0, 1\)"),
+        ("gradient_l1", {"gradient_l1": -0.1}, "gradient_l1 of 0 or more"),
         ("train_images", {"train_images": 0}, "train_images of 1 or more"),
         ("seed", {"seed": -1}, "seed of 0 or more"),
     )

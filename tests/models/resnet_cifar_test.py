@@ -3,61 +3,20 @@ import os
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from numpy_network import NumpyNetwork, images, randomize
 
 from kure_tf.compat import keras
 from kure_tf.models import resnet20
 from kure_tf.regularizers import KurtosisRegularizer
 
 
-def _images(count=2, shape=(32, 32, 3)):
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(count, *shape)).astype(np.float32)
-
-
-def _randomize(model):
-    """Gives every weight, the batch statistics too, a random value."""
-    rng = np.random.default_rng(1)
-    model.set_weights(
-        [
-            rng.uniform(0.5, 1.5, w.shape)
-            if w.ndim == 1
-            else rng.normal(0, np.sqrt(1 / np.prod(w.shape[:-1])), w.shape)
-            for w in model.get_weights()
-        ]
-    )
-
-
-class _NumpyResNet:
-    """He et al. 2016, section 4.2, written once more with NumPy sums."""
-
-    def __init__(self, model):
-        self._layers = {layer.name: layer for layer in model.layers}
-
-    def _weights(self, name):
-        return [
-            np.array(w, np.float64) for w in self._layers[name].get_weights()
-        ]
-
-    def _conv(self, x, name, stride):
-        (kernel,) = self._weights(name)
-        # One pixel on every side, as torch does at any stride.
-        x = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
-        height, width = (size - 2 for size in x.shape[1:3])
-        y = 0.0
-        for i in range(3):
-            for j in range(3):
-                seen = x[:, i : i + height : stride, j : j + width : stride]
-                y = y + seen @ kernel[i, j]
-        return y
-
-    def _norm(self, x, name):
-        gamma, beta, mean, variance = self._weights(name)
-        return (x - mean) / np.sqrt(variance + 1e-5) * gamma + beta
+class _NumpyResNet20(NumpyNetwork):
+    """He et al. 2016, section 4.2."""
 
     def _block(self, x, prefix, filters, stride):
-        y = self._conv(x, f"{prefix}_conv1", stride)
-        y = np.maximum(self._norm(y, f"{prefix}_bn1"), 0)
-        y = self._norm(self._conv(y, f"{prefix}_conv2", 1), f"{prefix}_bn2")
+        y = self.conv(x, f"{prefix}_conv1", stride)
+        y = np.maximum(self.norm(y, f"{prefix}_bn1"), 0)
+        y = self.norm(self.conv(y, f"{prefix}_conv2"), f"{prefix}_bn2")
         if stride > 1:  # Option A: every second pixel, channels of zeros.
             side = (filters - x.shape[-1]) // 2
             x = np.pad(
@@ -67,13 +26,12 @@ class _NumpyResNet:
         return np.maximum(x + y, 0)
 
     def __call__(self, x):
-        x = np.maximum(self._norm(self._conv(x, "conv1", 1), "bn1"), 0)
+        x = np.maximum(self.norm(self.conv(x, "conv1"), "bn1"), 0)
         for stage, filters in ((1, 16), (2, 32), (3, 64)):
             for index in range(3):
                 stride = 2 if stage > 1 and index == 0 else 1
                 x = self._block(x, f"layer{stage}_{index}", filters, stride)
-        kernel, bias = self._weights("linear")
-        return x.mean(axis=(1, 2)) @ kernel + bias
+        return self.dense(x.mean(axis=(1, 2)), "linear")
 
 
 class ResNet20Test(tf.test.TestCase, parameterized.TestCase):
@@ -86,12 +44,12 @@ class ResNet20Test(tf.test.TestCase, parameterized.TestCase):
         self, input_shape, num_classes
     ):
         model = resnet20(num_classes, input_shape)
-        _randomize(model)
-        images = _images(2, input_shape)
+        randomize(model)
+        batch = images(2, input_shape)
 
-        logits = model(images)
+        logits = model(batch)
 
-        expected = _NumpyResNet(model)(images.astype(np.float64))
+        expected = _NumpyResNet20(model)(batch.astype(np.float64))
         self.assertEqual(logits.shape, (2, num_classes))
         self.assertAllClose(logits, expected, rtol=1e-4, atol=1e-4)
 
@@ -124,14 +82,14 @@ class ResNet20Test(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters("keras", "h5")
     def test_is_saved_and_loaded(self, suffix):
         model = resnet20(10, (8, 8, 3))
-        _randomize(model)
+        randomize(model)
         path = os.path.join(self.get_temp_dir(), f"model.{suffix}")
 
         model.save(path)
         loaded = keras.models.load_model(path)
 
-        images = _images(2, (8, 8, 3))
-        self.assertAllEqual(loaded(images), model(images))
+        batch = images(2, (8, 8, 3))
+        self.assertAllEqual(loaded(batch), model(batch))
 
     def test_any_batch_size_and_one_training_step(self):
         model = resnet20(3, (8, 8, 3))
@@ -139,10 +97,10 @@ class ResNet20Test(tf.test.TestCase, parameterized.TestCase):
             "sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         )
 
-        loss = model.train_on_batch(_images(5, (8, 8, 3)), np.arange(5) % 3)
+        loss = model.train_on_batch(images(5, (8, 8, 3)), np.arange(5) % 3)
 
         self.assertTrue(np.all(np.isfinite(loss)))
-        self.assertEqual(model(_images(1, (8, 8, 3))).shape, (1, 3))
+        self.assertEqual(model(images(1, (8, 8, 3))).shape, (1, 3))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Residual networks (He et al. 2016)."""
+"""Residual networks for CIFAR (He et al. 2016)."""
 
 from kure_tf.compat import keras
+from kure_tf.models.conv_and_norm import pad_as_torch
 
 
 def resnet20(num_classes=10, input_shape=(32, 32, 3), kernel_regularizer=None):
@@ -23,13 +24,12 @@ def resnet20(num_classes=10, input_shape=(32, 32, 3), kernel_regularizer=None):
     """
 
     def conv_and_norm(x, filters, strides, prefix, index):
-        if strides > 1:
-            x = keras.layers.ZeroPadding2D(1, name=f"{prefix}pad{index}")(x)
+        x, padding = pad_as_torch(x, 3, strides, f"{prefix}pad{index}")
         x = keras.layers.Conv2D(
             filters,
             3,
             strides=strides,
-            padding="same" if strides == 1 else "valid",
+            padding=padding,
             use_bias=False,
             kernel_initializer="he_normal",
             kernel_regularizer=kernel_regularizer,
