@@ -4,7 +4,6 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf.compat import register_serializable
-from kure_tf.ops.step_search import best_step_size
 from kure_tf.ops.straight_through import straight_through
 from kure_tf.quantizers.quantizer import shared_axes
 from kure_tf.quantizers.uniform import UniformQuantizer
@@ -143,14 +142,7 @@ class DoReFaActivationQuantizer(UniformQuantizer):
         extent = float(self.grid.extent(float(bits), low))
         if self.clip is not None:
             return np.full(len(values), self.clip / extent)
-        largest = self.largest_step(lowest, highest, bits)
-        levels = tuple(float(e) for e in self.grid.levels(float(bits), low))
-        return np.array(
-            [
-                best_step_size(row, step, levels)
-                for row, step in zip(values, largest, strict=True)
-            ]
-        )
+        return self.smallest_mse_step(values, lowest, highest, bits)
 
     def get_config(self):
         return {"clip": self.clip}

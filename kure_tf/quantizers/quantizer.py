@@ -8,6 +8,7 @@ import tensorflow as tf
 from kure_tf.compat import add_state
 from kure_tf.operating_point import FP
 from kure_tf.ops import grid as grids
+from kure_tf.ops.step_search import best_step_size
 from kure_tf.quantizers.positive import Positive
 
 GRANULARITIES = ("per_tensor", "per_channel")
@@ -156,6 +157,28 @@ class Quantizer:
         span = high - low if asymmetric else np.maximum(high, -low)
         # Any step represents zeros.
         return np.where(span > 0, span / extent, 1.0)
+
+    def smallest_mse_step(self, values, lowest, highest, bits) -> np.ndarray:
+        """Returns the step sizes with the smallest mean squared error.
+
+        Args:
+            values, lowest, highest, bits: See `initial_step_size`.
+        """
+        largest = self.largest_step(lowest, highest, bits)
+        return np.array(
+            [
+                best_step_size(
+                    row,
+                    step,
+                    self._levels(float(bits), min(float(low), 0.0) / step),
+                    self.grid.offset,
+                )
+                for row, step, low in zip(values, largest, lowest, strict=True)
+            ]
+        )
+
+    def _levels(self, bits, lowest):
+        return tuple(float(level) for level in self.grid.levels(bits, lowest))
 
     def initial_step_size(self, values, lowest, highest, bits) -> np.ndarray:
         """Returns the step sizes to start from, in the unit of `prepare`.

@@ -101,7 +101,7 @@ class QuantizeAwareTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_first_steps_are_those_of_lsq(self):
         model = _net()
-        quantized = _quantized(model=model)
+        quantized = _quantized(model=model, activation_start="paper")
         kernel = compat.to_numpy(model.get_layer("conv2").kernel)
         relu = keras.Model(model.inputs, model.get_layer("relu1").output)
         seen = np.asarray(relu(_images()))

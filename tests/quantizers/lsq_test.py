@@ -131,6 +131,27 @@ class LSQStartTest(tf.test.TestCase, parameterized.TestCase):
         )
         self.assertAllClose(step, 2 * rows.mean(1) / np.sqrt(15))
 
+    @parameterized.parameters(0.0, -1.0)
+    def test_the_other_start_has_the_smallest_mse(self, side):
+        """Unsigned after a ReLU, else signed."""
+        x = np.random.default_rng(0).normal(size=(1, 4000))
+        x = (np.maximum(x, 0) if side == 0 else x).astype(np.float32)
+        quantizer = LSQQuantizer(
+            "signed_or_unsigned", batched=True, start="mse"
+        )
+        step = quantizer.initial_step_size(x, x.min(1), x.max(1), 4)[0]
+        ends = (0, 15) if side == 0 else (-7, 7)
+
+        def error(s):
+            return np.mean((x - s * np.clip(np.round(x / s), *ends)) ** 2)
+
+        best = min(error(s) for s in np.linspace(0.5, 1.5, 401) * step)
+        self.assertLessEqual(error(step), 1.001 * best)
+
+    def test_an_unknown_start_is_refused(self):
+        with self.assertRaisesRegex(ValueError, "paper.*mse.*'best'"):
+            LSQQuantizer(start="best")
+
     def test_zeros_get_a_positive_step(self):
         rows = np.zeros((1, 9), np.float32)
         step = LSQQuantizer().initial_step_size(rows, rows[:, 0], rows[:, 0], 4)
