@@ -18,7 +18,8 @@ class Method:
 
     def label(self, methods=()) -> str:
         """Returns its name; `methods` are those to tell it apart from."""
-        parts = [self.ptq or "steps as trained"]
+        kept = self.ptq in (None, "trained")
+        parts = ["steps as trained" if kept else self.ptq]
         if self.sweep:
             parts.append(self.sweep)
         if self.reestimated_batch_norm:
@@ -157,7 +158,7 @@ def places_of(series) -> list[Place]:
 def place_of(row) -> Place:
     """Returns the place of one row."""
     in_float = row.weight_bits is None and row.activation_bits is None
-    known = row.sweep in ("bit_width", "step_size")
+    known = row.sweep in ("bit_width", "step_size", "power_of_two")
     method = Method(
         ptq=None if in_float else row.ptq,
         scheme=row.scheme,

@@ -95,21 +95,35 @@ def _verdict(name, own, other):
 
 
 def _headline_places(subject, others):
-    """Returns one weights-only point per PTQ method, then one W/A point."""
+    """Returns one weights-only point per PTQ method, then one W/A point.
+
+    Where batch norm was both kept and re-estimated, they are those with it
+    kept, and a weights-only point with it re-estimated comes last.
+    """
     places = [
         place
         for place in _quantized_places(subject)
-        if not place.method.reestimated_batch_norm
-        and (not others or any(place in one.estimates for one in others))
+        if not others or any(place in one.estimates for one in others)
     ]
-    weights = [place for place in places if place.activation_bits is None]
+    again = [place for place in places if place.method.reestimated_batch_norm]
+    kept = [place for place in places if place not in again]
+    places = kept or again
+    weights = _weights_only(places)
     methods = list(dict.fromkeys(place.method for place in weights))
     chosen = [
         _nearest([place for place in weights if place.method == method])
         for method in methods[:_METHODS_SHOWN]
     ]
     both = [place for place in places if None not in place.bits]
-    return chosen + [_nearest(both)] if both else chosen
+    chosen += [_nearest(both)] if both else []
+    if kept and (weights := _weights_only(again)):
+        last = weights[-1].method
+        chosen += [_nearest([p for p in weights if p.method == last])]
+    return chosen
+
+
+def _weights_only(places):
+    return [place for place in places if place.activation_bits is None]
 
 
 def _nearest(places):

@@ -236,13 +236,22 @@ class MarkdownTest(parameterized.TestCase, tf.test.TestCase):
 
         self.assertEqual(line[1:], ["KURE", "90.0", "83.0"])
 
-    def test_powers_of_two_of_a_bit_width_sweep_are_a_block(self):
+    @parameterized.parameters("bit_width", "power_of_two")
+    def test_powers_of_two_of_a_sweep_of_bits_are_a_block(self, sweep):
         rounded = step_row("KURE", 1.0, 0.5, step_rounding="nearest")
-        rounded = Row(**(vars(rounded) | {"sweep": "bit_width"}))
+        rounded = Row(**(vars(rounded) | {"sweep": sweep}))
 
         report = Report([make_run(rows=[rounded])])
 
         self.assertEqual(table_line(report, "minmax, pow2")[3], "50.0")
+
+    def test_steps_that_were_trained_are_called_so(self):
+        row = step_row("KURE", 1.0, 0.5)
+        row = Row(**(vars(row) | {"sweep": "bit_width", "ptq": "trained"}))
+
+        report = Report([make_run(rows=[row])])
+
+        self.assertEqual(table_line(report, "steps as trained")[3], "50.0")
 
     def test_the_largest_standard_error_is_stated(self):
         report = Report([make_run("a", {(4, None): 0.8}, images=400)])

@@ -1,3 +1,5 @@
+import dataclasses
+
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -48,6 +50,24 @@ class SummaryTest(parameterized.TestCase, tf.test.TestCase):
         self.assertIn("all 3 quantized points", text)
         self.assertIn("clearly ahead at 2", text)
         self.assertIn("clearly behind at 0, and too close to call at 1", text)
+
+    def test_batch_norm_both_ways_gets_a_sentence_of_its_own(self):
+        kept = run("KURE", {4: 0.86, 3: 0.8}, regularized=True)
+        again = [
+            dataclasses.replace(
+                row, accuracy=row.accuracy + 0.05, reestimated_batch_norm=True
+            )
+            for row in kept.rows
+        ]
+        with_it = "At W3 (3/FP, minmax, batch norm re-estimated) KURE reaches"
+        both = self.summary(
+            dataclasses.replace(kept, rows=(*kept.rows, *again))
+        )
+        self.assertIn("At W3 (3/FP, minmax) KURE reaches 80.0 %.", both)
+        self.assertIn(f"{with_it} 85.0 %.", both)
+        alone = self.summary(dataclasses.replace(kept, rows=tuple(again)))
+        self.assertEqual(alone.count(with_it), 1)
+        self.assertNotIn("At W3 (3/FP, minmax) KURE", alone)
 
     def test_a_run_that_is_behind_is_said_to_be_behind(self):
         text = self.summary(
