@@ -59,6 +59,13 @@ BATCH_NORM_IMAGES = flags.DEFINE_integer(
     "Training images for --reestimate_batch_norm.",
     lower_bound=2,
 )
+PARITY_RATIOS = flags.DEFINE_list(
+    "parity_ratios",
+    [],
+    "Step ratios at which weights are also put on the grid of the paper's "
+    "reference code, whose zero moves (Fig. 4c-d), at the first of "
+    "--ratio_bits; such as 0.98,1,1.02.",
+)
 EVALUATION_BATCH_SIZE = flags.DEFINE_integer(
     "evaluation_batch_size", 250, "Images per evaluation step.", lower_bound=1
 )
@@ -162,6 +169,8 @@ def sweep(model, dataset, folder, *, name, record=None):
             },
         )
         runs.extend(report.runs)
+    if PARITY_RATIOS.value:
+        runs.extend(_parity(model, dataset, name).runs)
     kurtosis = record.get("kurtosis", {})
     shown = [
         path
@@ -173,7 +182,7 @@ def sweep(model, dataset, folder, *, name, record=None):
         rows=tuple(row for run in runs for row in run.rows),
         provenance={
             **runs[0].provenance,
-            "scheme": [run.provenance["scheme"] for run in runs],
+            "scheme": list({run.provenance["scheme"]: 0 for run in runs}),
         },
         kurtosis=kurtosis,
         histograms=weight_histograms(
@@ -185,4 +194,17 @@ def sweep(model, dataset, folder, *, name, record=None):
     )
     return Report(
         runs=(run,), title=f"Robustness of {name}", notes=dataset.notes
+    )
+
+
+def _parity(model, dataset, name):
+    from kure_tf.sweeps import reference_parity
+
+    return reference_parity(
+        model,
+        dataset.test,
+        _number(int, (RATIO_BITS.value or ["4"])[0]),
+        [_number(float, text) for text in PARITY_RATIOS.value],
+        name=name,
+        provenance={"scheme": "reference"},
     )

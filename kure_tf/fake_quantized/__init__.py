@@ -23,6 +23,7 @@ from kure_tf.fake_quantized.placement import (
     paper_placement,
     tflite_placement,
 )
+from kure_tf.fake_quantized.strip import strip_quantizers
 
 __all__ = [
     "SCHEMES",
@@ -43,5 +44,6 @@ __all__ = [
     "quantizers_of",
     "set_operating_point",
     "set_step_sizes",
+    "strip_quantizers",
     "tflite_placement",
 ]

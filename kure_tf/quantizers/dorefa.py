@@ -4,6 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf.compat import register_serializable
+from kure_tf.operating_point import MAX_BITS
+from kure_tf.ops.fake_quantize import switched_fake_quantize
 from kure_tf.ops.straight_through import straight_through
 from kure_tf.quantizers.quantizer import shared_axes
 from kure_tf.quantizers.uniform import UniformQuantizer
@@ -48,6 +50,12 @@ class DoReFaWeightQuantizer(UniformQuantizer):
             is taken in each output channel.
         rescale: Whether M is max|tanh(w)|; else it is 1.
         max_gradient: Whether the gradient goes through the maximum.
+        moved_zero: Only to repeat the KURE paper's Fig. 4c-d: how its
+            reference code perturbs the step. The levels are counted from -M
+            upwards and not clamped, u -> -1 + step round((u + 1) / step), so
+            that with a step that is off by 2 % all levels but the lowest move,
+            zero among them. No device does that. At a step ratio of 1 on the
+            grid "reference" it is the same as without.
 
     Raises:
         ValueError: If the grid is one for activations.
@@ -60,6 +68,7 @@ class DoReFaWeightQuantizer(UniformQuantizer):
         *,
         rescale=True,
         max_gradient=False,
+        moved_zero=False,
     ):
         super().__init__(grid, granularity, trainable=False)
         if self.grid.adaptive or self.grid.name == "unsigned":
@@ -70,6 +79,7 @@ class DoReFaWeightQuantizer(UniformQuantizer):
             )
         self.rescale = bool(rescale)
         self.max_gradient = bool(max_gradient)
+        self.moved_zero = bool(moved_zero)
 
     def prepare(self, x, axes):
         bent = tf.tanh(x)
@@ -84,8 +94,21 @@ class DoReFaWeightQuantizer(UniformQuantizer):
         x = tf.convert_to_tensor(x)
         shape = tuple(state.step_size.shape)
         relative, unit = self.prepare(x, shared_axes(shape, x.shape.rank))
-        rounded = super().__call__(tf.stop_gradient(relative), state)
+        rounded = self._rounded(tf.stop_gradient(relative), state)
         return straight_through(relative, rounded) * unit
+
+    def _rounded(self, relative, state):
+        if not self.moved_zero:
+            return super().__call__(relative, state)
+        bits = tf.convert_to_tensor(state.bits)
+        return switched_fake_quantize(
+            relative,
+            self.step_size(state),
+            (0.0, 2.0**MAX_BITS),  # Beyond any value: nothing is clamped.
+            tf.constant(-1.0),
+            kernels=(None,),
+            index=tf.where(bits > MAX_BITS, 0, 1),
+        )
 
     def initial_step_size(self, values, lowest, highest, bits):
         """Returns the step at which the highest level is 1, for each row."""
@@ -99,6 +122,7 @@ class DoReFaWeightQuantizer(UniformQuantizer):
             **config,
             "rescale": self.rescale,
             "max_gradient": self.max_gradient,
+            "moved_zero": self.moved_zero,
         }
 
 

@@ -8,6 +8,7 @@ from kure_tf.sweeps.provenance import (
     weight_histograms,
     weight_kurtosis,
 )
+from kure_tf.sweeps.reference_parity import reference_parity
 from kure_tf.sweeps.robustness import SweepPlan, measure_robustness
 from kure_tf.sweeps.run import run_sweep
 
@@ -17,6 +18,7 @@ __all__ = [
     "array_hash",
     "bit_width_points",
     "measure_robustness",
+    "reference_parity",
     "run_sweep",
     "step_size_points",
     "versions",

@@ -145,6 +145,19 @@ class DoReFaWeightTest(tf.test.TestCase, parameterized.TestCase):
             expected = (ends[0] - ends[1]) / 2e-6
             self.assertAllClose(gradient[index], expected, rtol=2e-3, atol=1e-4)
 
+    @parameterized.product(bits=(1, 2, 4, 8), ratio=(0.9, 1.0, 1.02))
+    def test_moved_zero_is_the_reference_code_of_the_paper(self, bits, ratio):
+        """Levels from -1 upwards, 1 / step times the ratio, not clamped."""
+        w = _weights()
+        quantizer = DoReFaWeightQuantizer(rescale=False, moved_zero=True)
+        state = _state(quantizer, bits)
+        state.step_scale.assign(1 / ratio)
+        bent = np.tanh(w.astype(np.float64))
+        n = (2**bits - 1) * ratio
+        unit = bent / (2 * np.abs(bent).max()) + 0.5
+        y = quantizer(w, state)
+        self.assertAllClose(y, 2 * np.round(unit * n) / n - 1, atol=1e-5)
+
     def test_a_kernel_of_zeros_stays_finite(self):
         quantizer = DoReFaWeightQuantizer("narrow")
         y = quantizer(np.zeros(SHAPE, np.float32), _state(quantizer, 4))

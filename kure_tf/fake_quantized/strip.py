@@ -1,0 +1,41 @@
+"""Taking the quantizers off a model again."""
+
+from kure_tf import compat
+from kure_tf.fake_quantized.layer import FakeQuantized
+
+
+def strip_quantizers(model):
+    """Returns a copy of `model` without quantizers: the float layers inside.
+
+    The weights are those behind the quantizers, in float, as training left
+    them; step sizes are dropped. Everything else is kept, compilation too.
+    `model` is not changed.
+
+    Args:
+        model: What `fake_quantize_model` or `quantize_aware(...,
+            engine="native")` returned. A plain model gives a plain copy.
+
+    Raises:
+        TypeError, ValueError: If `model` is unbuilt, subclassed or of the
+            other Keras.
+    """
+    compat.check_graph_model(model)
+
+    def make_layer(path, layer):
+        if not isinstance(layer, FakeQuantized):
+            copy = compat.copy_layer(layer)
+            return copy, copy
+        copy = compat.copy_layer(layer.layer)
+        return copy, _Inner(layer.layer, copy)
+
+    return compat.clone_model(model, make_layer)
+
+
+class _Inner:
+    """Takes over the weights of the wrapped layer alone."""
+
+    def __init__(self, layer, copy):
+        self._layer, self._copy = layer, copy
+
+    def set_weights(self, weights):
+        self._copy.set_weights(self._layer.get_weights())
