@@ -45,6 +45,7 @@ class PublicApiTest(absltest.TestCase):
                 "__version__",
                 "fake_quantize_model",
                 "kurtosis",
+                "quantize_aware",
                 "regularize_kurtosis",
                 "run_sweep",
                 "set_operating_point",

@@ -11,6 +11,7 @@ from kure_tf.fake_quantized import (
     quantizers_of,
 )
 from kure_tf.quantizers import LSQQuantizer, UniformQuantizer
+from kure_tf.sweeps import Evaluator
 
 METHODS = ("lsq", "dorefa")
 
@@ -188,6 +189,24 @@ class QuantizeAwareTest(tf.test.TestCase, parameterized.TestCase):
             ["inner/conv/kernel", "inner/conv/input"],
         )
         _compiled(quantized).train_on_batch(_images(), np.arange(16) % 10)
+
+
+class SweepTest(tf.test.TestCase):
+    def test_all_points_go_through_one_compiled_function(self):
+        quantized = _quantized()
+        trained = {
+            path: np.array(tensor.state.step_size)
+            for path, tensor in quantizers_of(quantized).items()
+        }
+        evaluate = Evaluator([(_images(), np.arange(16) % 10)])
+        points = ["FP/FP", "8/8", "4/FP", "4/4 x1.1", "3/4 pow2", "2/2"]
+        report = kure_tf.run_sweep(
+            quantized, points, evaluate=evaluate, progress=False
+        )
+        self.assertLen(report.runs[0].rows, len(points))
+        self.assertEqual(evaluate.step.experimental_get_tracing_count(), 1)
+        for path, tensor in quantizers_of(quantized).items():
+            self.assertAllEqual(tensor.state.step_size, trained[path])
 
 
 class SaveAndResumeTest(tf.test.TestCase, parameterized.TestCase):
