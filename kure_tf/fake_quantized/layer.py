@@ -136,7 +136,8 @@ class FakeQuantized(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        config["layer"] = keras.saving.deserialize_keras_object(config["layer"])
+        # Finds built-in classes in the form that a SavedModel keeps them, too.
+        config["layer"] = keras.layers.deserialize(config["layer"])
         for name in ("weight_quantizer", "input_quantizer"):
             config[name] = _deserialize(config[name])
         return cls(**config)
