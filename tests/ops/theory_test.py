@@ -273,10 +273,10 @@ class OptimumTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(best.step_size, step, rtol=5e-4)
         self.assertAllClose(best.mean_squared_error, mse, rtol=2e-3, atol=0)
 
-    @parameterized.product(grid=SYMMETRIC, bits=ALL_BITS)
+    @parameterized.parameters(
+        *[(g, m) for g in SYMMETRIC for m in ALL_BITS if exists(g, m)]
+    )
     def test_uniform_optimum_splits_the_interval_evenly(self, grid, bits):
-        if not exists(grid, bits):
-            self.skipTest("No such grid.")
         n = 2**bits + {"narrow": -1, "reference": 0, "equation1": 1}[grid]
 
         best = theory.optimum(theory.Uniform.on(1.5), bits, grid)
@@ -460,6 +460,9 @@ class PaperTest(tf.test.TestCase, parameterized.TestCase):
         self.assertGreater(curvatures[0], 0.0)
         self.assertLess(curvatures[2], 0.0)
         self.assertBetween(flat, 6 / 2**bits, 6 / (2**bits - 1))
+        self.assertAllClose(
+            flat / theory.optimum(of, bits).step_size, 2**bits / (2**bits - 1)
+        )
 
     @parameterized.parameters(*ALL_BITS)
     def test_equation_9_has_the_check_values(self, bits):
@@ -619,6 +622,16 @@ class Theorem4Test(tf.test.TestCase, parameterized.TestCase):
     def test_at_one_bit_a_large_step_never_costs_it_less(self):
         self.assertIsNone(theory.theorem_4(1).equal_cost_ratio)
         self.assertIsNone(theory.theorem_4(1).equal_mse_ratio)
+
+    @parameterized.parameters(2, 4, 8)
+    def test_one_level_more_on_one_side_flattens_the_optimum(self, bits):
+        """On "full", Eq. 8 as printed: curvature 1/2."""
+        found = theory.theorem_4(bits, grid="full", ratios=(1.5,))
+
+        self.assertAllClose(found.uniform.curvature, 0.5)
+        self.assertLess(found.curvature_ratio, 1.0)
+        self.assertGreater(found.mse_ratio, 1.0)
+        self.assertLess(found.uniform_costs[0], found.rival_costs[0])
 
     def test_it_holds_for_unsigned_tensors_too(self):
         found = theory.theorem_4(4, grid="unsigned")

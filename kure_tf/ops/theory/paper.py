@@ -124,9 +124,9 @@ def uniform_flat_step_size(bits, half_width=1.0):
         2 a / (2^M - 2^-M)
 
     Printed as about 2 a / 2^M, the best step, so that "robustness and
-    optimality meet". The two are close on the scale of the step (a ratio of
-    about 1 + 2^-M) and far apart on that of the curvature, which falls from
-    2^(M-1) to 0 between them. It lies inside the range of Eq. 5.
+    optimality meet". It is 2^M / (2^M - 1) times the best step: close on the
+    scale of the step, far on that of the curvature, which falls from 2^(M-1)
+    to 0 between them. It lies inside the range of Eq. 5.
 
     Raises:
         TypeError: If an argument is not a number.
