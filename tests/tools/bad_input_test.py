@@ -22,6 +22,7 @@ ALL_TOOLS = (
     "export_tflite.py",
     "report.py",
     "sweep.py",
+    "theory.py",
     "train.py",
 )
 
@@ -148,6 +149,8 @@ class BadInputTest(parameterized.TestCase):
             "no_weights": "train.py --workdir=p --weights=gone.npz",
             "no_reports": "report.py --workdir=q",
             "missing_report": "report.py --workdir=q --reports=nowhere",
+            "theory_bits": "theory.py --workdir=s --bits=4,half",
+            "theory_grid": "theory.py --workdir=t --grid=narrow --bits=1,2",
             "bad_learning_rate": "train.py --workdir=r --learning_rate=-1",
         }
         cls.before = set(folder.iterdir())
@@ -190,6 +193,8 @@ class BadInputTest(parameterized.TestCase):
         ("no_weights", "gone.npz"),
         ("no_reports", "--reports="),
         ("missing_report", "nowhere"),
+        ("theory_bits", "--bits to be numbers.*'half'"),
+        ("theory_grid", "at least 2 bits on the grid 'narrow'"),
         ("bad_learning_rate", "learning.rate.*-1"),
     )
     def test_is_an_error_with_a_way_out(self, message):
