@@ -1,7 +1,9 @@
 """The theory against independent integration, simulation and tables."""
 
 import dataclasses
+import doctest
 import functools
+import sys
 
 import numpy as np
 import tensorflow as tf
@@ -639,6 +641,15 @@ class Theorem4Test(tf.test.TestCase, parameterized.TestCase):
         self.assertTrue(found.rival.distribution.absolute)
         self.assertGreater(found.mse_ratio, 3.0)
         self.assertGreater(found.curvature_ratio, 1.0)
+
+
+class ExamplesTest(parameterized.TestCase):
+    @parameterized.parameters("", ".distributions", ".optimum", ".theorem_4")
+    def test_examples_give_what_they_show(self, module):
+        found = doctest.testmod(sys.modules[f"kure_tf.ops.theory{module}"])
+
+        self.assertGreater(found.attempted, 0)
+        self.assertEqual(found.failed, 0)
 
 
 class ArgumentsTest(tf.test.TestCase, parameterized.TestCase):

@@ -80,6 +80,7 @@ def optimum(distribution, bits, grid="equation1") -> Optimum:
         TypeError, ValueError: As `mean_squared_error`.
 
     Example:
+        >>> from kure_tf.ops.theory import Uniform
         >>> round(optimum(Uniform.on(1.0), 2, "equation1").step_size, 6)
         0.4
     """
