@@ -84,6 +84,7 @@ class PublicApiTest(absltest.TestCase):
         for package in (
             *("data", "export", "fake_quantized", "models", "ops", "ptq"),
             *("quantizers", "regularizers", "report", "sweeps", "training"),
+            *("ops.theory", "report.theory"),
         ):
             module = __import__(f"kure_tf.{package}", fromlist=["__all__"])
             for name in module.__all__:

@@ -147,6 +147,7 @@ EQUATION_1 = Grid(
         2.0 ** (bits - 1),
     ),
     extent=lambda bits, lowest=None: 2.0 ** (bits - 1),
+    min_bits=1,
     deployable=False,
 )
 

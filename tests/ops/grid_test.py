@@ -134,8 +134,9 @@ class GridTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "one of .*narrow.*'nine'"):
             grids.get("nine")
 
-    def test_one_bit_needs_a_grid_without_zero(self):
+    def test_one_bit_needs_a_grid_without_zero_or_with_three_levels(self):
         GRIDS["reference"].check_bits(1)
+        GRIDS["equation1"].check_bits(1)  # -1, 0 and 1: Eq. 1 has one more.
         GRIDS["narrow"].check_bits(2)
         GRIDS["narrow"].check_bits(None)  # Float.
 

@@ -1,10 +1,12 @@
+import unittest
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
 import kure_tf
 from kure_tf import compat, data, training
-from kure_tf.compat import keras
+from kure_tf.compat import IS_KERAS_3, keras
 from kure_tf.fake_quantized import (
     integer_weights,
     operating_point_of,
@@ -217,6 +219,20 @@ class SaveAndResumeTest(tf.test.TestCase, parameterized.TestCase):
         kure_tf.set_operating_point(quantized, "3/4 x1.1")
         path = self.get_temp_dir() + "/model.keras"
         quantized.save(path)
+
+        loaded = keras.models.load_model(path)
+
+        self.assertEqual(operating_point_of(loaded), (3, 4))
+        self.assertAllEqual(loaded(_images()), quantized(_images()))
+        loaded.train_on_batch(_images(), np.arange(16) % 10)
+
+    @unittest.skipIf(IS_KERAS_3, "Keras 3 does not load SavedModels.")
+    @parameterized.parameters(*METHODS)
+    def test_saved_model_brings_steps_and_bits_back(self, method):
+        quantized = _compiled(_quantized(method))
+        kure_tf.set_operating_point(quantized, "3/4 x1.1")
+        path = self.get_temp_dir() + "/saved_model"
+        quantized.save(path, save_format="tf")
 
         loaded = keras.models.load_model(path)
 

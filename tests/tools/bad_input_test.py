@@ -22,6 +22,7 @@ ALL_TOOLS = (
     "export_tflite.py",
     "report.py",
     "sweep.py",
+    "theory.py",
     "train.py",
 )
 
@@ -152,6 +153,8 @@ class BadInputTest(parameterized.TestCase):
             "missing_report": "report.py --workdir=q --reports=nowhere",
             "trained_float": "sweep.py --workdir=s --ptq=trained",
             "trained_steps": "calibrate.py --workdir=t --ptq=trained",
+            "theory_bits": "theory.py --workdir=u --bits=4,half",
+            "theory_grid": "theory.py --workdir=v --grid=narrow --bits=1,2",
             "bad_learning_rate": "train.py --workdir=r --learning_rate=-1",
         }
         cls.before = set(folder.iterdir())
@@ -197,6 +200,8 @@ class BadInputTest(parameterized.TestCase):
         ("missing_report", "nowhere"),
         ("trained_float", "with quantizers.*'trained'.*Name a method"),
         ("trained_steps", "finds step sizes.*--ptq=lp_norm"),
+        ("theory_bits", "--bits to be numbers.*'half'"),
+        ("theory_grid", "at least 2 bits on the grid 'narrow'"),
         ("bad_learning_rate", "learning.rate.*-1"),
     )
     def test_is_an_error_with_a_way_out(self, message):

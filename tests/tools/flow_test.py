@@ -49,6 +49,7 @@ _COMPARE = (
     *("--export=", "--note=First, this.", "--note=Then = that.", "--title=T"),
     *(*_MODEL, *_POINTS, "--workdir=compared"),
 )
+_THEORY = ("--bits=4", "--ratios=1.5", "--values=100", f"--keras={KERAS}")
 
 
 class FlowTest(absltest.TestCase):
@@ -90,6 +91,7 @@ class FlowTest(absltest.TestCase):
                     "--workdir=compared",
                 ),
                 "compare_other": ("compare.py", *_COMPARE, "--note=Third."),
+                "theory": ("theory.py", *_THEORY, "--workdir=theory"),
                 "report": (
                     *("report.py", "--reports=swept,compared", "--title=Both"),
                     "--workdir=merged",
@@ -294,6 +296,14 @@ class FlowTest(absltest.TestCase):
         )
         self.assertTrue((self.folder / "merged" / "report.html").is_file())
         self.assertIn("file://", printed)
+
+    def test_theory_is_tabulated_and_drawn(self):
+        printed = self._printed("theory")
+        self.assertRegex(printed, r"\| normal +\| 4 +\| +0\.3189 \|")
+        self.assertIn("file://", printed)
+        document = self._json("theory", "theory.json")
+        self.assertEqual({row["bits"] for row in document["rows"]}, {4})
+        self.assertTrue((self.folder / "theory" / "theory.html").is_file())
 
     def test_nothing_half_written_stays(self):
         left = [p.name for p in self.folder.rglob("*") if p.name[0] == "."]
