@@ -59,6 +59,12 @@ BATCH_NORM_IMAGES = flags.DEFINE_integer(
     "Training images for --reestimate_batch_norm.",
     lower_bound=2,
 )
+BATCH_NORM_AUGMENT = flags.DEFINE_list(
+    "batch_norm_augment",
+    None,
+    "Augmentations of these images, as for --augment of tools/train.py; "
+    "default: those that training.json beside the model names, else none.",
+)
 PARITY_RATIOS = flags.DEFINE_list(
     "parity_ratios",
     [],
@@ -95,8 +101,14 @@ def ptq_methods():
     return methods
 
 
-def plan(scheme):
-    """Returns the `SweepPlan` that the flags describe."""
+def plan(scheme, record=None):
+    """Returns the `SweepPlan` that the flags describe.
+
+    Args:
+        scheme: One of --scheme.
+        record: Content of training.json; it names the augmentations that the
+            model knows.
+    """
     from kure_tf.fake_quantized import placement as placements
     from kure_tf.operating_point import check_bits
     from kure_tf.sweeps import SweepPlan
@@ -122,7 +134,14 @@ def plan(scheme):
         batch_size=EVALUATION_BATCH_SIZE.value,
         reestimate_batch_norm=reestimate,
         batch_norm_images=BATCH_NORM_IMAGES.value,
+        batch_norm_augment=tuple(_batch_norm_augment(record)),
     )
+
+
+def _batch_norm_augment(record):
+    if BATCH_NORM_AUGMENT.value is not None:
+        return BATCH_NORM_AUGMENT.value
+    return (record or {}).get("augment", ())
 
 
 def _number(kind, text):
@@ -160,7 +179,7 @@ def sweep(model, dataset, folder, *, name, record=None):
         report = measure_robustness(
             model,
             dataset,
-            plan(scheme),
+            plan(scheme, record),
             name=name,
             folder=folder / scheme,
             provenance={

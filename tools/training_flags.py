@@ -269,6 +269,7 @@ def train(dataset, folder, *, coefficient, seed):
         "seed": seed,
         "kurtosis_coefficient": coefficient,
         "qat": QAT.value and _qat_record(),
+        "augment": AUGMENT.value,
         "chosen_layers": list(chosen),
         "history": list(result.history),
         "seconds": result.seconds,

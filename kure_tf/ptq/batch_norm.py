@@ -56,7 +56,9 @@ def reestimate_batch_norm(model, batches, *, progress=False) -> int:
             normalization, plain or fake-quantized; nested models and layers
             made of layers are opened.
         batches: Batches of images, or of (images, labels), from training
-            data. Labels are not used.
+            data, augmented as in training: the network expects statistics that
+            include it (`split.training_batches(..., augment=...)`). Labels are
+            not used.
         progress: Whether to show a progress bar.
 
     Returns:

@@ -12,12 +12,14 @@ def batch_norm_facts(dataset, plan) -> dict | None:
         return None
     images = min(plan.batch_norm_images, dataset.train.count)
     steps = math.ceil(images / plan.batch_size)
+    augment = {"augment": list(plan.batch_norm_augment)}
     return {
         "images": images,
         # Equal batches: the statistics of a small last one would be poor.
         "batch_size": math.ceil(images / steps),
         "seed": plan.batch_norm_seed,
         "source": f"{dataset.train.name} (training images)",
+        **(augment if plan.batch_norm_augment else {}),
     }
 
 
@@ -27,4 +29,12 @@ def batch_norm_batches(dataset, plan):
     if facts is None:
         return None
     drawn = dataset.train.take(facts["images"], facts["seed"])
-    return drawn.batches(facts["batch_size"])
+    if not plan.batch_norm_augment:
+        return drawn.batches(facts["batch_size"])
+    # Those of one epoch: the same ones at every point.
+    return drawn.training_batches(
+        facts["batch_size"],
+        seed=facts["seed"],
+        epoch=0,
+        augment=plan.batch_norm_augment,
+    )

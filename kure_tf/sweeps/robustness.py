@@ -46,6 +46,10 @@ class SweepPlan:
             `(False, True)`: all points are measured both ways.
         batch_norm_images: On how many training images; all if there are fewer.
         batch_norm_seed: Seed of their draw.
+        batch_norm_augment: Augmentations of these images, those that the model
+            was trained with. What batch normalization has learned to expect
+            includes them: the black borders of shifts alone are worth two
+            points of a ResNet-20 on CIFAR-10.
 
     Raises:
         ValueError: If there is no such scheme, no PTQ method, no way to treat
@@ -68,6 +72,7 @@ class SweepPlan:
     reestimate_batch_norm: tuple = (False,)
     batch_norm_images: int = 1024
     batch_norm_seed: int = 0
+    batch_norm_augment: tuple = ()
 
     def __post_init__(self):
         if tuple(self.reestimate_batch_norm) not in _REESTIMATIONS:

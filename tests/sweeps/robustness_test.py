@@ -197,6 +197,37 @@ class MeasureRobustnessTest(tf.test.TestCase):
         for old, new in zip(before, model.get_weights(), strict=True):
             self.assertAllEqual(old, new)
 
+    def test_batch_norm_sees_the_augmentation_of_training(self):
+        seen = []
+        real = run_module.reestimate_batch_norm
+
+        def reestimate(model, batches):
+            seen.append([images.numpy() for images, _ in batches])
+            return real(model, batches)
+
+        run_module.reestimate_batch_norm = reestimate
+        self.addCleanup(setattr, run_module, "reestimate_batch_norm", real)
+        dataset = _dataset()
+        plan = dataclasses.replace(
+            PLAN,
+            reestimate_batch_norm=(True,),
+            batch_norm_augment=("flip",),
+            batch_size=30,
+            **FEW,
+        )
+        run = _measure(_model(batch_norm=True), None, dataset, plan)
+        images, _ = dataset.train.arrays()
+        known = {
+            image.tobytes()
+            for image in np.concatenate([images, images[:, :, ::-1]])
+        }
+        self.assertTrue(all(i.tobytes() in known for i in seen[0][0]))
+        unflipped = {image.tobytes() for image in images}
+        flipped = [i.tobytes() not in unflipped for i in seen[0][0]]
+        self.assertBetween(sum(flipped), 1, 29)
+        self.assertAllEqual(seen[0][0], seen[-1][0])  # The same at each point.
+        self.assertEqual(run.provenance["batch_norm"]["augment"], ["flip"])
+
     def test_batch_norm_sees_equal_batches_of_training_images(self):
         seen = []
         real = run_module.reestimate_batch_norm
