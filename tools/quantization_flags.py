@@ -15,8 +15,9 @@ SCHEME = flags.DEFINE_list(
 PTQ = flags.DEFINE_list(
     "ptq",
     ["minmax", "lp_norm"],
-    "Where step sizes come from: 'minmax', 'lp_norm'. All are swept over "
-    "weight bits, the last one over everything else too.",
+    "Where step sizes come from: 'minmax', 'lp_norm', 'aciq', 'pow2_nearest', "
+    "'pow2_up', 'pow2_search'. All are swept over weight bits, the last one "
+    "over everything else too.",
 )
 NORM = flags.DEFINE_float("p", 2.0, "Norm of lp_norm; 2 is the MSE.")
 STEP_SIZES = flags.DEFINE_string(

@@ -3,19 +3,32 @@
 A method is a function `(calibration, point, **options) -> StepSizes`.
 """
 
+from kure_tf.ptq.aciq import aciq
 from kure_tf.ptq.calibration import CalibratedTensor, Calibration, calibrate
 from kure_tf.ptq.lp_norm import lp_norm
 from kure_tf.ptq.minmax import minmax
+from kure_tf.ptq.power_of_two import pow2_nearest, pow2_search, pow2_up
 
 __all__ = [
     "CalibratedTensor",
     "Calibration",
+    "aciq",
     "calibrate",
     "lp_norm",
     "minmax",
+    "pow2_nearest",
+    "pow2_search",
+    "pow2_up",
 ]
 
-METHODS = ("lp_norm", "minmax")
+METHODS = (
+    "aciq",
+    "lp_norm",
+    "minmax",
+    "pow2_nearest",
+    "pow2_search",
+    "pow2_up",
+)
 
 
 def get(name):
