@@ -10,6 +10,7 @@ from kure_tf.fake_quantized import placement as placements
 from kure_tf.fake_quantized.fold import fold_batch_norm
 from kure_tf.fake_quantized.layer import FakeQuantized
 from kure_tf.operating_point import FP, OperatingPoint
+from kure_tf.ops.power_of_two import power_of_two
 from kure_tf.quantizers import (
     SMALLEST_STEP,
     Quantizer,
@@ -314,10 +315,8 @@ def _step_scale(tensor, bits, point):
     )
     step_size = compat.to_numpy(state.step_size).astype(np.float64) * kept
     step_size *= tensor.unit()
-    exponent = np.log2(step_size)
-    up = point.step_rounding == "up"
-    exponent = np.ceil(exponent - 1e-9) if up else np.round(exponent)
-    return (ratio * 2.0**exponent / step_size * ones).astype(np.float32)
+    rounded = power_of_two(step_size, point.step_rounding)
+    return (ratio * rounded / step_size * ones).astype(np.float32)
 
 
 def prepared_rows(tensor) -> np.ndarray:

@@ -4,6 +4,7 @@ A method is a function `(calibration, point, **options) -> StepSizes`. What
 goes beyond step sizes, such as batch-norm statistics, is set at a point.
 """
 
+from kure_tf.ptq.aciq import aciq
 from kure_tf.ptq.batch_norm import (
     BatchNormStatistics,
     batch_norm_statistics,
@@ -14,21 +15,33 @@ from kure_tf.ptq.batch_norm import (
 from kure_tf.ptq.calibration import CalibratedTensor, Calibration, calibrate
 from kure_tf.ptq.lp_norm import lp_norm
 from kure_tf.ptq.minmax import minmax
+from kure_tf.ptq.power_of_two import pow2_nearest, pow2_search, pow2_up
 
 __all__ = [
     "BatchNormStatistics",
     "CalibratedTensor",
     "Calibration",
     "batch_norm_statistics",
+    "aciq",
     "calibrate",
     "keeping_batch_norm",
     "lp_norm",
     "minmax",
     "reestimate_batch_norm",
     "set_batch_norm_statistics",
+    "pow2_nearest",
+    "pow2_search",
+    "pow2_up",
 ]
 
-METHODS = ("lp_norm", "minmax")
+METHODS = (
+    "aciq",
+    "lp_norm",
+    "minmax",
+    "pow2_nearest",
+    "pow2_search",
+    "pow2_up",
+)
 
 
 def get(name):

@@ -58,6 +58,18 @@ class CalibratedTensor:
             ends.min(axis=1), ends.max(axis=1), bits
         )
 
+    def rows_at(self, bits):
+        """Yields (values, largest step size, (low, high)) of each row.
+
+        The levels do not depend on the step size that is tried: on an
+        asymmetric grid the origin moves with it, so that the zero point stays.
+        """
+        steps = self.largest_step(bits)
+        for values, largest in zip(self.values, steps, strict=True):
+            lowest = self.origin_at(largest, bits) / largest
+            levels = self.quantizer.grid.levels(float(bits), lowest)
+            yield values, largest, tuple(float(level) for level in levels)
+
     def origin_at(self, step_size, bits) -> float:
         """Returns the smallest value to represent at a step size, at most 0.
 

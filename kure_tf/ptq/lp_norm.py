@@ -23,30 +23,12 @@ def lp_norm(calibration, point, *, p=2.0) -> StepSizes:
         raise ValueError(f"Expected a positive norm p. Received: {p!r}.")
 
     def step_size_of(tensor, bits):
+        offset = tensor.quantizer.grid.offset
         return [
-            best_step_size(
-                values,
-                largest,
-                _levels_of(tensor, bits, largest),
-                tensor.quantizer.grid.offset,
-                p,
-            )
-            for values, largest in zip(
-                tensor.values, tensor.largest_step(bits), strict=True
-            )
+            best_step_size(values, largest, levels, offset, p)
+            for values, largest, levels in tensor.rows_at(bits)
         ]
 
     return calibration.step_sizes(
         point, step_size_of, method="lp_norm", p=float(p)
     )
-
-
-def _levels_of(tensor, bits, largest):
-    """Returns (low, high); they do not depend on the step that is tried.
-
-    (On an asymmetric grid the origin moves with the step, so that the zero
-    point stays.)
-    """
-    lowest = tensor.origin_at(largest, bits) / largest
-    levels = tensor.quantizer.grid.levels(float(bits), lowest)
-    return tuple(float(level) for level in levels)

@@ -178,7 +178,7 @@ class LpNormTest(tf.test.TestCase, parameterized.TestCase):
 
 
 class StepSizesOfAPointTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.parameters("minmax", "lp_norm")
+    @parameterized.parameters(*ptq.METHODS)
     def test_tensors_in_float_are_left_out(self, method):
         images = np.ones((2, 60), np.float32)
         _, _, calibration = _calibration(
@@ -195,7 +195,7 @@ class StepSizesOfAPointTest(tf.test.TestCase, parameterized.TestCase):
             self.assertEqual(steps.provenance["images"], 2)
             self.assertEqual(steps.provenance["method"], method)
 
-    @parameterized.parameters("minmax", "lp_norm")
+    @parameterized.parameters(*ptq.METHODS)
     def test_pinned_tensors_are_searched_at_their_own_bits(self, method):
         model = keras.Sequential(
             [keras.Input((60,)), layers.Dense(5, name="d")]
@@ -205,7 +205,7 @@ class StepSizesOfAPointTest(tf.test.TestCase, parameterized.TestCase):
         steps = ptq.get(method)(calibration, OperatingPoint(2, None))
         self.assertEqual(steps.tensors["d/kernel"].bits, 8)
 
-    @parameterized.parameters("minmax", "lp_norm")
+    @parameterized.parameters(*ptq.METHODS)
     def test_bits_that_the_grid_lacks_are_refused(self, method):
         with self.assertRaisesRegex(ValueError, "at least 2 bits"):
             ptq.get(method)(_calibration()[2], OperatingPoint(1, None))

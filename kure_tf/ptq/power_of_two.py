@@ -1,0 +1,97 @@
+"""Power-of-two step sizes: another method's steps, rounded or searched."""
+
+import numpy as np
+
+from kure_tf.ops.power_of_two import power_of_two
+from kure_tf.ops.step_search import SortedValues
+from kure_tf.ptq.lp_norm import lp_norm
+from kure_tf.quantizers import StepSizes
+
+
+def pow2_nearest(calibration, point, *, method=lp_norm) -> StepSizes:
+    """Returns a method's steps, each rounded to the nearest power of two.
+
+    Nearest in the logarithm (KURE paper, Table A.5, which does not say how it
+    rounds). The operating point "4/4 pow2" does the same to the step sizes
+    that a model has.
+
+    Args:
+        calibration: What `calibrate` returned.
+        point: `OperatingPoint`; tensors in float there are left out.
+        method: The PTQ method whose steps are rounded.
+    """
+    return _power_of_two_steps(
+        calibration,
+        point,
+        method,
+        lambda tensor, bits, steps: power_of_two(steps, "nearest"),
+        name="pow2_nearest",
+    )
+
+
+def pow2_up(calibration, point, *, method=lp_norm) -> StepSizes:
+    """Returns a method's steps, each rounded up to a power of two.
+
+    A step that is too large costs less than one that clips. The operating
+    point "4/4 pow2-up" does the same to the step sizes that a model has.
+
+    Args:
+        calibration: What `calibrate` returned.
+        point: `OperatingPoint`; tensors in float there are left out.
+        method: The PTQ method whose steps are rounded.
+    """
+    return _power_of_two_steps(
+        calibration,
+        point,
+        method,
+        lambda tensor, bits, steps: power_of_two(steps, "up"),
+        name="pow2_up",
+    )
+
+
+def pow2_search(calibration, point, *, method=lp_norm) -> StepSizes:
+    """Returns the powers of two near a method's steps with the smallest MSE.
+
+    For each tensor, or each output channel, the power of two nearest to the
+    step that `method` gives, its half and its double are compared by
+    E[(x - Q(x))^2] over the tensor's values. The error is no larger than that
+    of `pow2_nearest` and `pow2_up`.
+
+    Args:
+        calibration: What `calibrate` returned.
+        point: `OperatingPoint`; tensors in float there are left out.
+        method: The PTQ method around whose steps the search goes.
+    """
+    return _power_of_two_steps(
+        calibration, point, method, _smallest_error, name="pow2_search"
+    )
+
+
+def _smallest_error(tensor, bits, steps):
+    offset = tensor.quantizer.grid.offset
+    found = []
+    for (values, _, levels), step in zip(
+        tensor.rows_at(bits), steps, strict=True
+    ):
+        near = power_of_two(step) * np.array([0.5, 1.0, 2.0])
+        errors = SortedValues(values).mean_error(near, levels, offset)
+        found.append(near[np.argmin(errors)])
+    return found
+
+
+def _power_of_two_steps(calibration, point, method, rounded, *, name):
+    given = method(calibration, point)
+
+    def step_size_of(tensor, bits):
+        steps = given.tensors[tensor.path].step_size
+        return rounded(tensor, bits, steps.reshape(-1).astype(np.float64))
+
+    return calibration.step_sizes(
+        point,
+        step_size_of,
+        **{**given.provenance, "method": name, "of": _name(given, method)},
+    )
+
+
+def _name(given, method):
+    return given.provenance.get("method", getattr(method, "__name__", "own"))
