@@ -6,6 +6,7 @@ from kure_tf.compat.active import (
     KERAS_VERSION,
     check_active_keras,
     keras,
+    keras_module,
     keras_of,
     register_serializable,
 )
@@ -33,12 +34,20 @@ from kure_tf.compat.kernels import (
     kernels_of,
 )
 from kure_tf.compat.moments import make_twice_differentiable
+from kure_tf.compat.replay import (
+    Call,
+    calls_of,
+    functional_inputs,
+    is_symbolic,
+    replay,
+)
 from kure_tf.compat.saved import (
     load_model,
     saved_keras,
 )
 from kure_tf.compat.state import (
     add_state,
+    as_weight,
     computing_with,
     full_precision,
     to_numpy,
@@ -48,8 +57,11 @@ __all__ = [
     "IS_KERAS_3",
     "KERAS_NAME",
     "KERAS_VERSION",
+    "Call",
     "Kernel",
     "add_state",
+    "as_weight",
+    "calls_of",
     "batch_norms_of",
     "calling",
     "check_active_keras",
@@ -60,9 +72,12 @@ __all__ = [
     "copy_compilation",
     "copy_layer",
     "full_precision",
+    "functional_inputs",
     "graph_edges",
     "is_graph_model",
+    "is_symbolic",
     "keras",
+    "keras_module",
     "keras_of",
     "kernels_of",
     "layer_calls",
@@ -72,6 +87,7 @@ __all__ = [
     "output_layers",
     "output_shape",
     "register_serializable",
+    "replay",
     "saved_keras",
     "to_numpy",
 ]

@@ -6,6 +6,8 @@ importing tensorflow-model-optimization changes `TF_USE_LEGACY_KERAS` behind
 everybody's back while `tf.keras` stays what it was.
 """
 
+import importlib
+
 import tensorflow as tf
 
 IS_KERAS_3 = not tf.keras.Model.__module__.startswith("tf_keras")
@@ -42,6 +44,17 @@ def keras_of(thing) -> str | None:
         if root in ("keras", "tf_keras"):
             return root
     return None
+
+
+def keras_module(thing):
+    """Returns the Keras that `thing`'s class comes from, as a module.
+
+    It is the active Keras for an object of neither.
+    """
+    family = keras_of(thing)
+    if family in (None, KERAS_NAME):
+        return keras
+    return importlib.import_module(family)  # Imported already, by `thing`.
 
 
 def check_active_keras(thing, name="model"):

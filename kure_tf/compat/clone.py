@@ -2,7 +2,7 @@
 
 import contextlib
 
-from kure_tf.compat.active import IS_KERAS_3, keras
+from kure_tf.compat.active import IS_KERAS_3, keras, keras_module
 from kure_tf.compat.graph import is_graph_model
 
 
@@ -102,9 +102,10 @@ def copy_compilation(source, target):
     config = getattr(source, "_compile_config", None)
     if config is None or not getattr(source, "optimizer", None):
         return
+    keras = keras_module(source)
     arguments = dict(config.config)
     for name in ("metrics", "weighted_metrics"):
-        arguments[name] = _renewed(arguments[name])
+        arguments[name] = _renewed(arguments[name], keras)
     optimizer = source.optimizer
     if hasattr(optimizer, "inner_optimizer"):  # Compiling wraps it again.
         optimizer = optimizer.inner_optimizer
@@ -116,11 +117,11 @@ def copy_compilation(source, target):
     target.compile(**arguments)
 
 
-def _renewed(metrics):
+def _renewed(metrics, keras):
     if isinstance(metrics, dict):
-        return {name: _renewed(value) for name, value in metrics.items()}
+        return {name: _renewed(m, keras) for name, m in metrics.items()}
     if isinstance(metrics, (list, tuple)):
-        return type(metrics)(_renewed(value) for value in metrics)
+        return type(metrics)(_renewed(value, keras) for value in metrics)
     if isinstance(metrics, keras.metrics.Metric):
         return type(metrics).from_config(metrics.get_config())
     return metrics

@@ -2,12 +2,13 @@
 
 import tensorflow as tf
 
-from kure_tf.compat.active import IS_KERAS_3, check_active_keras, keras
+from kure_tf.compat.active import check_active_keras, keras_module, keras_of
 
 
 def is_graph_model(layer) -> bool:
-    """Whether `layer` is a functional or sequential model."""
-    if IS_KERAS_3:
+    """Whether `layer` is a functional or sequential model of either Keras."""
+    keras = keras_module(layer)
+    if keras_of(layer) == "keras":
         return isinstance(
             layer, (keras.Sequential, keras.src.models.Functional)
         )
@@ -17,16 +18,21 @@ def is_graph_model(layer) -> bool:
     )
 
 
-def check_graph_model(model):
+def check_graph_model(model, *, any_keras=False):
     """Raises unless `model` is a built functional or sequential model.
+
+    Args:
+        model: What should be one.
+        any_keras: Whether a model of the Keras not in use is fine too.
 
     Raises:
         TypeError: If `model` is no Keras model, one of the other Keras, or a
             subclassed model, whose graph of layers Keras does not know.
         ValueError: If `model` has no weights yet.
     """
-    check_active_keras(model)
-    if not isinstance(model, keras.Model):
+    if not any_keras:
+        check_active_keras(model)
+    if not isinstance(model, keras_module(model).Model):
         raise TypeError(
             "Expected a functional or sequential Keras model. Received: "
             f"{type(model).__name__}."
@@ -62,10 +68,18 @@ def layers_of(model, prefix=""):
             path = f"{prefix}{layer.name}"
             if is_graph_model(layer):
                 yield from walk(layer, f"{path}/")
-            elif not isinstance(layer, keras.layers.InputLayer):
+            elif not isinstance(layer, keras_module(layer).layers.InputLayer):
                 yield path, layer
 
     yield from walk(model, prefix)
+
+
+def functional(model):
+    """Returns the functional model that a Keras 3 sequential one holds.
+
+    Any other model is returned as it is.
+    """
+    return getattr(model, "_functional", None) or model
 
 
 def graph_edges(model):
@@ -74,14 +88,14 @@ def graph_edges(model):
     Nested models count as one layer. A layer called n times appears as the
     consumer of n calls.
     """
-    if IS_KERAS_3 and isinstance(model, keras.Sequential):
-        model = model._functional
+    model = functional(model)
+    keras_3 = keras_of(model) == "keras"
     edges = []
     for nodes in model._nodes_by_depth.values():
         for node in nodes:
-            consumer = node.operation if IS_KERAS_3 else node.layer
+            consumer = node.operation if keras_3 else node.layer
             for parent in node.parent_nodes:
-                producer = parent.operation if IS_KERAS_3 else parent.layer
+                producer = parent.operation if keras_3 else parent.layer
                 edges.append((producer, consumer))
     return edges
 
@@ -91,11 +105,11 @@ def layer_calls(model):
 
     Nested models count as one layer. A layer called n times appears n times.
     """
-    if IS_KERAS_3 and isinstance(model, keras.Sequential):
-        model = model._functional
+    model = functional(model)
+    keras_3 = keras_of(model) == "keras"
     return [
         (node.operation, node.input_tensors)
-        if IS_KERAS_3
+        if keras_3
         else (node.layer, tf.nest.flatten(node.keras_inputs))
         for nodes in model._nodes_by_depth.values()
         for node in nodes
@@ -104,16 +118,15 @@ def layer_calls(model):
 
 def output_layers(model):
     """Returns the layers that make the outputs of one model's graph."""
-    if IS_KERAS_3 and isinstance(model, keras.Sequential):
-        model = model._functional
+    model = functional(model)
     outputs = tf.nest.flatten(model.outputs)
-    if IS_KERAS_3:
+    if keras_of(model) == "keras":
         return [tensor._keras_history.operation for tensor in outputs]
     return [tensor._keras_history.layer for tensor in outputs]
 
 
 def output_shape(layer):
     """Returns the shape of the output of a layer or model."""
-    if IS_KERAS_3 and not is_graph_model(layer):
+    if keras_of(layer) == "keras" and not is_graph_model(layer):
         return tuple(layer.output.shape)
     return tuple(layer.output_shape)

@@ -1,8 +1,9 @@
 """Which layers have kernels, and under which names."""
 
 import dataclasses
+import functools
 
-from kure_tf.compat.active import IS_KERAS_3, keras
+from kure_tf.compat.active import keras_module
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,9 +23,11 @@ class Kernel:
     channel_axes: tuple[int, ...] = (-1,)
 
 
-def _kernel_table():
+@functools.cache
+def _kernel_table(keras):
     layers = keras.layers
-    depthwise = "kernel" if IS_KERAS_3 else "depthwise_kernel"
+    keras_3 = keras.__name__ == "keras"
+    depthwise = "kernel" if keras_3 else "depthwise_kernel"
     plain = (Kernel("kernel", "kernel_regularizer"),)
     transposed = (Kernel("kernel", "kernel_regularizer", (-2,)),)
     in_depth = Kernel(depthwise, "depthwise_regularizer", (-2, -1))
@@ -55,12 +58,10 @@ def _kernel_table():
     }
 
 
-_KERNELS = _kernel_table()
-
-
 def kernels_of(layer) -> tuple[Kernel, ...]:
     """Returns the kernels of a convolution or dense layer, () for others."""
-    for layer_class, kernels in _KERNELS.items():
+    table = _kernel_table(keras_module(layer))
+    for layer_class, kernels in table.items():
         if isinstance(layer, layer_class):
             return kernels
     return ()

@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 import tensorflow as tf
 
-from kure_tf.compat.active import IS_KERAS_3, keras
+from kure_tf.compat.active import keras_module, keras_of
 
 
 @contextlib.contextmanager
@@ -19,7 +19,8 @@ def computing_with(layer, tensors, add_loss):
         add_loss: Called with each loss that the layer adds meanwhile (Keras 3
             drops them otherwise).
     """
-    if IS_KERAS_3:
+    if keras_of(layer) == "keras":
+        keras = keras_module(layer)
         mapping = [(getattr(layer, name), t) for name, t in tensors.items()]
         with keras.StatelessScope(mapping, collect_losses=True) as scope:
             yield
@@ -30,22 +31,26 @@ def computing_with(layer, tensors, add_loss):
     try:
         for name, tensor in tensors.items():
             # Plain setattr would track the tensor as the layer's weight.
-            object.__setattr__(
-                layer, name, tf.cast(tensor, layer.compute_dtype)
-            )
+            object.__setattr__(layer, name, as_weight(layer, tensor))
         yield
     finally:
         for name, variable in variables.items():
             object.__setattr__(layer, name, variable)
 
 
+def as_weight(layer, tensor):
+    """Returns `tensor` in the precision that a tf_keras layer computes in."""
+    return tf.cast(tensor, layer.compute_dtype)
+
+
 def add_state(layer, name, shape, value, *, trainable=False, constraint=None):
     """Adds a float32 variable that mixed precision does not cast."""
-    autocast = "autocast" if IS_KERAS_3 else "experimental_autocast"
+    keras_3 = keras_of(layer) == "keras"
+    autocast = "autocast" if keras_3 else "experimental_autocast"
     return layer.add_weight(
         name=name,
         shape=shape,
-        initializer=keras.initializers.Constant(value),
+        initializer=keras_module(layer).initializers.Constant(value),
         dtype="float32",
         trainable=trainable,
         constraint=constraint,
@@ -55,7 +60,7 @@ def add_state(layer, name, shape, value, *, trainable=False, constraint=None):
 
 def full_precision(variable):
     """Returns the variable's tensor, uncast even where layers autocast."""
-    if IS_KERAS_3:
+    if keras_of(variable) == "keras":
         return tf.convert_to_tensor(variable._value)
     return tf.convert_to_tensor(getattr(variable, "_variable", variable))
 

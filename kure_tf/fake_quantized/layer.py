@@ -4,6 +4,7 @@ import contextlib
 
 from kure_tf import compat
 from kure_tf.compat import keras, register_serializable
+from kure_tf.fake_quantized.hosted import HostedTensor, hosted_tensors
 from kure_tf.quantizers import Quantizer
 
 
@@ -124,6 +125,21 @@ class FakeQuantized(keras.layers.Layer):
             return self.input_quantizer
         return self.weight_quantizer
 
+    @property
+    def kure_tf_tensors(self):
+        """`{tensor: HostedTensor}`: see `hosted_tensors`."""
+        return {
+            tensor: HostedTensor(
+                quantizer=self.quantizer_of(tensor),
+                state=state,
+                pinned_bits=self.pinned_bits,
+                variable=None
+                if tensor == "input"
+                else getattr(self.layer, tensor),
+            )
+            for tensor, state in self.states.items()
+        }
+
     def get_config(self):
         return {
             **super().get_config(),
@@ -154,7 +170,15 @@ def kernels_in(model):
     path: "layer/kernel".
     """
     for path, layer in compat.layers_of(model):
-        inner = layer.layer if isinstance(layer, FakeQuantized) else layer
+        hosted = hosted_tensors(layer)
+        inner = layer if hosted is None else layer.layer
         for kernel in compat.kernels_of(inner):
-            variable = getattr(inner, kernel.attribute)
-            yield f"{path}/{kernel.attribute}", variable
+            tensor = (hosted or {}).get(kernel.attribute)
+            if tensor is None:
+                yield (
+                    f"{path}/{kernel.attribute}",
+                    getattr(inner, kernel.attribute),
+                )
+            else:
+                layer_path = tensor.layer_path or path
+                yield f"{layer_path}/{kernel.attribute}", tensor.variable

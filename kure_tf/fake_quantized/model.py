@@ -8,6 +8,7 @@ import numpy as np
 from kure_tf import compat
 from kure_tf.fake_quantized import placement as placements
 from kure_tf.fake_quantized.fold import fold_batch_norm
+from kure_tf.fake_quantized.hosted import hosted_tensors
 from kure_tf.fake_quantized.layer import FakeQuantized
 from kure_tf.operating_point import FP, OperatingPoint
 from kure_tf.ops.power_of_two import power_of_two
@@ -84,16 +85,7 @@ def fake_quantize_model(model, placement="paper", *, verbose=False):
     """
     compat.check_graph_model(model)
     placement = placements.get(placement)
-    _check_kernels_finite(model)
-    if placement.fold_batch_norm:
-        model = fold_batch_norm(model)
-    plan = placement.plan(model)
-    if not plan.quantized:
-        raise ValueError(
-            "Expected a model with something to quantize. In "
-            f"{model.name!r}, nothing is left: {plan.skipped}. Quantized are "
-            "convolutions and dense layers that are not pinned to float."
-        )
+    model, plan = prepare(model, placement)
     if verbose:
         print(plan, file=sys.stderr)
 
@@ -106,26 +98,49 @@ def fake_quantize_model(model, placement="paper", *, verbose=False):
         return made[id(layer)]
 
     copy = compat.clone_model(model, make_layer)
-    bits = dict.fromkeys(("weight", "activation"), _FIRST_BITS)
-    set_step_sizes(copy, initial_step_sizes(copy, bits))
+    set_first_weight_steps(copy)
     return copy
+
+
+def prepare(model, placement):
+    """Returns `(model, plan)`: folded if the placement says so, and checked.
+
+    Raises:
+        ValueError: If the model has nothing to quantize, or NaN or infinity in
+            a kernel.
+    """
+    _check_kernels_finite(model)
+    if placement.fold_batch_norm:
+        model = fold_batch_norm(model)
+    plan = placement.plan(model)
+    if not plan.quantized:
+        raise ValueError(
+            "Expected a model with something to quantize. In "
+            f"{model.name!r}, nothing is left: {plan.skipped}. Quantized are "
+            "convolutions and dense layers that are not pinned to float."
+        )
+    return model, plan
+
+
+def set_first_weight_steps(model):
+    """Sets the steps of the weights, for 8 bits; see `initial_step_sizes`."""
+    bits = dict.fromkeys(("weight", "activation"), _FIRST_BITS)
+    set_step_sizes(model, initial_step_sizes(model, bits))
 
 
 def quantizers_of(model) -> dict[str, QuantizedTensor]:
     """Returns `{tensor path: QuantizedTensor}` in the order of the graph."""
     found = {}
-    for path, layer in compat.layers_of(model):
-        if not isinstance(layer, FakeQuantized):
-            continue
-        for tensor, state in layer.states.items():
-            activation = tensor == "input"
-            found[f"{path}/{tensor}"] = QuantizedTensor(
-                path=f"{path}/{tensor}",
-                kind="activation" if activation else "weight",
-                quantizer=layer.quantizer_of(tensor),
-                state=state,
-                pinned_bits=layer.pinned_bits,
-                variable=None if activation else getattr(layer.layer, tensor),
+    for layer_path, layer in compat.layers_of(model):
+        for tensor, hosted in (hosted_tensors(layer) or {}).items():
+            path = f"{hosted.layer_path or layer_path}/{tensor}"
+            found[path] = QuantizedTensor(
+                path=path,
+                kind="activation" if hosted.variable is None else "weight",
+                quantizer=hosted.quantizer,
+                state=hosted.state,
+                pinned_bits=hosted.pinned_bits,
+                variable=hosted.variable,
                 layer=layer,
             )
     return found

@@ -1,7 +1,7 @@
 """Taking the quantizers off a model again."""
 
 from kure_tf import compat
-from kure_tf.fake_quantized.layer import FakeQuantized
+from kure_tf.fake_quantized.hosted import hosted_tensors
 
 
 def strip_quantizers(model):
@@ -12,8 +12,8 @@ def strip_quantizers(model):
     `model` is not changed.
 
     Args:
-        model: What `fake_quantize_model` or `quantize_aware(...,
-            engine="native")` returned. A plain model gives a plain copy.
+        model: What `fake_quantize_model` or `quantize_aware` returned. A plain
+            model gives a plain copy.
 
     Raises:
         TypeError, ValueError: If `model` is unbuilt, subclassed or of the
@@ -22,7 +22,7 @@ def strip_quantizers(model):
     compat.check_graph_model(model)
 
     def make_layer(path, layer):
-        if not isinstance(layer, FakeQuantized):
+        if hosted_tensors(layer) is None:
             copy = compat.copy_layer(layer)
             return copy, copy
         copy = compat.copy_layer(layer.layer)

@@ -56,8 +56,9 @@ def quantize_aware(
             (LSQ) or clip (DoReFa) from them. Needed unless `activation_bits`
             is None.
         engine: "native": kure_tf's own layer, for both Kerases. "tfmot": the
-            wrapper of tensorflow-model-optimization, for tf_keras models. None:
-            native under Keras 3, tfmot under tf_keras.
+            wrapper of tensorflow-model-optimization, for tf_keras models (see
+            `to_tf_keras`). None: native for Keras 3 models, tfmot for tf_keras
+            ones.
         verbose: Whether to print what is quantized and what is not, and why,
             to the standard error stream.
         **options: Options of the method, such as `rescale=False` for "dorefa".
@@ -79,7 +80,7 @@ def quantize_aware(
             "of training images, such as dataset.calibration.batches(128), or "
             "leave activations in float: activation_bits=None."
         )
-    make = _engine(engine)
+    make = _engine(engine, model)
     quantized = make(model, placement, verbose=verbose)
     _set_first_steps(quantized, point, calibration, verbose)
     set_operating_point(quantized, point)
@@ -88,9 +89,10 @@ def quantize_aware(
     return quantized
 
 
-def _engine(name):
+def _engine(name, model):
     if name is None:
-        name = "native" if compat.IS_KERAS_3 else "tfmot"
+        tf_keras = compat.keras_of(model) == "tf_keras"
+        name = "tfmot" if tf_keras else "native"
     if name == "native":
         return fake_quantize_model
     if name == "tfmot":
