@@ -313,6 +313,15 @@ class CloneModelTest(tf.test.TestCase, parameterized.TestCase):
         copy.set_weights([w * 0 for w in copy.get_weights()])
         tf.nest.map_structure(self.assertAllEqual, model(x), outputs)
 
+    def test_an_adapted_normalization_stays_adapted(self):
+        norm = keras.layers.Normalization()
+        x = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
+        norm.adapt(x)
+        inputs = keras.Input((4,))
+        model = keras.Model(inputs, keras.layers.Dense(2)(norm(inputs)))
+        copy = compat.clone_model(model, _plain_copy)
+        self.assertAllEqual(copy(x), model(x))
+
     def test_operations_between_layers_are_copied(self):
         model = _with_operations()
         x = _inputs(model)

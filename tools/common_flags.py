@@ -275,8 +275,31 @@ def load_model(dataset):
     return model
 
 
+def load_saved_model(path):
+    """Returns the saved Keras model at `path`.
+
+    One that tensorflow-model-optimization hosts is loaded in its scope.
+    """
+    from kure_tf import compat
+
+    if not _is_hosted_by_tfmot(path):
+        return compat.load_model(path)
+    from kure_tf.qat.tfmot import quantize_scope
+
+    with quantize_scope():
+        return compat.load_model(path)
+
+
+def _is_hosted_by_tfmot(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return b"HostWrapper" in archive.read("config.json")
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return False
+
+
 def _model(dataset):
-    from kure_tf import compat, models
+    from kure_tf import models
 
     name = MODEL.value
     shape = {
@@ -284,7 +307,7 @@ def _model(dataset):
         "input_shape": dataset.input_shape,
     }
     if name.endswith((".keras", ".h5")) or os.path.exists(name):
-        return compat.load_model(name)
+        return load_saved_model(name)
     if ":" in name:
         return _user_function(name)(**shape)
     return models.get(name)(**shape)

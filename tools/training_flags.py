@@ -238,7 +238,7 @@ def train(dataset, folder, *, coefficient, seed):
     record_path = folder / "training.json"
     if record_path.is_file() and (folder / "model.keras").is_file():
         print(f"Already trained: {folder / 'model.keras'}.", file=sys.stderr)
-        model = compat.load_model(folder / "model.keras")
+        model = common_flags.load_saved_model(folder / "model.keras")
         return model, json.loads(record_path.read_text())
     compat.keras.utils.set_random_seed(seed)
     model = common_flags.load_model(dataset)

@@ -48,6 +48,8 @@ def clone_model(model, make_layer):
         outer.trainable = original.trainable
         if original.weights:
             inner.set_weights(original.get_weights())
+        if hasattr(inner, "finalize_state"):
+            inner.finalize_state()  # Normalization computes from copies.
     copy_compilation(model, copy)
     return copy
 

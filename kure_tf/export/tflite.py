@@ -10,7 +10,7 @@ from kure_tf.export.captured_output import captured_output
 from kure_tf.export.file_details import file_details
 from kure_tf.export.float32 import in_float32
 from kure_tf.export.image_batches import image_batches, name_of
-from kure_tf.fake_quantized import FakeQuantized
+from kure_tf.fake_quantized import hosted_tensors
 
 MODES = ("int8", "dynamic_range", "float")
 
@@ -148,12 +148,13 @@ def _check_model(model):
             "the image size of the device."
         )
     for path, layer in compat.layers_of(model):
-        if isinstance(layer, FakeQuantized):
+        if hosted_tensors(layer) is not None:
             raise ValueError(
                 f"Expected a float model. Layer {path!r} of {model.name!r} is "
                 "fake-quantized, and files that carry its step sizes are not "
                 "offered: the converter chooses its own. Export the model "
-                "that was given to fake_quantize_model."
+                "that was given to fake_quantize_model, or the float layers: "
+                "strip_quantizers(model)."
             )
         _check_finite(path, layer)
 

@@ -1,6 +1,7 @@
 """Fake-quantized models: placement, the hosting layer, and what sets them."""
 
 from kure_tf.fake_quantized.fold import fold_batch_norm
+from kure_tf.fake_quantized.hosted import HostedTensor, hosted_tensors
 from kure_tf.fake_quantized.integer_weights import (
     IntegerTensor,
     integer_weights,
@@ -28,12 +29,14 @@ from kure_tf.fake_quantized.strip import strip_quantizers
 __all__ = [
     "SCHEMES",
     "FakeQuantized",
+    "HostedTensor",
     "IntegerTensor",
     "Observation",
     "Placement",
     "check_step_sizes",
     "fake_quantize_model",
     "fold_batch_norm",
+    "hosted_tensors",
     "initial_step_sizes",
     "integer_weights",
     "kernels_in",

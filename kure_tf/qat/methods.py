@@ -21,8 +21,9 @@ def lsq(placement, *, weight_start="paper", activation_start="mse"):
         placement: A `Placement`.
         weight_start: First step sizes of the weights, "paper" or "mse".
         activation_start: First step sizes of the activations, likewise.
-            (Fine-tuning a ResNet-20 for two short epochs at 4/4, CIFAR-10, one
-            seed: 84.7 % from the paper's start, where float has 86.7 %.)
+            (Fine-tuning a ResNet-20 for two short epochs at 4/4, CIFAR-10,
+            seed 0: 84.7 % from the paper's start, 85.8 % from the smallest
+            error, where float training has 86.7 %.)
     """
     weights, activations = placement.weights, placement.activations
     if weights is not None:

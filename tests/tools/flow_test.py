@@ -43,7 +43,7 @@ _TRAIN = (
 _POINTS = ("--ptq=minmax", "--weights_only=4,3", "--both=4", "--ratio_bits=")
 _POINTS += ("--power_of_two_bits=",)
 _QAT = ("--epochs=1", "--train_images=100", "--qat=lsq", "--runs=2")
-_QAT += ("--weight_bits=3", "--activation_bits=4", "--qat_engine=native")
+_QAT += ("--weight_bits=3", "--activation_bits=4")
 _COMPARE = (
     *("--epochs=1", "--train_images=100", "--kurtosis_coefficient=1"),
     *("--export=", "--note=First, this.", "--note=Then = that.", "--title=T"),
@@ -75,6 +75,11 @@ class FlowTest(absltest.TestCase):
                     "--workdir=swept",
                 ),
                 "qat": ("train.py", saved, *_QAT, "--workdir=qat"),
+                "qat_again": (*("train.py", saved, *_QAT, "--workdir=qat"),),
+                "qat_sweep": (
+                    *("sweep.py", "--model=qat/seed0/model.keras", *_POINTS),
+                    *("--ptq=trained", "--workdir=qat_swept"),
+                ),
                 "reestimate": (
                     *("sweep.py", saved, *_POINTS, "--batch_norm_images=64"),
                     *("--scheme=paper,tflite", "--reestimate_batch_norm=both"),
@@ -159,6 +164,16 @@ class FlowTest(absltest.TestCase):
             abs(accuracies[0] - accuracies[1]) / 2**0.5,
         )
         self.assertEqual(records[0]["qat"]["point"], "3/4")
+        self.assertIn("Already trained", self._printed("qat_again"))
+
+    def test_a_quantization_aware_model_is_swept_with_its_own_steps(self):
+        self._printed("qat_sweep")
+        (run,) = self._json("qat_swept", "report.json")["runs"]
+        self.assertEqual(run["provenance"]["scheme"], ["qat"])
+        self.assertEqual(
+            [row["point"] for row in run["rows"]],
+            ["FP/FP", "4/FP", "3/FP", "4/4"],
+        )
 
     def test_a_killed_training_ends_with_the_same_weights(self):
         self._printed("train")
