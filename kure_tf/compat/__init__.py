@@ -34,6 +34,7 @@ from kure_tf.compat.state import (
     add_state,
     computing_with,
     full_precision,
+    tf_variable,
     to_numpy,
 )
 
@@ -61,5 +62,6 @@ __all__ = [
     "output_shape",
     "register_serializable",
     "saved_keras",
+    "tf_variable",
     "to_numpy",
 ]

@@ -1,6 +1,7 @@
 """Fake-quantized models: placement, the hosting layer, and what sets them."""
 
 from kure_tf.fake_quantized.fold import fold_batch_norm
+from kure_tf.fake_quantized.kept_state import kept_state
 from kure_tf.fake_quantized.layer import FakeQuantized, kernels_in
 from kure_tf.fake_quantized.model import (
     fake_quantize_model,
@@ -22,6 +23,7 @@ __all__ = [
     "Placement",
     "fake_quantize_model",
     "fold_batch_norm",
+    "kept_state",
     "kernels_in",
     "operating_point_of",
     "paper_placement",

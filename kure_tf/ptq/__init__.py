@@ -1,10 +1,15 @@
 """Post-training quantization: calibration, and methods that give step sizes.
 
-A method is a function `(calibration, point, **options) -> StepSizes`.
+A method is a function `(calibration, point, **options) -> StepSizes`. All but
+`lapq` and `lapq_gradient` look at the values of each tensor alone; those two
+measure a loss, for which the calibration images need labels.
 """
 
 from kure_tf.ptq.aciq import aciq
 from kure_tf.ptq.calibration import CalibratedTensor, Calibration, calibrate
+from kure_tf.ptq.calibration_loss import CalibrationLoss
+from kure_tf.ptq.lapq import lapq
+from kure_tf.ptq.lapq_gradient import lapq_gradient
 from kure_tf.ptq.lp_norm import lp_norm
 from kure_tf.ptq.minmax import minmax
 from kure_tf.ptq.power_of_two import pow2_nearest, pow2_search, pow2_up
@@ -12,8 +17,11 @@ from kure_tf.ptq.power_of_two import pow2_nearest, pow2_search, pow2_up
 __all__ = [
     "CalibratedTensor",
     "Calibration",
+    "CalibrationLoss",
     "aciq",
     "calibrate",
+    "lapq",
+    "lapq_gradient",
     "lp_norm",
     "minmax",
     "pow2_nearest",
@@ -23,6 +31,8 @@ __all__ = [
 
 METHODS = (
     "aciq",
+    "lapq",
+    "lapq_gradient",
     "lp_norm",
     "minmax",
     "pow2_nearest",
