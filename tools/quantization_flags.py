@@ -16,9 +16,10 @@ PTQ = flags.DEFINE_list(
     "ptq",
     ["minmax", "lp_norm"],
     "Where step sizes come from: 'minmax', 'lp_norm', 'aciq', 'pow2_nearest', "
-    "'pow2_up', 'pow2_search'; 'trained' keeps those of a model from "
-    "quantization-aware training. All are swept over weight bits, the last one "
-    "over everything else too.",
+    "'pow2_up', 'pow2_search'; 'lapq_gradient' and 'lapq' search by the loss "
+    "on the labelled calibration images, which takes minutes; 'trained' keeps "
+    "those of a model from quantization-aware training. All are swept over "
+    "weight bits, the last one over everything else too.",
 )
 NORM = flags.DEFINE_float("p", 2.0, "Norm of lp_norm; 2 is the MSE.")
 STEP_SIZES = flags.DEFINE_string(

@@ -50,6 +50,7 @@ from kure_tf.compat.state import (
     as_weight,
     computing_with,
     full_precision,
+    tf_variable,
     to_numpy,
 )
 
@@ -89,5 +90,6 @@ __all__ = [
     "register_serializable",
     "replay",
     "saved_keras",
+    "tf_variable",
     "to_numpy",
 ]

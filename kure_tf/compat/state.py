@@ -58,11 +58,16 @@ def add_state(layer, name, shape, value, *, trainable=False, constraint=None):
     )
 
 
+def tf_variable(variable):
+    """Returns the `tf.Variable` behind a Keras variable, for tapes to watch."""
+    if keras_of(variable) == "keras":
+        return variable._value
+    return getattr(variable, "_variable", variable)
+
+
 def full_precision(variable):
     """Returns the variable's tensor, uncast even where layers autocast."""
-    if keras_of(variable) == "keras":
-        return tf.convert_to_tensor(variable._value)
-    return tf.convert_to_tensor(getattr(variable, "_variable", variable))
+    return tf.convert_to_tensor(tf_variable(variable))
 
 
 def to_numpy(variable):

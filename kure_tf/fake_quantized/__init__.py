@@ -6,6 +6,7 @@ from kure_tf.fake_quantized.integer_weights import (
     IntegerTensor,
     integer_weights,
 )
+from kure_tf.fake_quantized.keeping import keeping_quantizers
 from kure_tf.fake_quantized.layer import FakeQuantized, kernels_in
 from kure_tf.fake_quantized.model import (
     check_step_sizes,
@@ -39,6 +40,7 @@ __all__ = [
     "hosted_tensors",
     "initial_step_sizes",
     "integer_weights",
+    "keeping_quantizers",
     "kernels_in",
     "observe_inputs",
     "operating_point_of",

@@ -1,7 +1,9 @@
 """Post-training quantization: calibration, and methods that give step sizes.
 
-A method is a function `(calibration, point, **options) -> StepSizes`. What
-goes beyond step sizes, such as batch-norm statistics, is set at a point.
+A method is a function `(calibration, point, **options) -> StepSizes`. All but
+`lapq` and `lapq_gradient` look at the values of each tensor alone; those two
+measure a loss, for which the calibration images need labels. What goes beyond
+step sizes, such as batch-norm statistics, is set at a point.
 """
 
 from kure_tf.ptq.aciq import aciq
@@ -13,6 +15,9 @@ from kure_tf.ptq.batch_norm import (
     set_batch_norm_statistics,
 )
 from kure_tf.ptq.calibration import CalibratedTensor, Calibration, calibrate
+from kure_tf.ptq.calibration_loss import CalibrationLoss
+from kure_tf.ptq.lapq import lapq
+from kure_tf.ptq.lapq_gradient import lapq_gradient
 from kure_tf.ptq.lp_norm import lp_norm
 from kure_tf.ptq.minmax import minmax
 from kure_tf.ptq.power_of_two import pow2_nearest, pow2_search, pow2_up
@@ -21,10 +26,13 @@ __all__ = [
     "BatchNormStatistics",
     "CalibratedTensor",
     "Calibration",
-    "batch_norm_statistics",
+    "CalibrationLoss",
     "aciq",
+    "batch_norm_statistics",
     "calibrate",
     "keeping_batch_norm",
+    "lapq",
+    "lapq_gradient",
     "lp_norm",
     "minmax",
     "reestimate_batch_norm",
@@ -36,6 +44,8 @@ __all__ = [
 
 METHODS = (
     "aciq",
+    "lapq",
+    "lapq_gradient",
     "lp_norm",
     "minmax",
     "pow2_nearest",

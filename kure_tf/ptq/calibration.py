@@ -1,6 +1,7 @@
 """Calibration: a few batches, and what was measured on them."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from kure_tf.fake_quantized import (
     set_operating_point,
 )
 from kure_tf.operating_point import OperatingPoint
+from kure_tf.ptq.calibration_loss import CalibrationLoss
 from kure_tf.quantizers import Quantizer, StepSizes, TensorStep
 
 
@@ -93,10 +95,32 @@ class Calibration:
         tensors: `{path: CalibratedTensor}`. Activations are those of the float
             model.
         provenance: Number of images, their source, and the seed.
+        model: The fake-quantized model.
+        batches: The batches.
     """
 
     tensors: dict
     provenance: dict
+    model: object = dataclasses.field(default=None, repr=False, compare=False)
+    batches: object = dataclasses.field(default=None, repr=False, compare=False)
+
+    @functools.cached_property
+    def loss(self) -> CalibrationLoss:
+        """The model's loss on the images, for methods that look at it.
+
+        It is compiled once for all operating points. It has to go through the
+        batches again, and they need labels.
+
+        Raises:
+            ValueError: If there is no model, or no labelled images.
+        """
+        if self.model is None:
+            raise ValueError(
+                "Expected a calibration that knows its model, since a loss is "
+                "measured on it. Received one without: make it by "
+                "ptq.calibrate(model, batches)."
+            )
+        return CalibrationLoss(self.model, self.batches)
 
     def step_sizes(self, point, step_size_of, **provenance) -> StepSizes:
         """Returns `step_size_of(tensor, bits)` for all but the FP tensors.
@@ -126,6 +150,8 @@ def calibrate(model, batches=None, *, provenance=None, progress=True):
         model: What `fake_quantize_model` returned. It is left in float.
         batches: Batches of images, or of (images, labels), drawn from training
             data. None measures the kernels alone, for points such as "4/FP".
+            Methods that look at a loss need labels, and batches that can be
+            gone through again (a list or `tf.data.Dataset`, no generator).
         provenance: What reports say of the images: source, seed.
         progress: Whether to show a progress bar.
 
@@ -149,7 +175,8 @@ def calibrate(model, batches=None, *, provenance=None, progress=True):
                 tensors[path] = _calibrated(
                     tensor, rows, seen.lowest, seen.highest
                 )
-    return Calibration(tensors, {**(provenance or {}), "images": images})
+    provenance = {**(provenance or {}), "images": images}
+    return Calibration(tensors, provenance, model, batches)
 
 
 def _calibrated(tensor, rows, lowest, highest):

@@ -1,8 +1,9 @@
 """Top-1 accuracy of a classifier over a split, compiled once."""
 
-import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
+
+from kure_tf.ops.cross_entropy import checked_labels, cross_entropy
 
 
 class Evaluator:
@@ -47,7 +48,7 @@ class Evaluator:
             self._batches, "evaluating", disable=not self._progress, leave=False
         ):
             pictures, labels = batch
-            labels = _checked_labels(labels, classes)
+            labels = checked_labels(labels, classes)
             right, lost = self.step(tf.cast(pictures, tf.float32), labels)
             correct += int(right)
             loss += float(lost)
@@ -64,10 +65,7 @@ class Evaluator:
         def step(pictures, labels):
             outputs = tf.cast(model(pictures, training=False), tf.float32)
             right = tf.equal(tf.argmax(outputs, -1, labels.dtype), labels)
-            logits = outputs if self._from_logits else tf.math.log(outputs)
-            lost = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                labels, logits
-            )
+            lost = cross_entropy(outputs, labels, from_logits=self._from_logits)
             return tf.math.count_nonzero(right), tf.reduce_sum(lost)
 
         shape = (None, *model.inputs[0].shape[1:])
@@ -79,21 +77,3 @@ class Evaluator:
             ],
             autograph=False,
         )
-
-
-def _checked_labels(labels, classes):
-    """Returns the labels as an int64 array `[images]`."""
-    labels = np.asarray(labels)
-    if labels.ndim != 1:
-        raise ValueError(
-            "Expected one label per image: class numbers of shape [images]. "
-            f"Received labels of shape {list(labels.shape)}. One-hot labels "
-            "become numbers by np.argmax(labels, -1)."
-        )
-    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-        raise ValueError(
-            f"Expected labels in 0..{classes - 1}, the model's classes. "
-            f"Received labels from {labels.min()} to {labels.max()}. Check "
-            "that model and data set belong together."
-        )
-    return labels.astype(np.int64)

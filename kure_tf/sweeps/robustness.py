@@ -6,9 +6,12 @@ import itertools
 import pathlib
 
 from kure_tf import ptq
-from kure_tf.fake_quantized import fake_quantize_model, quantizers_of
+from kure_tf.fake_quantized import (
+    fake_quantize_model,
+    keeping_quantizers,
+    quantizers_of,
+)
 from kure_tf.fake_quantized import placement as placements
-from kure_tf.fake_quantized.keeping import keeping_quantizers
 from kure_tf.operating_point import OperatingPoint
 from kure_tf.report import Report, Run
 from kure_tf.sweeps.batch_norm_images import (

@@ -3,8 +3,11 @@ import tensorflow as tf
 
 from kure_tf import fake_quantize_model, set_operating_point, set_step_sizes
 from kure_tf.compat import keras
-from kure_tf.fake_quantized import Placement, operating_point_of
-from kure_tf.fake_quantized.keeping import keeping_quantizers
+from kure_tf.fake_quantized import (
+    Placement,
+    keeping_quantizers,
+    operating_point_of,
+)
 from kure_tf.quantizers import StepSizes, TensorStep
 
 

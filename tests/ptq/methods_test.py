@@ -1,4 +1,4 @@
-"""minmax and lp_norm against searches over dense grids of step sizes."""
+"""minmax and lp_norm against dense grids of step sizes; all by contract."""
 
 import numpy as np
 import tensorflow as tf
@@ -37,7 +37,9 @@ def _calibration(
             activations=activations and UniformQuantizer(activations),
         ),
     )
-    batches = None if images is None else [images]
+    if images is None:
+        images = np.zeros((2, 60), np.float32)
+    batches = [(images, np.zeros(len(images), int))]
     return copy, kernel, ptq.calibrate(copy, batches, progress=False)
 
 
@@ -201,7 +203,8 @@ class StepSizesOfAPointTest(tf.test.TestCase, parameterized.TestCase):
             [keras.Input((60,)), layers.Dense(5, name="d")]
         )
         copy = fake_quantize_model(model, Placement(first_layer=8))
-        calibration = ptq.calibrate(copy, progress=False)
+        batches = [(np.ones((2, 60), np.float32), [0, 1])]
+        calibration = ptq.calibrate(copy, batches, progress=False)
         steps = ptq.get(method)(calibration, OperatingPoint(2, None))
         self.assertEqual(steps.tensors["d/kernel"].bits, 8)
 

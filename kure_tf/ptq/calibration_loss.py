@@ -1,0 +1,147 @@
+"""The loss of a model on its calibration images, as a function of its steps."""
+
+import numpy as np
+import tensorflow as tf
+
+from kure_tf import compat
+from kure_tf.fake_quantized import (
+    quantizers_of,
+    set_operating_point,
+    set_step_sizes,
+)
+from kure_tf.operating_point import OperatingPoint
+from kure_tf.ops.cross_entropy import checked_labels, cross_entropy
+from kure_tf.quantizers import StepSizes
+
+_IMAGES_PER_STEP = 256
+
+
+class CalibrationLoss:
+    """Mean cross-entropy on labelled calibration images.
+
+    One compiled graph serves all operating points and step sizes, which are
+    variables of the model, and another one their gradients. Batch
+    normalization uses its moving statistics.
+
+    Calls write the model's variables and leave them so: a search is wrapped in
+    `keeping_quantizers(loss.model)`.
+
+    Args:
+        model: What `fake_quantize_model` returned.
+        batches: Batches of (images, labels), drawn from training data.
+        from_logits: Whether the model's outputs are logits; False for
+            probabilities.
+
+    Attributes:
+        model: The model.
+        images: How many images there are.
+        forward_passes: Computation so far, in forward passes over all images;
+            a backward pass counts as two.
+
+    Raises:
+        ValueError: If there are no images, or no labels with them.
+    """
+
+    def __init__(self, model, batches, *, from_logits=True):
+        self.model = model
+        self._pictures, self._labels = _arrays(model, batches)
+        self.images = len(self._labels)
+        self.forward_passes = 0.0
+        self._from_logits = from_logits
+        self._steps = {
+            path: compat.tf_variable(tensor.state.step_size)
+            for path, tensor in quantizers_of(model).items()
+        }
+        self._loss = self._compiled(self._summed_loss)
+        self._gradient = self._compiled(self._mean_loss_and_gradient)
+
+    def __call__(self, point, step_sizes) -> float:
+        """Returns the mean loss at an operating point and step sizes."""
+        set_step_sizes(self.model, step_sizes)
+        set_operating_point(self.model, point)
+        total = 0.0
+        for start in range(0, self.images, _IMAGES_PER_STEP):
+            window = slice(start, start + _IMAGES_PER_STEP)
+            total += float(
+                self._loss(self._pictures[window], self._labels[window])
+            )
+        self.forward_passes += 1.0
+        return total / self.images
+
+    def in_float(self) -> float:
+        """Returns the mean loss of the float model."""
+        return self(OperatingPoint(), StepSizes({}))
+
+    def gradient(self, point, step_sizes, index):
+        """Returns the mean loss on some images, and its gradient.
+
+        Args:
+            point: `OperatingPoint`.
+            step_sizes: `StepSizes`.
+            index: Which images: integer array.
+
+        Returns:
+            `(loss, {tensor path: d loss / d step size})`; the gradient is the
+            straight-through one of `fake_quantize`.
+        """
+        set_step_sizes(self.model, step_sizes)
+        set_operating_point(self.model, point)
+        loss, gradients = self._gradient(
+            tf.gather(self._pictures, index), tf.gather(self._labels, index)
+        )
+        self.forward_passes += 3.0 * len(index) / self.images
+        return float(loss), {
+            path: gradient.numpy()
+            for path, gradient in zip(self._steps, gradients, strict=True)
+        }
+
+    def _losses(self, pictures, labels):
+        outputs = self.model(pictures, training=False)
+        return cross_entropy(outputs, labels, from_logits=self._from_logits)
+
+    def _summed_loss(self, pictures, labels):
+        return tf.reduce_sum(self._losses(pictures, labels))
+
+    def _mean_loss_and_gradient(self, pictures, labels):
+        variables = list(self._steps.values())
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            loss = tf.reduce_mean(self._losses(pictures, labels))
+        return loss, tape.gradient(
+            loss, variables, unconnected_gradients="zero"
+        )
+
+    def _compiled(self, function):
+        shape = (None, *self.model.inputs[0].shape[1:])
+        return tf.function(
+            function,
+            input_signature=[
+                tf.TensorSpec(shape, tf.float32),
+                tf.TensorSpec((None,), tf.int64),
+            ],
+            autograph=False,
+        )
+
+
+def _arrays(model, batches):
+    """Returns all images and labels as two tensors."""
+    classes = model.outputs[0].shape[-1]
+    pictures, labels = [], []
+    for batch in () if batches is None else batches:
+        if not isinstance(batch, (tuple, list)) or len(batch) < 2:
+            raise ValueError(
+                "Expected labelled calibration images: batches of (images, "
+                "labels), since the loss is measured on them. Received "
+                f"a batch of {type(batch).__name__}. Calibrate with labels, "
+                "or pass loss=CalibrationLoss(model, batches)."
+            )
+        pictures.append(tf.cast(batch[0], tf.float32))
+        labels.append(checked_labels(batch[1], classes))
+    if not sum(map(len, labels)):
+        raise ValueError(
+            "Expected labelled calibration images, since the loss is measured "
+            "on them. Received none. Calibrate with a list or Dataset of "
+            "(images, labels) that can be gone through again, or pass "
+            "loss=CalibrationLoss(model, batches)."
+        )
+    return tf.concat(pictures, 0), tf.constant(np.concatenate(labels))
