@@ -6,6 +6,11 @@ measure a loss, for which the calibration images need labels.
 """
 
 from kure_tf.ptq.aciq import aciq
+from kure_tf.ptq.bias_correction import (
+    BiasCorrection,
+    bias_correction,
+    correct_biases,
+)
 from kure_tf.ptq.calibration import CalibratedTensor, Calibration, calibrate
 from kure_tf.ptq.calibration_loss import CalibrationLoss
 from kure_tf.ptq.lapq import lapq
@@ -15,11 +20,14 @@ from kure_tf.ptq.minmax import minmax
 from kure_tf.ptq.power_of_two import pow2_nearest, pow2_search, pow2_up
 
 __all__ = [
+    "BiasCorrection",
     "CalibratedTensor",
     "Calibration",
     "CalibrationLoss",
     "aciq",
+    "bias_correction",
     "calibrate",
+    "correct_biases",
     "lapq",
     "lapq_gradient",
     "lp_norm",
