@@ -14,6 +14,11 @@ from kure_tf.ptq.batch_norm import (
     reestimate_batch_norm,
     set_batch_norm_statistics,
 )
+from kure_tf.ptq.bias_correction import (
+    BiasCorrection,
+    bias_correction,
+    correct_biases,
+)
 from kure_tf.ptq.calibration import CalibratedTensor, Calibration, calibrate
 from kure_tf.ptq.calibration_loss import CalibrationLoss
 from kure_tf.ptq.lapq import lapq
@@ -24,6 +29,7 @@ from kure_tf.ptq.power_of_two import pow2_nearest, pow2_search, pow2_up
 
 __all__ = [
     "BatchNormStatistics",
+    "BiasCorrection",
     "CalibratedTensor",
     "Calibration",
     "CalibrationLoss",
@@ -31,6 +37,8 @@ __all__ = [
     "batch_norm_statistics",
     "calibrate",
     "keeping_batch_norm",
+    "bias_correction",
+    "correct_biases",
     "lapq",
     "lapq_gradient",
     "lp_norm",

@@ -1,0 +1,169 @@
+"""Moving what weight quantization does to a layer's mean into its bias."""
+
+import contextlib
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from kure_tf import compat
+from kure_tf.fake_quantized import (
+    kept_state,
+    quantizers_of,
+    set_operating_point,
+    set_step_sizes,
+)
+from kure_tf.operating_point import OperatingPoint
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BiasCorrection:
+    """What to add to the biases of a fake-quantized model.
+
+    Attributes:
+        shifts: `{layer path: array [output channels]}`.
+        skipped: Paths of quantized layers without a bias to correct.
+    """
+
+    shifts: dict
+    skipped: tuple = ()
+
+
+def bias_correction(calibration, point, step_sizes) -> BiasCorrection:
+    """Returns the shifts that undo the mean error of quantized weights.
+
+        shift = E[layer(x; W)] - E[layer(x; Q(W))]
+
+    per output channel, over the calibration images and, for convolutions, over
+    all pixels of the output; for a dense layer that is E[x] (W - Q(W)). x is
+    the layer's input in the float model; the layer's own activation is left
+    out. An integer device adds the bias anyway, so this costs nothing there.
+
+    (The reference code of the KURE paper shifts each channel of the quantized
+    weights to its float mean instead. That leaves the grid, so no integer
+    device can run it.)
+
+    A layer without a bias is skipped. Fold batch normalization first (the
+    scheme "tflite"), and every convolution in front of one has a bias.
+
+    Args:
+        calibration: What `calibrate` returned for images.
+        point: `OperatingPoint`; only the bits of its weights matter.
+        step_sizes: Those that the model will run with.
+
+    Raises:
+        ValueError: If the calibration has no model or no images.
+    """
+    model, images = calibration.model, calibration.batches
+    if model is None or images is None:
+        raise ValueError(
+            "Expected a calibration that knows its model and images, since "
+            "the mean inputs of layers are measured. Received one without: "
+            "make it by ptq.calibrate(model, batches)."
+        )
+    means = _mean_inputs(model, images)
+    shifts, skipped = {}, []
+    with kept_state(model):
+        set_step_sizes(model, step_sizes)
+        set_operating_point(model, OperatingPoint(point.weight_bits, None))
+        for path, layer in _hosts(model).items():
+            if not getattr(layer.layer, "use_bias", False):
+                skipped.append(path)
+                continue
+            shifts[path] = _shift(layer, means[path])
+    return BiasCorrection(shifts, tuple(skipped))
+
+
+def correct_biases(model, correction):
+    """Adds the shifts to the biases of a fake-quantized model, in place.
+
+    The float model that it was made from is not changed. Apply a correction
+    once, and make a new one for another point.
+
+    Args:
+        model: What `fake_quantize_model` returned.
+        correction: A `BiasCorrection` for it.
+
+    Raises:
+        ValueError: If it names a layer that the model has not quantized, or
+            does not fit its bias. Nothing is written then.
+    """
+    hosts = _hosts(model)
+    for path, shift in correction.shifts.items():
+        bias = (
+            getattr(hosts[path].layer, "bias", None) if path in hosts else None
+        )
+        if bias is None or tuple(bias.shape) != np.shape(shift):
+            raise ValueError(
+                "Expected a correction of the biases of quantized layers, of "
+                f"{sorted(hosts)}. Received one of shape {np.shape(shift)} for "
+                f"{path!r}, which does not fit."
+            )
+    for path, shift in correction.shifts.items():
+        bias = hosts[path].layer.bias
+        bias.assign((compat.to_numpy(bias) + shift).astype(np.float32))
+
+
+def _hosts(model):
+    """Returns `{layer path: its FakeQuantized}` where weights have one."""
+    return {
+        path.rpartition("/")[0]: tensor.layer
+        for path, tensor in quantizers_of(model).items()
+        if tensor.kind == "weight"
+    }
+
+
+def _mean_inputs(model, batches):
+    """Returns `{layer path: mean input of one image}` of the float model."""
+    sums, counts = {}, {}
+    paths = {id(host): path for path, host in _hosts(model).items()}
+
+    def observer(layer, inputs):
+        total = np.sum(np.asarray(inputs, np.float64), axis=0)
+        path = paths[id(layer)]
+        sums[path] = sums.get(path, 0.0) + total
+        counts[path] = counts.get(path, 0) + len(inputs)
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(kept_state(model))
+        set_operating_point(model, OperatingPoint())
+        for host in _hosts(model).values():
+            stack.enter_context(host.observed_by(observer))
+        for batch in batches:
+            batch = batch[0] if isinstance(batch, (tuple, list)) else batch
+            model(tf.convert_to_tensor(batch), training=False)
+    if not sums:
+        raise ValueError(
+            "Expected images to measure mean inputs on. Received none: the "
+            "calibration's batches cannot be gone through again. Calibrate "
+            "with a list or Dataset, not a generator."
+        )
+    return {path: sums[path] / counts[path] for path in sums}
+
+
+def _shift(host, mean_input):
+    """Returns E[layer(x; W)] - E[layer(x; Q(W))] per output channel.
+
+    The layer without bias and activation is linear in x: its mean output is
+    its output for the mean input.
+    """
+    names = [path for path in host.states if path != "input"]
+    kernels = [compat.to_numpy(getattr(host.layer, name)) for name in names]
+    quantized = [
+        np.asarray(
+            host.weight_quantizer(tf.constant(kernel), host.states[name])
+        )
+        for name, kernel in zip(names, kernels, strict=True)
+    ]
+    linear = compat.copy_layer(
+        host.layer,
+        {"activation": "linear", "use_bias": False, "dtype": "float32"},
+    )
+    x = tf.constant(mean_input[np.newaxis], tf.float32)
+    means = []
+    linear.build(x.shape)
+    for weights in (kernels, quantized):
+        linear.set_weights(weights)
+        y = np.asarray(linear(x), np.float64)
+        means.append(y.reshape(-1, y.shape[-1]).mean(axis=0))
+    return means[0] - means[1]
