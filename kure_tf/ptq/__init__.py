@@ -35,19 +35,19 @@ __all__ = [
     "CalibrationLoss",
     "aciq",
     "batch_norm_statistics",
-    "calibrate",
-    "keeping_batch_norm",
     "bias_correction",
+    "calibrate",
     "correct_biases",
+    "keeping_batch_norm",
     "lapq",
     "lapq_gradient",
     "lp_norm",
     "minmax",
-    "reestimate_batch_norm",
-    "set_batch_norm_statistics",
     "pow2_nearest",
     "pow2_search",
     "pow2_up",
+    "reestimate_batch_norm",
+    "set_batch_norm_statistics",
 ]
 
 METHODS = (

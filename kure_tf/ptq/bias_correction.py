@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.fake_quantized import (
-    kept_state,
+    keeping_quantizers,
     quantizers_of,
     set_operating_point,
     set_step_sizes,
@@ -63,7 +63,7 @@ def bias_correction(calibration, point, step_sizes) -> BiasCorrection:
         )
     means = _mean_inputs(model, images)
     shifts, skipped = {}, []
-    with kept_state(model):
+    with keeping_quantizers(model):
         set_step_sizes(model, step_sizes)
         set_operating_point(model, OperatingPoint(point.weight_bits, None))
         for path, layer in _hosts(model).items():
@@ -125,7 +125,7 @@ def _mean_inputs(model, batches):
         counts[path] = counts.get(path, 0) + len(inputs)
 
     with contextlib.ExitStack() as stack:
-        stack.enter_context(kept_state(model))
+        stack.enter_context(keeping_quantizers(model))
         set_operating_point(model, OperatingPoint())
         for host in _hosts(model).values():
             stack.enter_context(host.observed_by(observer))
