@@ -91,8 +91,8 @@ class OperatingPoint:
                 f"Received: {text!r}."
             ) from None
         return cls(
-            parse_bits(match["weights"]),
-            parse_bits(match["activations"]),
+            _bits_or_none(match["weights"]),
+            _bits_or_none(match["activations"]),
             step_scale=scale,
             step_rounding=rounding,
         )
@@ -125,7 +125,11 @@ def _shortest(number):
 
 def parse_bits(text):
     """Returns the bit-width that `text` writes, None for "FP"."""
-    text = str(text).strip()
+    bits = _bits_or_none(str(text).strip())
+    return None if bits is None else check_bits(bits)
+
+
+def _bits_or_none(text):
     if text.upper() == "FP":
         return None
-    return check_bits(int(text) if text.isdecimal() else text)
+    return int(text) if text.isdecimal() else text
