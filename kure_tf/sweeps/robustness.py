@@ -91,8 +91,7 @@ class SweepPlan:
         placement = placements.get(self.scheme)
         for _, _, points in self.sweeps():
             for point in points:
-                _check_bits(placement.weights, point.weight_bits)
-                _check_bits(placement.activations, point.activation_bits)
+                placement.check_point(point)
 
     def sweeps(self):
         """Yields `(kind of sweep, name of the PTQ method, points)`."""
@@ -223,11 +222,6 @@ def _methods(model, dataset, plan, progress):
         name: method and functools.cache(functools.partial(method, calibration))
         for name, method in plan.ptq.items()
     }
-
-
-def _check_bits(quantizer, bits):
-    if quantizer is not None:
-        quantizer.grid.check_bits(bits)
 
 
 def _report(name, rows, provenance):
