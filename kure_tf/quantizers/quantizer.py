@@ -93,16 +93,11 @@ class Quantizer:
         def variable(suffix, value, shape=(), **options):
             return add_state(layer, f"{name}_{suffix}", shape, value, **options)
 
-        trained = {"trainable": self.trainable}
+        trained = {}
         if self.trainable:
-            trained["constraint"] = Positive()
+            trained = {"trainable": True, "constraint": Positive()}
         return QuantizerState(
-            step_size=variable(
-                "step_size",
-                1.0,
-                step_shape,
-                **trained if self.trainable else {},
-            ),
+            step_size=variable("step_size", 1.0, step_shape, **trained),
             bits=variable("bits", FP),
             calibrated_bits=variable("calibrated_bits", UNCALIBRATED),
             step_scale=variable("step_scale", 1.0, step_shape),
