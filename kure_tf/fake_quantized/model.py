@@ -404,11 +404,13 @@ def initial_step_sizes(model, bits, observations=None) -> StepSizes:
         step_size = tensor.quantizer.initial_step_size(
             rows, lowest, highest, width
         )
-        adaptive = tensor.quantizer.grid.adaptive
+        largest = tensor.quantizer.largest_step(lowest, highest, width)
         steps[path] = TensorStep(
             step_size.reshape(tuple(tensor.state.step_size.shape)),
             width,
-            min(float(lowest.min()), 0.0) if adaptive else 0.0,
+            tensor.quantizer.origin_for(
+                step_size.flat[0], lowest.min(), largest[0]
+            ),
         )
     return StepSizes(steps)
 

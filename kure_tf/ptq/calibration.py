@@ -73,18 +73,9 @@ class CalibratedTensor:
             yield values, largest, tuple(float(level) for level in levels)
 
     def origin_at(self, step_size, bits) -> float:
-        """Returns the smallest value to represent at a step size, at most 0.
-
-        On an asymmetric grid both ends of the clipping range move in
-        proportion to the step size.
-        """
-        grid = self.quantizer.grid
-        if not grid.adaptive:
-            return 0.0
-        lowest = min(self.lowest, 0.0)
-        if grid.name == "asymmetric":
-            lowest *= float(step_size) / float(self.largest_step(bits)[0])
-        return lowest
+        """Returns `Quantizer.origin_for` a step size."""
+        largest = self.largest_step(bits)[0]
+        return self.quantizer.origin_for(step_size, self.lowest, largest)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -153,6 +153,24 @@ class Quantizer:
         # Any step represents zeros.
         return np.where(span > 0, span / extent, 1.0)
 
+    def origin_for(self, step_size, lowest, largest_step) -> float:
+        """Returns the smallest value to represent at a step size, at most 0.
+
+        On an asymmetric grid both ends of the clipping range move in
+        proportion to the step size.
+
+        Args:
+            step_size: The step size.
+            lowest: Smallest value that was seen.
+            largest_step: The step size that clips nothing.
+        """
+        if not self.grid.adaptive:
+            return 0.0
+        lowest = min(float(lowest), 0.0)
+        if self.grid.name == "asymmetric":
+            lowest *= float(step_size) / float(largest_step)
+        return lowest
+
     def smallest_mse_step(self, values, lowest, highest, bits) -> np.ndarray:
         """Returns the step sizes with the smallest mean squared error.
 

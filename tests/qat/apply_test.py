@@ -8,6 +8,7 @@ import kure_tf
 from kure_tf import compat, data, training
 from kure_tf.compat import IS_KERAS_3, keras
 from kure_tf.fake_quantized import (
+    Placement,
     integer_weights,
     operating_point_of,
     quantizers_of,
@@ -118,6 +119,32 @@ class QuantizeAwareTest(tf.test.TestCase, parameterized.TestCase):
             tensors["conv2/input"].state.step_size,
             2 * np.abs(seen).mean() / np.sqrt(15),
             rtol=1e-5,
+        )
+
+    def test_both_ends_of_an_asymmetric_range_move_with_the_step(self):
+        """A zero point that stays clips no more above than below."""
+        model = _net()
+        seen = np.asarray(
+            keras.Model(model.inputs, model.get_layer("conv1").output)(
+                _images()
+            )
+        )
+        placement = Placement(
+            activations=UniformQuantizer("asymmetric"), last_layer="float"
+        )
+        inputs = keras.Input((8, 8, 1))
+        x = model.get_layer("conv1")(inputs)
+        x = keras.layers.Conv2D(3, 3, name="next")(x)
+        x = keras.layers.GlobalAveragePooling2D()(x)
+        signed = keras.Model(inputs, keras.layers.Dense(10, name="end")(x))
+        state = quantizers_of(_quantized(model=signed, placement=placement))[
+            "next/input"
+        ].state
+        step = float(compat.to_numpy(state.step_size))
+        largest = (seen.max() - seen.min()) / 15
+        self.assertNotAlmostEqual(step, largest, places=3)
+        self.assertAllClose(
+            state.origin, seen.min() * step / largest, rtol=1e-3
         )
 
     def test_compilation_and_regularizers_are_kept(self):
