@@ -32,6 +32,8 @@ class CalibratedTensor:
         lowest: Smallest value that was seen, of all, not only the sample.
         highest: Largest value that was seen.
         step_shape: Shape of the step size.
+        unit: Unit of each row's step size (`Quantizer.prepare`): 1, but for
+            quantizers whose grid follows the weights.
     """
 
     path: str
@@ -42,6 +44,7 @@ class CalibratedTensor:
     lowest: float
     highest: float
     step_shape: tuple
+    unit: np.ndarray | float = 1.0
 
     def bits_at(self, point) -> int | None:
         """Returns the tensor's bit-width at an operating point, None for FP."""
@@ -180,4 +183,5 @@ def _calibrated(tensor, rows, lowest, highest):
         float(lowest),
         float(highest),
         tuple(tensor.state.step_size.shape),
+        tensor.unit().reshape(-1),
     )

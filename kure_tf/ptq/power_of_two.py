@@ -24,7 +24,7 @@ def pow2_nearest(calibration, point, *, method=lp_norm) -> StepSizes:
         calibration,
         point,
         method,
-        lambda tensor, bits, steps: power_of_two(steps, "nearest"),
+        lambda tensor, bits, steps: _rounded(tensor, steps, "nearest"),
         name="pow2_nearest",
     )
 
@@ -44,7 +44,7 @@ def pow2_up(calibration, point, *, method=lp_norm) -> StepSizes:
         calibration,
         point,
         method,
-        lambda tensor, bits, steps: power_of_two(steps, "up"),
+        lambda tensor, bits, steps: _rounded(tensor, steps, "up"),
         name="pow2_up",
     )
 
@@ -67,13 +67,18 @@ def pow2_search(calibration, point, *, method=lp_norm) -> StepSizes:
     )
 
 
+def _rounded(tensor, steps, rounding):
+    """Rounds in the unit of the weights, which is what a device shifts by."""
+    return power_of_two(steps * tensor.unit, rounding) / tensor.unit
+
+
 def _smallest_error(tensor, bits, steps):
     offset = tensor.quantizer.grid.offset
     found = []
     for (values, _, levels), step in zip(
-        tensor.rows_at(bits), steps, strict=True
+        tensor.rows_at(bits), _rounded(tensor, steps, "nearest"), strict=True
     ):
-        near = power_of_two(step) * np.array([0.5, 1.0, 2.0])
+        near = step * np.array([0.5, 1.0, 2.0])
         errors = SortedValues(values).mean_error(near, levels, offset)
         found.append(near[np.argmin(errors)])
     return found

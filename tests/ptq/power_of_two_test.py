@@ -14,8 +14,8 @@ from kure_tf import (
     set_step_sizes,
 )
 from kure_tf.compat import keras
-from kure_tf.fake_quantized import Placement
-from kure_tf.quantizers import UniformQuantizer
+from kure_tf.fake_quantized import Placement, integer_weights
+from kure_tf.quantizers import DoReFaWeightQuantizer, UniformQuantizer
 
 
 def _model(granularity="per_tensor"):
@@ -58,6 +58,27 @@ def _mean_squared_error(tensor, row, step, bits):
 
 
 class PowerOfTwoTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters("pow2_nearest", "pow2_up", "pow2_search")
+    def test_steps_of_dorefa_are_powers_of_two_of_the_weights(self, name):
+        """Its steps are relative to the largest |tanh(w)|."""
+        model = fake_quantize_model(
+            keras.Sequential(
+                [
+                    keras.Input((5,)),
+                    keras.layers.Dense(4, name="a"),
+                    keras.layers.Dense(4, name="b"),
+                ]
+            ),
+            Placement(weights=DoReFaWeightQuantizer("narrow")),
+        )
+        calibration = ptq.calibrate(model, None, progress=False)
+        point = OperatingPoint(4, None)
+        set_step_sizes(model, ptq.get(name)(calibration, point))
+        set_operating_point(model, point)
+        for own in integer_weights(model).values():
+            exponent = np.log2(np.float64(own.step_size))
+            self.assertAllClose(exponent, np.round(exponent), atol=1e-5)
+
     @parameterized.parameters("pow2_nearest", "pow2_up", "pow2_search")
     def test_every_step_is_a_power_of_two_near_the_given_one(self, name):
         calibration = _calibration(_model("per_channel"))
