@@ -13,7 +13,11 @@ _KEY = (
     "weight_bits",
     "activation_bits",
     "step_scale",
+    "activation_step_scale",
     "step_rounding",
+    "rounding_mode",
+    "layer",
+    "calibration_seed",
     "ptq",
     "scheme",
     "reestimated_batch_norm",
@@ -31,7 +35,9 @@ class Row:
         point: The operating point as text, such as "4/FP x1.05 pow2".
         weight_bits: Bit-width of the weights; None is float ("FP").
         activation_bits: Likewise for the activations.
-        step_scale: Ratio of the step size used to the calibrated one.
+        step_scale: Ratio of the step size used to the calibrated one, for
+            weights.
+        activation_step_scale: Likewise for activations.
         step_rounding: How step sizes were rounded to powers of two: None (not
             at all), "nearest" or "up".
         ptq: Where the step sizes came from, such as "lp_norm p=2"; None in
@@ -60,7 +66,11 @@ class Row:
     weight_bits: int | None = None
     activation_bits: int | None = None
     step_scale: float = 1.0
+    activation_step_scale: float = 1.0
     step_rounding: str | None = None
+    rounding_mode: str = "nearest"
+    layer: str | None = None
+    calibration_seed: int | None = None
     ptq: str | None = None
     scheme: str | None = None
     reestimated_batch_norm: bool = False
@@ -73,9 +83,9 @@ class Row:
     details: dict = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self):
-        for name in ("run", "point", "split", "sweep"):
+        for name in ("run", "point", "split", "sweep", "rounding_mode"):
             _set(self, name, _text(self, name))
-        for name in ("ptq", "scheme"):
+        for name in ("ptq", "scheme", "layer"):
             if getattr(self, name) is not None:
                 _set(self, name, _text(self, name))
         for name in ("weight_bits", "activation_bits"):
@@ -83,7 +93,11 @@ class Row:
                 _set(self, name, _whole(self, name))
         _set(self, "images", _whole(self, "images"))
         _set(self, "accuracy", _number(self, "accuracy", 0, 1))
-        _set(self, "step_scale", _number(self, "step_scale", 0, math.inf))
+        for name in ("step_scale", "activation_step_scale"):
+            _set(self, name, _number(self, name, 0, math.inf))
+        if self.calibration_seed is not None:
+            seed = _whole(self, "calibration_seed", low=0)
+            _set(self, "calibration_seed", seed)
         for name in ("loss", "seconds"):
             _set(self, name, _number_or_none(self, name))
         flag = plain(self.reestimated_batch_norm)
@@ -221,12 +235,12 @@ def _text(instance, name):
     return value
 
 
-def _whole(instance, name):
+def _whole(instance, name, low=1):
     value = getattr(instance, name)
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise _wrong(instance, name, "an integer", TypeError)
-    if value < 1:
-        raise _wrong(instance, name, "at least 1")
+    if value < low:
+        raise _wrong(instance, name, f"at least {low}")
     return int(value)
 
 
