@@ -47,6 +47,12 @@ POWER_OF_TWO_BITS = flags.DEFINE_list(
     ["4", "3"],
     "Weight bits at which steps are rounded to powers of two.",
 )
+POINTS = flags.DEFINE_list(
+    "points",
+    [],
+    "Further operating points, such as '4/4 x1.02' or '3/8'; with the last of "
+    "--ptq.",
+)
 REESTIMATE_BATCH_NORM = flags.DEFINE_enum(
     "reestimate_batch_norm",
     "off",
@@ -82,8 +88,13 @@ EVALUATION_BATCH_SIZE = flags.DEFINE_integer(
 _REESTIMATE = {"off": (False,), "on": (True,), "both": (False, True)}
 
 
-def ptq_methods():
-    """Returns `{name for reports: PTQ method}`; None for trained steps."""
+def ptq_methods(folder=None):
+    """Returns `{name for reports: PTQ method}`; None for trained steps.
+
+    Args:
+        folder: Where searches that take minutes keep what they have seen, so
+            that they go on from there; None for nowhere.
+    """
     from kure_tf import ptq
     from kure_tf.quantizers import StepSizes
 
@@ -99,20 +110,31 @@ def ptq_methods():
         if name == "lp_norm":
             name = f"lp_norm p={NORM.value:g}"
             method = functools.partial(method, p=NORM.value)
+        if name == "lapq" and folder is not None:
+            method = _journaled(method, folder)
         methods[name] = method
     return methods
 
 
-def plan(scheme, record=None):
+def _journaled(method, folder):
+    def search(calibration, point):
+        name = f"lapq_{str(point).replace('/', '_')}.json"
+        return method(calibration, point, journal=folder / name)
+
+    return search
+
+
+def plan(scheme, record=None, folder=None):
     """Returns the `SweepPlan` that the flags describe.
 
     Args:
         scheme: One of --scheme.
         record: Content of training.json; it names the augmentations that the
             model knows.
+        folder: See `ptq_methods`.
     """
     from kure_tf.fake_quantized import placement as placements
-    from kure_tf.operating_point import check_bits
+    from kure_tf.operating_point import OperatingPoint, check_bits
     from kure_tf.sweeps import SweepPlan
 
     def bits(flag):
@@ -122,17 +144,19 @@ def plan(scheme, record=None):
         )
 
     first = scheme == SCHEME.value[0]
+    points = tuple(map(OperatingPoint.parse, POINTS.value))
     reestimate = _REESTIMATE[REESTIMATE_BATCH_NORM.value]
     if len(SCHEME.value) > 1 and placements.get(scheme).fold_batch_norm:
         reestimate = (False,)
     return SweepPlan(
         scheme=scheme,
-        ptq=ptq_methods(),
+        ptq=ptq_methods(folder),
         weights_only=bits(WEIGHTS_ONLY),
         both=bits(BOTH),
         ratio_bits=bits(RATIO_BITS) if first else (),
         ratios=tuple(_number(float, text) for text in RATIOS.value),
         power_of_two_bits=bits(POWER_OF_TWO_BITS) if first else (),
+        points=points if first else (),
         batch_size=EVALUATION_BATCH_SIZE.value,
         reestimate_batch_norm=reestimate,
         batch_norm_images=BATCH_NORM_IMAGES.value,
@@ -181,7 +205,7 @@ def sweep(model, dataset, folder, *, name, record=None):
         report = measure_robustness(
             model,
             dataset,
-            plan(scheme, record),
+            plan(scheme, record, folder / scheme),
             name=name,
             folder=folder / scheme,
             provenance={

@@ -43,6 +43,7 @@ class SweepPlan:
         ratios: Step ratios.
         power_of_two_bits: Weight bits at which steps are rounded to powers of
             two, to the nearest one and to the next larger one.
+        points: Further operating points, for the last PTQ method.
         batch_size: Images per step.
         reestimate_batch_norm: `(False,)`: batch-norm statistics stay those of
             the training. `(True,)`: they are measured again at every point.
@@ -71,6 +72,7 @@ class SweepPlan:
     ratio_bits: tuple = (4, 3)
     ratios: tuple = RATIOS
     power_of_two_bits: tuple = (4, 3)
+    points: tuple = ()
     batch_size: int = 256
     reestimate_batch_norm: tuple = (False,)
     batch_norm_images: int = 1024
@@ -111,6 +113,8 @@ class SweepPlan:
         ]
         if rounded:
             yield "power_of_two", name, rounded
+        for kind, points in itertools.groupby(self.points, _kind):
+            yield kind, name, list(points)
 
 
 def measure_robustness(
@@ -187,6 +191,12 @@ def measure_robustness(
             )
         done.extend(report.runs[0].rows)
     return _report(name, done, provenance)
+
+
+def _kind(point):
+    if point.step_rounding is not None:
+        return "power_of_two"
+    return "bit_width" if point.step_scale == 1.0 else "step_size"
 
 
 def _check_plan(model, plan):
