@@ -11,6 +11,7 @@ from kure_tf.sweeps.provenance import (
 from kure_tf.sweeps.reference_parity import reference_parity
 from kure_tf.sweeps.robustness import SweepPlan, measure_robustness
 from kure_tf.sweeps.run import run_sweep
+from kure_tf.sweeps.weight_shape import weight_shape
 
 __all__ = [
     "Evaluator",
@@ -24,4 +25,5 @@ __all__ = [
     "versions",
     "weight_histograms",
     "weight_kurtosis",
+    "weight_shape",
 ]

@@ -1,0 +1,179 @@
+"""Claims about the shape of a figure or table, checked on both sides."""
+
+import dataclasses
+import math
+
+AGREES = "agrees"
+DIFFERS = "differs"
+TOO_CLOSE = "too close to call"
+NOT_MEASURED = "not measured"
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What came of one claim.
+
+    Attributes:
+        text: One sentence with the numbers of both sides.
+        verdict: AGREES, DIFFERS, TOO_CLOSE (the measured difference is within
+            two standard errors) or NOT_MEASURED.
+    """
+
+    text: str
+    verdict: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Lead:
+    """How far one run is ahead of another, in the mean over some places.
+
+        lead  = mean over places of (subject - rival)
+        error = sqrt(sum of both squared errors) / number of places
+
+    The measured side agrees where its lead has the sign of the published one
+    and is beyond two standard errors.
+
+    Attributes:
+        subject, rival: Names of the runs.
+        where: What the sentence says of the places.
+        at: Places, or a function of a place; None: all.
+        unit: Of the values; the default is that of accuracies.
+        expected: The sign of the lead where no numbers are published: what
+            the paper says in words.
+    """
+
+    subject: str
+    rival: str
+    where: str
+    at: object = None
+    unit: str = "points"
+    expected: float | None = None
+
+    def check(self, published, measured) -> Verdict:
+        """Returns the verdict on two `{run: {place: Value}}`."""
+        theirs, ours = self._lead(published), self._lead(measured)
+        sentence = f"{self.where}, {self.subject} over {self.rival}: "
+        if ours is None:
+            return Verdict(f"{sentence}not measured.", NOT_MEASURED)
+        sign = self.expected if theirs is None else theirs[0]
+        if sign is None:
+            return Verdict(f"{sentence}nothing published.", NOT_MEASURED)
+        paper = (
+            ("ahead" if sign > 0 else "behind") + " by its words"
+            if theirs is None
+            else self._text(*theirs)
+        )
+        mean, error = ours
+        verdict = AGREES if mean * sign > 0 else DIFFERS
+        if abs(mean) <= 2 * error:
+            verdict = TOO_CLOSE
+        return Verdict(
+            f"{sentence}paper {paper}, here {self._text(*ours)}.", verdict
+        )
+
+    def _lead(self, side):
+        if self.subject not in side or self.rival not in side:
+            return None
+        ours, theirs = side[self.subject], side[self.rival]
+        shared = [
+            place for place in ours if place in theirs and self._is_at(place)
+        ]
+        if not shared:
+            return None
+        lead = math.fsum(ours[p].mean - theirs[p].mean for p in shared)
+        squares = (ours[p].error ** 2 + theirs[p].error ** 2 for p in shared)
+        return lead / len(shared), math.sqrt(math.fsum(squares)) / len(shared)
+
+    def _is_at(self, place):
+        if self.at is None:
+            return True
+        return self.at(place) if callable(self.at) else place in self.at
+
+    def _text(self, mean, error):
+        if self.unit == "points":
+            return f"{mean:+.1f} points"
+        return f"{mean:+.3g} {self.unit}".rstrip()
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """The order of several runs at one place, the largest first.
+
+    It agrees where each pair stands as published, or, for pairs within two
+    standard errors of each other, may do so.
+
+    Attributes:
+        runs: Names of the runs, in the order that the paper gives in words,
+            where no numbers are published.
+        place: Where.
+        what: What the sentence calls the value there.
+    """
+
+    runs: tuple[str, ...]
+    place: str
+    what: str = "accuracy"
+
+    def check(self, published, measured) -> Verdict:
+        """Returns the verdict on two `{run: {place: Value}}`."""
+        where = f"Order of the {self.what} at {self.place}"
+        missing = [run for run in self.runs if not self._has(measured, run)]
+        if missing:
+            text = f"{where}: not measured for {', '.join(missing)}."
+            return Verdict(text, NOT_MEASURED)
+        theirs = self.runs
+        if all(self._has(published, run) for run in self.runs):
+            theirs = self._sorted(published)
+        ours = self._sorted(measured)
+        text = f"{where}: paper {' > '.join(theirs)}; here {' > '.join(ours)}."
+        wrong, close = self._reversed_pairs(theirs, measured)
+        if wrong:
+            return Verdict(text, DIFFERS)
+        return Verdict(text, TOO_CLOSE if close else AGREES)
+
+    def _has(self, side, run):
+        return self.place in side.get(run, {})
+
+    def _sorted(self, side):
+        return sorted(self.runs, key=lambda run: -side[run][self.place].mean)
+
+    def _reversed_pairs(self, order, side):
+        """Returns how many pairs are clearly reversed, and how many barely."""
+        wrong = close = 0
+        for i, first in enumerate(order):
+            for second in order[i + 1 :]:
+                a, b = side[first][self.place], side[second][self.place]
+                if a.mean < b.mean:
+                    clear = b.mean - a.mean > 2 * math.hypot(a.error, b.error)
+                    wrong += clear
+                    close += not clear
+        return wrong, close
+
+
+@dataclasses.dataclass(frozen=True)
+class Scatter:
+    """The standard deviation of one accuracy over seeds.
+
+    It agrees where it is at most `limit` points: small beside the leads that
+    the paper claims.
+
+    Attributes:
+        run, place: Which accuracy.
+        limit: In points.
+    """
+
+    run: str
+    place: str
+    limit: float = 0.5
+
+    def check(self, published, measured) -> Verdict:
+        """Returns the verdict on two `{run: {place: Value}}`."""
+        where = f"{self.run} at {self.place} over seeds"
+        ours = measured.get(self.run, {}).get(self.place)
+        if ours is None or ours.deviation is None:
+            return Verdict(f"{where}: one seed or none.", NOT_MEASURED)
+        theirs = published[self.run][self.place]
+        return Verdict(
+            f"{where}: paper {theirs.mean:.1f} +- {theirs.deviation:.2f} %, "
+            f"here {ours.mean:.1f} +- {ours.deviation:.2f} %.",
+            AGREES if ours.deviation <= self.limit else DIFFERS,
+        )
