@@ -45,7 +45,13 @@ def main():
     folder = common_flags.workdir("benchmark")
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    results = {**_kurtosis(), **_training(), **_sweep(), **_qat()}
+    results = {
+        **_kurtosis(),
+        **_step_search(),
+        **_training(),
+        **_sweep(),
+        **_qat(),
+    }
     for name, result in results.items():
         print(f"{name}: {result['ratio']:.3f} ({result['limit']})")
     common_flags.write_json(folder / "benchmark.json", results)
@@ -100,6 +106,55 @@ def _kurtosis():
         "textbook autodiff over KURE, the same kernels": _ratio(
             times, "textbook", "ours", "at least 5"
         ),
+    }
+
+
+def _step_search():
+    import numpy as np
+    from scipy import optimize
+
+    from kure_tf.ops.step_search import best_step_size
+
+    random = np.random.default_rng(0)
+    kernels = [
+        random.normal(0, 0.05, shape).astype(np.float32) for shape in _RESNET18
+    ]
+    high = 7.0  # Of 4 bits.
+
+    def error(step_size, x):
+        q = np.clip(np.round(x / step_size), -high, high) * step_size
+        return np.mean(np.square(x - q))
+
+    def search():
+        return [
+            best_step_size(x, np.abs(x).max() / high, (-high, high))
+            for x in kernels
+        ]
+
+    def minimize_scalar():
+        found = []
+        for x in kernels:
+            largest = np.abs(x).max() / high
+            bounds = 1e-3 * largest, largest
+            result = optimize.minimize_scalar(
+                error, args=(x,), bounds=bounds, method="bounded"
+            )
+            found.append(result.x)
+        return found
+
+    excess = max(
+        error(ours, x.astype(np.float64)) / error(theirs, x.astype(np.float64))
+        for ours, theirs, x in zip(
+            search(), minimize_scalar(), kernels, strict=True
+        )
+    )
+    times = _in_turn({"SciPy": minimize_scalar, "ours": search})
+    result = _ratio(times, "SciPy", "ours", "at least 10")
+    return {
+        "SciPy's minimize_scalar over our search for the steps of ResNet-18": {
+            **result,
+            "largest ratio of our MSE to SciPy's": excess,
+        }
     }
 
 

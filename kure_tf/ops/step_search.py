@@ -3,7 +3,8 @@
 Sorted values and their running sums give the mean squared error of a step
 size, exactly, from one binary search per level. (Other norms are summed over
 quantiles, and few distinct values one by one.) That is what makes a dense
-search over step sizes affordable.
+search over step sizes affordable. Sorting is what takes long then, so large
+tensors are counted into narrow bins instead, which one pass does.
 """
 
 import functools
@@ -21,6 +22,9 @@ _FEW = 64  # Distinct values up to which the error has many narrow minima.
 _POINTS = 1 << 14
 _TAIL = 1 << 10
 _BLOCK = 1 << 15  # Numbers at work at a time: what the cache holds.
+_MANY = 1 << 15  # Values from which on they may be counted into bins,
+_BINS = 1 << 14  # so many of them: at least 32 to a level of
+_BINNED_LEVELS = 1 << 9  # grids with no more levels than this.
 
 
 class SortedValues:
@@ -28,19 +32,32 @@ class SortedValues:
 
     Args:
         values: Array of any shape, finite, not empty.
+        binned: Whether more than 2^15 values may be counted into 2^14 bins of
+            equal width w, each to stand in the middle of its bin. Where the
+            step is large beside w, that moves the error by about w^2 / 12 and
+            its minimum not at all. Few distinct values are kept as they are.
     """
 
-    def __init__(self, values):
-        self.values = np.sort(np.asarray(values, np.float32).reshape(-1))
+    def __init__(self, values, *, binned=False):
+        values = np.asarray(values, np.float32).reshape(-1)
+        self.size = values.size
+        counts = None
+        if binned and values.size > _MANY:
+            self.values, counts = _binned(values)
+        if counts is None:
+            self.values = np.sort(values)
+            counts = np.ones(values.size)
         wide = self.values.astype(np.float64)
-        self._sums = np.concatenate([[0.0], np.cumsum(wide)])
-        self._squares = float(np.dot(wide, wide))
+        self._counts = np.concatenate([[0.0], np.cumsum(counts)])
+        self._sums = np.concatenate([[0.0], np.cumsum(wide * counts)])
+        self._squares = float(np.dot(wide * counts, wide))
 
     def mean_squared_error(self, step_sizes, levels, offset=0.0):
         """Returns E[(x - Q(x))^2] for each step size, exact up to rounding.
 
         With c_k the level of the n_k values that round to it and S_k their
-        sum, n E = sum x^2 - 2 sum_k c_k S_k + sum_k c_k^2 n_k.
+        sum, n E = sum x^2 - 2 sum_k c_k S_k + sum_k c_k^2 n_k. (Where values
+        were counted into bins, exact for the bins' middles.)
 
         Args:
             step_sizes: Array `[s]`.
@@ -51,14 +68,13 @@ class SortedValues:
         codes = np.arange(low, high + 1) + offset
         centers = codes * step_sizes[:, None]
         edges = (codes[:-1] + 0.5) * step_sizes[:, None]
-        size = self.values.size
         inner = np.searchsorted(self.values, edges.astype(np.float32))
         ends = np.zeros((len(step_sizes), 1), inner.dtype)
-        at = np.concatenate([ends, inner, ends + size], axis=1)
-        n = np.diff(at, axis=1)
+        at = np.concatenate([ends, inner, ends + self.values.size], axis=1)
+        n = np.diff(self._counts[at], axis=1)
         s = np.diff(self._sums[at], axis=1)
         total = self._squares + np.sum(centers * (centers * n - 2 * s), axis=1)
-        return np.maximum(total, 0.0) / size
+        return np.maximum(total, 0.0) / self.size
 
     def mean_error(self, step_sizes, levels, offset=0.0, p=2.0):
         """Returns E|x - Q(x)|^p for each step size.
@@ -86,6 +102,9 @@ class SortedValues:
     @functools.cached_property
     def _points(self):
         """Values that stand for all, and the share of each."""
+        if self.values.size != self.size:  # Counted into bins.
+            shares = np.diff(self._counts) / self.size
+            return self.values.astype(np.float64), shares
         values, counts = np.unique(self.values, return_counts=True)
         if values.size > _POINTS:
             # Large powers of the error live in the tails, so those are kept.
@@ -97,6 +116,27 @@ class SortedValues:
             ones = np.ones(_TAIL, int)
             counts = np.concatenate([ones, np.diff(edges), ones])
         return values.astype(np.float64), counts / self.values.size
+
+
+def _binned(values):
+    """Returns the middles of filled bins and their counts, or Nones.
+
+    In blocks that the cache holds, this takes a tenth of the time of a sort.
+    """
+    low, high = float(values.min()), float(values.max())
+    width = (high - low) / (_BINS - 1)
+    if width <= 1e-6 * max(-low, high):  # Too narrow for float32.
+        return None, None
+    counts = np.zeros(_BINS, np.int64)
+    for start in range(0, values.size, _BLOCK):
+        block = values[start : start + _BLOCK] - np.float32(low - width / 2)
+        block *= np.float32(1 / width)
+        counts += np.bincount(block.astype(np.int64), minlength=_BINS)
+    filled = np.flatnonzero(counts)
+    if filled.size < _FEW:
+        return None, None
+    middles = (low + width * filled).astype(np.float32)
+    return middles, counts[filled].astype(np.float64)
 
 
 def best_step_size(values, largest, levels, offset=0.0, p=2.0):
@@ -114,7 +154,8 @@ def best_step_size(values, largest, levels, offset=0.0, p=2.0):
         offset: Shift of the levels in steps.
         p: The norm, positive; 2 is the mean squared error.
     """
-    prepared = SortedValues(values)
+    few_levels = levels[1] - levels[0] <= _BINNED_LEVELS
+    prepared = SortedValues(values, binned=few_levels)
 
     def errors(steps):
         return prepared.mean_error(steps, levels, offset, p)

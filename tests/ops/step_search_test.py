@@ -64,6 +64,38 @@ class BestStepSizeTest(tf.test.TestCase, parameterized.TestCase):
         self._check(TENSORS["many_weights"], "narrow", 4, p)
 
     @parameterized.product(
+        degrees=(2, 3, 30), bits=(2, 4, 8), shift=(0.0, 100.0)
+    )
+    def test_bins_of_a_large_tensor_are_enough(self, degrees, bits, shift):
+        x = np.random.default_rng(1).standard_t(degrees, 40_000) + shift
+        self._check(x, "narrow", bits, p=2)
+
+    @parameterized.parameters(1, 4)
+    def test_bins_of_a_large_tensor_are_enough_for_other_norms(self, p):
+        x = np.random.default_rng(1).standard_t(3, 40_000)
+        self._check(x, "narrow", 4, p)
+
+    def test_a_large_tensor_on_a_grid_keeps_its_step(self):
+        codes = np.random.default_rng(1).integers(-7, 8, 40_000)
+
+        step = best_step_size(codes * 0.125, 1.0, (-7.0, 7.0))
+
+        self.assertAllClose(step, 0.125, rtol=1e-3)
+
+    def test_many_levels_of_a_large_tensor_are_searched_exactly(self):
+        x = np.random.default_rng(1).normal(size=40_000)
+        largest = np.abs(x).max() / 32767
+
+        step = best_step_size(x, largest, (-32767.0, 32767.0))
+
+        levels = (-32767, 32767)
+        self.assertLessEqual(
+            _errors(x, [step], levels, 0.0, 2)[0],
+            1.001
+            * _errors(x, largest * self.DENSE[::20], levels, 0.0, 2).min(),
+        )
+
+    @parameterized.product(
         tensor=("normal", "uniform", "few_valued", "nine_weights"),
         bits=(2, 5, 8),
         grid=("reference", "equation1", "full"),
