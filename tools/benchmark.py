@@ -162,9 +162,11 @@ def _training():
     import tensorflow as tf
 
     from kure_tf import models, regularize_kurtosis
+    from kure_tf.regularizers import GradientL1Model
 
     images, labels = _batch()
     plain = _compiled(models.resnet20())
+    rival = _compiled(GradientL1Model(models.resnet20(), 0.05))
     kure = _compiled(
         regularize_kurtosis(
             models.resnet20(), layers="convs_but_first", verbose=False
@@ -182,6 +184,7 @@ def _training():
         {
             "plain": lambda: plain.train_on_batch(images, labels),
             "KURE": lambda: kure.train_on_batch(images, labels),
+            "rival": lambda: rival.train_on_batch(images, labels),
             "term": term,
         }
     )
@@ -191,6 +194,9 @@ def _training():
         ),
         "training step of ResNet-20 with KURE over one without": _ratio(
             times, "KURE", "plain", "for information"
+        ),
+        "training step with the L1 norm of gradients over one without": (
+            _ratio(times, "rival", "plain", "for information")
         ),
     }
 

@@ -21,10 +21,26 @@ ALL_TOOLS = (
     "compare.py",
     "export_tflite.py",
     "report.py",
+    "reproduce.py",
     "sweep.py",
     "theory.py",
     "train.py",
 )
+
+
+# Parses one flagfile after the other, as the tool would.
+_PARSE = """
+import sys
+sys.path.insert(0, "tools")
+import {tool}
+from absl import flags
+for path in sys.argv[1:]:
+    flags.FLAGS.unparse_flags()
+    try:
+        flags.FLAGS(["tool", f"--flagfile={{path}}"])
+    except flags.Error as error:
+        sys.exit(f"{{path}}: {{error}}")
+"""
 
 
 def _python(*arguments, **options):
@@ -66,6 +82,7 @@ class FlagsTest(parameterized.TestCase):
         ("train.py", "--optimizer=lion", "sgd"),
         ("compare.py", "--export=int7", "dynamic_range"),
         ("sweep.py", "--reestimate_batch_norm=yes", "off|on|both"),
+        ("reproduce.py", "--scale=mnist", "cifar10_jpeg"),
         ("train.py", "--flagfile=nowhere.cfg", "nowhere.cfg"),
         ("train.py", "surplus", "Unexpected arguments.*surplus"),
     )
@@ -86,13 +103,16 @@ class FlagsTest(parameterized.TestCase):
     def test_every_flagfile_of_configs_is_one_of_its_tool(self):
         files = sorted((ROOT / "configs").rglob("*.cfg"))
         self.assertNotEmpty(files)
+        by_tool = {}
         for path in files:
             header = path.read_text().partition("\n--")[0]
             self.assertTrue(header.startswith("# "), path)
-            named = re.search(r"tools/(\w+)\.py", header)
-            tool = f"{named[1]}.py" if named else "compare.py"
-            result = _tool(tool, f"--flagfile={path}", "--help", cwd=ROOT)
-            self.assertIn("--workdir", result.stdout, f"{path}: {result}")
+            named = re.findall(r"tools/(\w+)\.py", header)
+            tool = named[-1] if named else "compare"
+            by_tool.setdefault(tool, []).append(path)
+        for tool, paths in by_tool.items():
+            result = _python("-c", _PARSE.format(tool=tool), *paths, cwd=ROOT)
+            self.assertEqual(result.returncode, 0, result.stderr)
 
     @parameterized.parameters((), ("absl",))
     def test_without_kure_tf_the_installation_is_named(self, *installed):
@@ -144,6 +164,8 @@ class BadInputTest(parameterized.TestCase):
             "bad_ratio": "sweep.py --workdir=i --ratios=1,much",
             "bad_scheme": f"{compare} --workdir=j --scheme=paper,onnx",
             "no_method": "sweep.py --workdir=k --ptq=",
+            "no_experiment": "reproduce.py --workdir=z",
+            "no_such_experiment": "reproduce.py --workdir=z --experiment=fig9",
             "bad_seeds": f"{compare} --workdir=l --seeds=0,one",
             "no_coefficient": "compare.py --workdir=m",
             "no_function": "sweep.py --workdir=n --model=own:missing",
@@ -191,6 +213,8 @@ class BadInputTest(parameterized.TestCase):
         ("bad_ratio", "positive, finite step scale.*'much'"),
         ("bad_scheme", "paper.*tflite.*'onnx'"),
         ("no_method", "at least one PTQ method"),
+        ("no_experiment", "--experiment: one or several of fig1, fig2"),
+        ("no_such_experiment", "experiment of the paper.*fig3b.*'fig9'"),
         ("bad_seeds", "--seeds.*'one'"),
         ("no_coefficient", "--kurtosis_coefficient above 0"),
         ("no_function", "package.module:function.*'own:missing'"),

@@ -50,6 +50,8 @@ _COMPARE = (
     *(*_MODEL, *_POINTS, "--workdir=compared"),
 )
 _THEORY = ("--bits=4", "--ratios=1.5", "--values=100", f"--keras={KERAS}")
+_REPRODUCE = ("--experiment=fig1,fig2", "--workdir=reproduced")
+_REPRODUCE += (f"--keras={KERAS}",)
 
 
 class FlowTest(absltest.TestCase):
@@ -97,6 +99,12 @@ class FlowTest(absltest.TestCase):
                 ),
                 "compare_other": ("compare.py", *_COMPARE, "--note=Third."),
                 "theory": ("theory.py", *_THEORY, "--workdir=theory"),
+                "reproduce": ("reproduce.py", *_REPRODUCE),
+                "reproduce_again": ("reproduce.py", *_REPRODUCE),
+                "reproduce_plan": (
+                    *("reproduce.py", "--experiment=all", "--dry_run"),
+                    *("--scale=imagenet", "--workdir=planned"),
+                ),
                 "report": (
                     *("report.py", "--reports=swept,compared", "--title=Both"),
                     "--workdir=merged",
@@ -319,6 +327,31 @@ class FlowTest(absltest.TestCase):
         document = self._json("theory", "theory.json")
         self.assertEqual({row["bits"] for row in document["rows"]}, {4})
         self.assertTrue((self.folder / "theory" / "theory.html").is_file())
+
+    def test_figures_of_theory_are_set_beside_the_papers(self):
+        printed = self._printed("reproduce")
+        self.assertIn("Figure 1", printed)
+        self.assertIn("Figure 2", printed)
+        folder = self.folder / "reproduced" / "digits"
+        for name in ("fig1.html", "fig2.md", "index.html", "index.md"):
+            self.assertTrue((folder / name).is_file(), name)
+        found = self._json("reproduced", "digits", "fig2.json")
+        self.assertIn("The shape agrees", found["sentence"])
+
+    def test_reproducing_again_runs_no_step_twice(self):
+        steps = self._printed("reproduce").count("python tools/theory.py")
+        self.assertEqual(steps, 1)
+        again = self._printed("reproduce_again")
+        self.assertNotIn("python tools/", again)
+
+    def test_a_plan_names_each_step_once_and_runs_nothing(self):
+        printed = self._printed("reproduce_plan")
+        commands = [
+            line for line in printed.splitlines() if line.startswith("python")
+        ]
+        self.assertLen(set(commands), len(commands))
+        self.assertIn("imagenet/resnet50_kure.cfg", printed)
+        self.assertFalse((self.folder / "planned").exists())
 
     def test_nothing_half_written_stays(self):
         left = [p.name for p in self.folder.rglob("*") if p.name[0] == "."]
