@@ -23,7 +23,8 @@ def sensitivity_of_distributions(prefix, net):
                 Lead(
                     "normal",
                     "uniform",
-                    "In the mean over 1 to 8 bits",
+                    "At 4 bits, those of the figure",
+                    ("M=4",),
                     unit="",
                 ),
             ),
@@ -41,7 +42,8 @@ def sensitivity_of_distributions(prefix, net):
                 Lead(
                     "normal",
                     "uniform",
-                    "In the mean over 1 to 8 bits",
+                    "At 4 bits, those of the figure",
+                    ("M=4",),
                     unit="",
                     expected=1.0,
                 ),

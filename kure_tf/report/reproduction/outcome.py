@@ -76,9 +76,18 @@ class Outcome:
             )
         else:
             shape = "The shape does not contradict the paper's"
-        named = (AGREES, DIFFERS, TOO_CLOSE, NOT_MEASURED)
-        listed = ", ".join(f"{counts[v]} {v}" for v in named if counts[v])
+        listed = ", ".join(
+            f"{counts[v]} {_verb(v, counts[v])}"
+            for v in (AGREES, DIFFERS, TOO_CLOSE, NOT_MEASURED)
+            if counts[v]
+        )
         return f"{shape}: of {len(verdicts)} claims {listed}."
+
+
+def _verb(verdict, count):
+    """Returns "agree" for several that agree."""
+    several = count > 1 and verdict in (AGREES, DIFFERS)
+    return verdict.removesuffix("s") if several else verdict
 
 
 def collect(experiment, scale, folder, steps=()) -> Outcome:

@@ -23,7 +23,7 @@ def part_panels(one, number) -> list[Panel]:
     axis = _Axis(one)
     return [
         Panel(
-            f"{name}: {one.part.title}",
+            name,
             _drawn(one, side, runs, axis, f"part-{number}-{name.lower()}"),
         )
         for name, side in shown
