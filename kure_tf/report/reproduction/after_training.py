@@ -15,7 +15,8 @@ _L1 = "L1 of gradients"
 _PAIR = {NONE: ("plain",), KURE: ("kure",)}
 
 
-def step_of_lapq(prefix, net):
+def step_of_lapq(prefix, net) -> tuple[Part, ...]:
+    """Returns Figure 4a-b; models are named `prefix` + name."""
     figure = published.figures()["fig4ab_resnet50_lapq_step"]
     ratios = published.ratio_places(figure["ratio"])
     parts = []
@@ -43,7 +44,8 @@ def step_of_lapq(prefix, net):
     return tuple(parts)
 
 
-def ptq_table(prefix, net):
+def ptq_table(prefix, net) -> tuple[Part, ...]:
+    """Returns Table 1; models are named `prefix` + name."""
     table = published.tables()["table1"]
     return (
         Part(
@@ -67,7 +69,8 @@ def ptq_table(prefix, net):
     )
 
 
-def rival_table(prefix, net):
+def rival_table(prefix, net) -> tuple[Part, ...]:
+    """Returns Table 2; models are named `prefix` + name."""
     table = published.tables()["table2"]
     keys = {_L1: "L1 of gradients, lambda 0.05", KURE: "KURE"}
     runs = named({_L1: ("gradient_l1",), KURE: ("kure",)}, prefix)
@@ -93,7 +96,8 @@ def rival_table(prefix, net):
     )
 
 
-def power_of_two_table(prefix, net):
+def power_of_two_table(prefix, net) -> tuple[Part, ...]:
+    """Returns Table A.5; models are named `prefix` + name."""
     table = published.tables()["tableA5"]
     return (
         Part(

@@ -4,7 +4,8 @@ from kure_tf.report.reproduction.claims import Lead
 from kure_tf.report.reproduction.part import Part
 
 
-def sensitivity_of_distributions(prefix, net):
+def sensitivity_of_distributions(prefix, net) -> tuple[Part, ...]:
+    """Returns Figure 1; models are named `prefix` + name."""
     about = (
         "The paper: Eq. 8 and Eq. 11, as printed. Here: the quantizer of its "
         "Eq. 1 integrated. tools/theory.py draws the figure itself."
@@ -53,7 +54,8 @@ def sensitivity_of_distributions(prefix, net):
     )
 
 
-def smallest_error(prefix, net):
+def smallest_error(prefix, net) -> tuple[Part, ...]:
+    """Returns Figure 2; models are named `prefix` + name."""
     return (
         Part(
             "Smallest MSE at unit variance",

@@ -12,7 +12,8 @@ from kure_tf.report.reproduction.part import (
 from kure_tf.report.reproduction.values import Value
 
 
-def step_of_dorefa(prefix, net):
+def step_of_dorefa(prefix, net) -> tuple[Part, ...]:
+    """Returns Figure 4c-d; models are named `prefix` + name."""
     figure = published.figures()["fig4c_resnet18_dorefa_w4a4_step"]
     grid = figure["grids"]["g21_0.7_1.3"]
     theirs = published.ratio_places(grid["ratio"], of_inverse=True)
@@ -55,7 +56,8 @@ def step_of_dorefa(prefix, net):
     )
 
 
-def bits_of_lsq(prefix, net):
+def bits_of_lsq(prefix, net) -> tuple[Part, ...]:
+    """Returns Figure 5; models are named `prefix` + name."""
     figure = published.figures()["fig5_A1_bitwidth_lsq"]
     bits = published.bits_places(figure["bits_w"])
     return (
@@ -79,7 +81,8 @@ def bits_of_lsq(prefix, net):
     )
 
 
-def bits_of_dorefa(prefix, net):
+def bits_of_dorefa(prefix, net) -> tuple[Part, ...]:
+    """Returns Figure A.1; models are named `prefix` + name."""
     figure = published.figures()["figA1_bitwidth_dorefa_other"]
     bits = published.bits_places(figure["bits_w"])
     return (
@@ -115,7 +118,8 @@ def _seeds(prefix):
     return tuple(f"{prefix}{name}" for name in names)
 
 
-def step_of_dorefa_runs(prefix, net):
+def step_of_dorefa_runs(prefix, net) -> tuple[Part, ...]:
+    """Returns Figure A.2; models are named `prefix` + name."""
     figure = published.figures()["figA2_resnet18_dorefa_step_3runs"]
     theirs = published.ratio_places(figure["ratio"], of_inverse=True)
     means = [
@@ -144,7 +148,8 @@ def step_of_dorefa_runs(prefix, net):
     )
 
 
-def runs_table(prefix, net):
+def runs_table(prefix, net) -> tuple[Part, ...]:
+    """Returns Table A.6; models are named `prefix` + name."""
     table = published.tables()["tableA6"]["KURE"]
     value = Value(table["4/4"], 0.0, table["standard_deviation"])
     return (

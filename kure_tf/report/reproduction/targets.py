@@ -13,7 +13,8 @@ _TARGETS = {
 }
 
 
-def kurtosis_of_targets(prefix, net):
+def kurtosis_of_targets(prefix, net) -> tuple[Part, ...]:
+    """Returns Figure 3a; models are named `prefix` + name."""
     runs = named({run: (model,) for run, model in _TARGETS.items()}, prefix)
     targets = {"K_T 1.6": 1.6, "K_T 1.8": 1.8, "K_T 3": 3.0, "K_T 6": 6.0}
     return (
@@ -37,7 +38,8 @@ def kurtosis_of_targets(prefix, net):
     )
 
 
-def bits_of_targets(prefix, net):
+def bits_of_targets(prefix, net) -> tuple[Part, ...]:
+    """Returns Figure 3b; models are named `prefix` + name."""
     figure = published.figures()["fig3b_resnet18_ptq_bitwidth"]
     bits = published.bits_places(figure["bits_w"])
     keys = {
@@ -70,7 +72,8 @@ def bits_of_targets(prefix, net):
     )
 
 
-def sensitivity_of_targets(prefix, net):
+def sensitivity_of_targets(prefix, net) -> tuple[Part, ...]:
+    """Returns Figure 3c; models are named `prefix` + name."""
     runs = named({run: (model,) for run, model in _TARGETS.items()}, prefix)
     order = ("K_T 6", "K_T 3", "K_T 1.8", "K_T 1.6")
     return (
