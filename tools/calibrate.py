@@ -20,6 +20,7 @@ flags.adopt_module_key_flags(quantization_flags)
 def main():
     from kure_tf import OperatingPoint, fake_quantize_model, ptq
     from kure_tf.fake_quantized import quantizers_of
+    from kure_tf.sweeps.augmented_batches import augmented_batches
 
     folder = common_flags.workdir("calibrate")
     point = OperatingPoint.parse(_POINT.value)
@@ -40,10 +41,13 @@ def main():
     model = common_flags.load_model(dataset)
     if not quantizers_of(model):
         model = fake_quantize_model(model, scheme, verbose=True)
+    augment = quantization_flags.CALIBRATION_AUGMENT.value
     calibration = ptq.calibrate(
         model,
-        dataset.calibration.batches(
-            quantization_flags.EVALUATION_BATCH_SIZE.value
+        augmented_batches(
+            dataset.calibration,
+            quantization_flags.EVALUATION_BATCH_SIZE.value,
+            augment=augment,
         ),
         provenance={
             "data_set": dataset.name,
@@ -51,6 +55,7 @@ def main():
             "seed": common_flags.CALIBRATION_SEED.value,
             "scheme": scheme,
             "point": str(point),
+            **({"augment": augment} if augment else {}),
         },
     )
     step_sizes = method(calibration, point)

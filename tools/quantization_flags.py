@@ -17,9 +17,11 @@ PTQ = flags.DEFINE_list(
     ["minmax", "lp_norm"],
     "Where step sizes come from: 'minmax', 'lp_norm', 'aciq', 'pow2_nearest', "
     "'pow2_up', 'pow2_search'; 'lapq_gradient' and 'lapq' search by the loss "
-    "on the labelled calibration images, which takes minutes; 'trained' keeps "
-    "those of a model from quantization-aware training. All are swept over "
-    "weight bits, the last one over everything else too.",
+    "on the labelled calibration images, which takes minutes; so does "
+    "'learned_steps', for --reestimate_batch_norm=on, best with "
+    "--calibration_count=2048 and --calibration_augment as in training; "
+    "'trained' keeps those of a model from quantization-aware training. All "
+    "are swept over weight bits, the last one over everything else too.",
 )
 NORM = flags.DEFINE_float("p", 2.0, "Norm of lp_norm; 2 is the MSE.")
 STEP_SIZES = flags.DEFINE_string(
@@ -72,6 +74,12 @@ BATCH_NORM_AUGMENT = flags.DEFINE_list(
     None,
     "Augmentations of these images, as for --augment of tools/train.py; "
     "default: those that training.json beside the model names, else none.",
+)
+CALIBRATION_AUGMENT = flags.DEFINE_list(
+    "calibration_augment",
+    [],
+    "Augmentations of the calibration images, as for --augment of "
+    "tools/train.py; default: none.",
 )
 PARITY_RATIOS = flags.DEFINE_list(
     "parity_ratios",
@@ -161,6 +169,7 @@ def plan(scheme, record=None, folder=None):
         reestimate_batch_norm=reestimate,
         batch_norm_images=BATCH_NORM_IMAGES.value,
         batch_norm_augment=tuple(_batch_norm_augment(record)),
+        calibration_augment=tuple(CALIBRATION_AUGMENT.value),
     )
 
 

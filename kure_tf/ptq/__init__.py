@@ -1,9 +1,9 @@
 """Post-training quantization: calibration, and methods that give step sizes.
 
 A method is a function `(calibration, point, **options) -> StepSizes`. All but
-`lapq` and `lapq_gradient` look at the values of each tensor alone; those two
-measure a loss, for which the calibration images need labels. What goes beyond
-step sizes, such as batch-norm statistics, is set at a point.
+`lapq`, `lapq_gradient` and `learned_steps` look at the values of each tensor
+alone; those three measure a loss, for which the calibration images need labels.
+What goes beyond step sizes, such as batch-norm statistics, is set at a point.
 """
 
 from kure_tf.ptq.aciq import aciq
@@ -23,6 +23,7 @@ from kure_tf.ptq.calibration import CalibratedTensor, Calibration, calibrate
 from kure_tf.ptq.calibration_loss import CalibrationLoss
 from kure_tf.ptq.lapq import lapq
 from kure_tf.ptq.lapq_gradient import lapq_gradient
+from kure_tf.ptq.learned_steps import learned_steps
 from kure_tf.ptq.lp_norm import lp_norm
 from kure_tf.ptq.minmax import minmax
 from kure_tf.ptq.power_of_two import pow2_nearest, pow2_search, pow2_up
@@ -41,6 +42,7 @@ __all__ = [
     "keeping_batch_norm",
     "lapq",
     "lapq_gradient",
+    "learned_steps",
     "lp_norm",
     "minmax",
     "pow2_nearest",
@@ -54,6 +56,7 @@ METHODS = (
     "aciq",
     "lapq",
     "lapq_gradient",
+    "learned_steps",
     "lp_norm",
     "minmax",
     "pow2_nearest",

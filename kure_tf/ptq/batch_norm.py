@@ -153,6 +153,33 @@ def keeping_batch_norm(model):
         set_batch_norm_statistics(model, before)
 
 
+@contextlib.contextmanager
+def using_batch_statistics(model):
+    """While open, batch norm normalizes with the moments of its batch.
+
+    In inference mode, without dropout, and no variable is written: neither a
+    moving average nor anything else. The moments are functions of the inputs,
+    and gradients go through them as in training.
+
+    Args:
+        model: As for `reestimate_batch_norm`.
+
+    Yields:
+        `{layer path: [(count, mean, variance), ...]}` with one entry for each
+        call of the layer so far.
+
+    Raises:
+        TypeError, ValueError: As `reestimate_batch_norm` for `model`.
+    """
+    found = {}
+    with contextlib.ExitStack() as stack:
+        for path, layer in _some_batch_norms_of(model).items():
+            found[path] = []
+            call = _measuring_call(layer, found[path].append)
+            stack.enter_context(compat.calling(layer, call))
+        yield found
+
+
 class _Pooled:
     """Count, mean and variance of all values so far, in float64."""
 
@@ -195,12 +222,7 @@ def _measuring_function(model):
 def _measure_of(reference):
     def measure(images):
         model = reference()
-        found = {}
-        with contextlib.ExitStack() as stack:
-            for path, layer in compat.batch_norms_of(model):
-                found[path] = []
-                call = _measuring_call(layer, found[path].append)
-                stack.enter_context(compat.calling(layer, call))
+        with using_batch_statistics(model) as found:
             model(images, training=False)
         return found
 

@@ -1,5 +1,10 @@
 """The loss of a model on its calibration images, as a function of its steps."""
 
+import contextlib
+import copy
+import functools
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -11,6 +16,7 @@ from kure_tf.fake_quantized import (
 )
 from kure_tf.operating_point import OperatingPoint
 from kure_tf.ops.cross_entropy import checked_labels, cross_entropy
+from kure_tf.ptq.batch_norm import using_batch_statistics
 from kure_tf.quantizers import StepSizes
 
 _IMAGES_PER_STEP = 256
@@ -21,7 +27,8 @@ class CalibrationLoss:
 
     One compiled graph serves all operating points and step sizes, which are
     variables of the model, and another one their gradients. Batch
-    normalization uses its moving statistics.
+    normalization uses its moving statistics, or those of each batch
+    (`with_batch_statistics`).
 
     Calls write the model's variables and leave them so: a search is wrapped in
     `keeping_quantizers(loss.model)`.
@@ -35,6 +42,7 @@ class CalibrationLoss:
     Attributes:
         model: The model.
         images: How many images there are.
+        batch_statistics: Whether batch normalization uses those of each batch.
         forward_passes: Computation so far, in forward passes over all images;
             a backward pass counts as two.
 
@@ -46,22 +54,47 @@ class CalibrationLoss:
         self.model = model
         self._pictures, self._labels = _arrays(model, batches)
         self.images = len(self._labels)
-        self.forward_passes = 0.0
+        self.batch_statistics = False
         self._from_logits = from_logits
         self._steps = {
             path: compat.tf_variable(tensor.state.step_size)
             for path, tensor in quantizers_of(model).items()
         }
+        self._start()
+
+    def _start(self):
+        self.forward_passes = 0.0
         self._loss = self._compiled(self._summed_loss)
         self._gradient = self._compiled(self._mean_loss_and_gradient)
+
+    @functools.cached_property
+    def with_batch_statistics(self) -> "CalibrationLoss":
+        """The loss of a network whose batch norm is estimated again.
+
+        On the same images, in batches of equal size, which batch normalization
+        takes its mean and variance from; gradients go through both. Its
+        forward passes are counted apart. The model's moving averages are
+        neither used nor changed.
+
+        Raises:
+            ValueError: If the model has no batch normalization.
+        """
+        with using_batch_statistics(self.model):
+            pass  # Raises where there is none.
+        other = copy.copy(self)
+        other.batch_statistics = True
+        other._start()
+        return other
 
     def __call__(self, point, step_sizes) -> float:
         """Returns the mean loss at an operating point and step sizes."""
         set_step_sizes(self.model, step_sizes)
         set_operating_point(self.model, point)
         total = 0.0
-        for start in range(0, self.images, _IMAGES_PER_STEP):
-            window = slice(start, start + _IMAGES_PER_STEP)
+        # Equal batches: the statistics of a small last one would be poor.
+        count = math.ceil(self.images / _IMAGES_PER_STEP)
+        for window in np.array_split(np.arange(self.images), count):
+            window = slice(window[0], window[-1] + 1)
             total += float(
                 self._loss(self._pictures[window], self._labels[window])
             )
@@ -96,7 +129,12 @@ class CalibrationLoss:
         }
 
     def _losses(self, pictures, labels):
-        outputs = self.model(pictures, training=False)
+        with (
+            using_batch_statistics(self.model)
+            if self.batch_statistics
+            else contextlib.nullcontext()
+        ):
+            outputs = self.model(pictures, training=False)
         return cross_entropy(outputs, labels, from_logits=self._from_logits)
 
     def _summed_loss(self, pictures, labels):

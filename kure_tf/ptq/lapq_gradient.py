@@ -1,18 +1,20 @@
 """Step sizes with a small calibration loss, by its gradient."""
 
 import functools
-import math
 
 import numpy as np
-from tqdm import tqdm
 
 from kure_tf.fake_quantized import keeping_quantizers
 from kure_tf.ptq.best_norm import NORMS, best_norm
+from kure_tf.ptq.step_descent import (
+    check_learning_rate,
+    descend,
+    smallest_loss,
+)
 from kure_tf.ptq.step_ratios import StepRatios
 from kure_tf.quantizers import StepSizes
 
 _BATCH = 64
-_MOMENTUM, _MOMENTUM_OF_SQUARES, _EPSILON = 0.9, 0.99, 1e-12
 
 
 def lapq_gradient(
@@ -67,10 +69,7 @@ def lapq_gradient(
         ValueError: If there are no labelled images, or a norm or the learning
             rate is not positive.
     """
-    if not learning_rate > 0:
-        raise ValueError(
-            f"Expected a positive learning rate. Received: {learning_rate!r}."
-        )
+    check_learning_rate(learning_rate)
     loss = loss or calibration.loss
     with keeping_quantizers(loss.model):
         passes_before = loss.forward_passes
@@ -78,26 +77,27 @@ def lapq_gradient(
         measured = functools.partial(loss, point)
         start = best_norm(calibration, point, measured, norms)
         ratios = StepRatios(calibration, start.step_sizes, shared=False)
-        best_vector, best_loss = np.zeros(ratios.size), start.loss
-        bar = tqdm(
-            _descent(loss, point, ratios, updates, learning_rate, seed),
-            f"lapq_gradient {point}",
-            total=updates,
-            unit="update",
-            leave=False,
-            disable=not progress,
+        best, vector = smallest_loss(
+            descend(
+                loss,
+                point,
+                ratios,
+                _draws(loss.images, seed),
+                updates=updates,
+                learning_rate=learning_rate,
+            ),
+            lambda vector: measured(ratios.step_sizes(vector)),
+            (start.loss, np.zeros(ratios.size)),
+            updates=updates,
+            name=f"lapq_gradient {point}",
+            progress=progress,
         )
-        for vector in bar:
-            found = measured(ratios.step_sizes(vector))
-            if found < best_loss:
-                best_vector, best_loss = vector, found
-            bar.set_postfix_str(f"{found:.4f}, smallest {best_loss:.4f}")
         return ratios.step_sizes(
-            best_vector,
+            vector,
             {
                 "method": "lapq_gradient",
                 **start.provenance(),
-                "loss": best_loss,
+                "loss": best,
                 "loss_in_float": loss_in_float,
                 "labelled_images": loss.images,
                 "updates": updates,
@@ -108,25 +108,8 @@ def lapq_gradient(
         )
 
 
-def _descent(loss, point, ratios, updates, learning_rate, seed):
-    """Yields the vector of `StepRatios` after each update of Adam."""
+def _draws(images, seed):
+    """Yields numbers of 64 images, all different, without end."""
     random = np.random.default_rng([seed])
-    vector, mean, squares = np.zeros((3, ratios.size))
-    for update in range(updates if ratios.size else 0):
-        step_sizes = ratios.step_sizes(vector)
-        index = random.choice(
-            loss.images, min(_BATCH, loss.images), replace=False
-        )
-        _, by_path = loss.gradient(point, step_sizes, index)
-        # One image that overflows must not end the search.
-        gradient = np.nan_to_num(
-            ratios.gradient(step_sizes, by_path), posinf=0.0, neginf=0.0
-        )
-        b, c, n = _MOMENTUM, _MOMENTUM_OF_SQUARES, update + 1
-        mean = b * mean + (1 - b) * gradient
-        squares = c * squares + (1 - c) * gradient**2
-        deviation = np.sqrt(squares / (1 - c**n))
-        rate = 0.5 * (1 + math.cos(math.pi * update / updates))
-        move = mean / (1 - b**n) / (deviation + _EPSILON)
-        vector = vector - learning_rate * rate * move
-        yield vector
+    while True:
+        yield random.choice(images, min(_BATCH, images), replace=False)

@@ -2,6 +2,8 @@
 
 import math
 
+from kure_tf.sweeps.augmented_batches import augmented_batches
+
 
 def batch_norm_facts(dataset, plan) -> dict | None:
     """Returns which images a plan draws from `dataset`; None for none.
@@ -29,12 +31,9 @@ def batch_norm_batches(dataset, plan):
     if facts is None:
         return None
     drawn = dataset.train.take(facts["images"], facts["seed"])
-    if not plan.batch_norm_augment:
-        return drawn.batches(facts["batch_size"])
-    # Those of one epoch: the same ones at every point.
-    return drawn.training_batches(
+    return augmented_batches(
+        drawn,
         facts["batch_size"],
         seed=facts["seed"],
-        epoch=0,
         augment=plan.batch_norm_augment,
     )

@@ -74,6 +74,55 @@ class CalibrationLossTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(by_path["d/kernel"], gradient, rtol=1e-4)
         self.assertAllEqual(by_path["d/input"], 0.0)
 
+    def test_batch_statistics_and_the_gradient_through_them(self):
+        model = keras.Sequential(
+            [
+                keras.Input((5,)),
+                keras.layers.Dense(4, use_bias=False, name="d"),
+                keras.layers.BatchNormalization(epsilon=0.1, name="bn"),
+            ]
+        )
+        rng = np.random.default_rng(0)
+        model.set_weights([rng.uniform(size=s.shape) for s in model.weights])
+        copy = fake_quantize_model(model, Placement(activations=None))
+        x, labels = (array[:250] for array in _batches()[0])
+        x = x.astype(np.float64)
+        loss = ptq.CalibrationLoss(copy, [(x, labels)])
+
+        kernel, gamma, beta = (
+            w.astype(np.float64) for w in model.get_weights()[:3]
+        )
+        codes = np.clip(np.round(kernel / 0.2), -3, 3)
+        y = x @ (codes * 0.2)
+        deviation = np.sqrt(y.var(0) + 0.1)
+        normal = (y - y.mean(0)) / deviation
+        logits = gamma * normal + beta
+        losses = -special.log_softmax(logits, -1)[np.arange(250), labels]
+        error = special.softmax(logits, -1) - np.eye(4)[labels]
+        # Ioffe & Szegedy 2015, section 3, in terms of the normalized values.
+        to_y = error - error.mean(0) - normal * (error * normal).mean(0)
+        to_kernel = x.T @ (to_y * gamma / deviation) / 250
+        inside = np.abs(kernel / 0.2) < 3
+        to_step = np.where(inside, codes - kernel / 0.2, codes)
+
+        before = copy.get_weights()
+        own = loss(POINT, _steps(0.2))
+        batch = loss.with_batch_statistics
+        self.assertAllClose(batch(POINT, _steps(0.2)), losses.mean(), rtol=1e-5)
+        self.assertGreater(abs(own - losses.mean()), 0.01)
+        found, by_path = batch.gradient(POINT, _steps(0.2), np.arange(250))
+        self.assertAllClose(found, losses.mean(), rtol=1e-5)
+        self.assertAllClose(
+            by_path["d/kernel"], (to_kernel * to_step).sum(), rtol=1e-3
+        )
+        # The moving averages are the same, and used again by the other loss.
+        self.assertAllClose(loss(POINT, _steps(0.2)), own, rtol=1e-6)
+        for old, new in zip(before, copy.get_weights(), strict=True):
+            if old.ndim == 1:
+                self.assertAllEqual(old, new)
+        self.assertEqual(loss.forward_passes, 2.0)
+        self.assertEqual(batch.forward_passes, 4.0)
+
     def test_probabilities_give_the_loss_of_their_logits(self):
         logits = ptq.CalibrationLoss(_model()[0], _batches())
         other = ptq.CalibrationLoss(

@@ -20,7 +20,11 @@ LEVELS = {
 
 
 def _calibration(
-    grid="narrow", granularity="per_tensor", activations=None, images=None
+    grid="narrow",
+    granularity="per_tensor",
+    activations=None,
+    images=None,
+    batch_norm=False,
 ):
     """One dense layer with the kernel of a Laplace distribution."""
     model = keras.Sequential(
@@ -30,6 +34,8 @@ def _calibration(
     kernel *= [1.0, 3.0, 0.1, 1.0, 1.0]  # Channels differ in width.
     kernel = kernel.astype(np.float32)
     model.set_weights([kernel])
+    if batch_norm:  # Which `learned_steps` needs.
+        model.add(layers.BatchNormalization())
     copy = fake_quantize_model(
         model,
         Placement(
@@ -184,7 +190,7 @@ class StepSizesOfAPointTest(tf.test.TestCase, parameterized.TestCase):
     def test_tensors_in_float_are_left_out(self, method):
         images = np.ones((2, 60), np.float32)
         _, _, calibration = _calibration(
-            activations="asymmetric", images=images
+            activations="asymmetric", images=images, batch_norm=True
         )
         for point, names in (
             ("FP/FP", []),
@@ -200,7 +206,11 @@ class StepSizesOfAPointTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(*ptq.METHODS)
     def test_pinned_tensors_are_searched_at_their_own_bits(self, method):
         model = keras.Sequential(
-            [keras.Input((60,)), layers.Dense(5, name="d")]
+            [
+                keras.Input((60,)),
+                layers.Dense(5, name="d"),
+                layers.BatchNormalization(),
+            ]
         )
         copy = fake_quantize_model(model, Placement(first_layer=8))
         batches = [(np.ones((2, 60), np.float32), [0, 1])]
@@ -211,9 +221,12 @@ class StepSizesOfAPointTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(*ptq.METHODS)
     def test_bits_that_the_grid_lacks_are_refused(self, method):
         with self.assertRaisesRegex(ValueError, "at least 2 bits"):
-            ptq.get(method)(_calibration()[2], OperatingPoint(1, None))
+            ptq.get(method)(
+                _calibration(batch_norm=True)[2], OperatingPoint(1, None)
+            )
         steps = ptq.get(method)(
-            _calibration("reference")[2], OperatingPoint(1, None)
+            _calibration("reference", batch_norm=True)[2],
+            OperatingPoint(1, None),
         )
         self.assertEqual(steps.tensors["d/kernel"].bits, 1)
 

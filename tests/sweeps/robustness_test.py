@@ -170,6 +170,33 @@ class MeasureRobustnessTest(tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, "calibration="):
             _measure(_model(), self.folder, other)
 
+    def test_calibration_images_are_augmented_if_the_plan_says_so(self):
+        seen = []
+
+        def method(calibration, point):
+            seen.extend(calibration.batches)
+            return ptq.minmax(calibration, point)
+
+        plan = SweepPlan(
+            **FEW,
+            ptq={"own": method},
+            batch_size=20,
+            calibration_augment=("shift=1",),
+        )
+        run = _measure(_model(), plan=plan)
+        self.assertEqual(
+            run.provenance["calibration"],
+            {
+                "images": 20,
+                "source": "calibration (training images)",
+                "augment": ["shift=1"],
+            },
+        )
+        ((expected, _),) = _dataset().calibration.training_batches(
+            20, seed=0, epoch=0, augment=("shift=1",)
+        )
+        self.assertAllEqual(seen[0][0], expected)
+
     def test_batch_norm_is_measured_both_ways(self):
         plan = dataclasses.replace(
             PLAN, reestimate_batch_norm=(False, True), batch_norm_images=25
