@@ -47,6 +47,14 @@ POWER_OF_TWO_BITS = flags.DEFINE_list(
     ["4", "3"],
     "Weight bits at which steps are rounded to powers of two.",
 )
+ROUNDING = flags.DEFINE_list(
+    "rounding",
+    ["nearest"],
+    "How weights are rounded: 'nearest', 'adaround', or both separated by a "
+    "comma. 'adaround' learns it on the images of --batch_norm_images at the "
+    "bits of --weights_only and --both, with the steps of the last --ptq; a "
+    "minute or so for each of them. Scaled steps are rounded to nearest.",
+)
 REESTIMATE_BATCH_NORM = flags.DEFINE_enum(
     "reestimate_batch_norm",
     "off",
@@ -58,7 +66,7 @@ REESTIMATE_BATCH_NORM = flags.DEFINE_enum(
 BATCH_NORM_IMAGES = flags.DEFINE_integer(
     "batch_norm_images",
     1024,
-    "Training images for --reestimate_batch_norm.",
+    "Training images for --reestimate_batch_norm and --rounding=adaround.",
     lower_bound=2,
 )
 BATCH_NORM_AUGMENT = flags.DEFINE_list(
@@ -137,6 +145,7 @@ def plan(scheme, record=None):
         reestimate_batch_norm=reestimate,
         batch_norm_images=BATCH_NORM_IMAGES.value,
         batch_norm_augment=tuple(_batch_norm_augment(record)),
+        roundings=tuple(ROUNDING.value),
     )
 
 

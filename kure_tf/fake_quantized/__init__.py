@@ -1,12 +1,15 @@
 """Fake-quantized models: placement, the hosting layer, and what sets them."""
 
-from kure_tf.fake_quantized.fold import fold_batch_norm
+from kure_tf.fake_quantized.fold import fold_batch_norm, norms_behind
 from kure_tf.fake_quantized.hosted import HostedTensor, hosted_tensors
 from kure_tf.fake_quantized.integer_weights import (
     IntegerTensor,
     integer_weights,
 )
-from kure_tf.fake_quantized.keeping import keeping_quantizers
+from kure_tf.fake_quantized.keeping import (
+    keeping_kernels,
+    keeping_quantizers,
+)
 from kure_tf.fake_quantized.layer import FakeQuantized, kernels_in
 from kure_tf.fake_quantized.model import (
     check_step_sizes,
@@ -40,8 +43,10 @@ __all__ = [
     "hosted_tensors",
     "initial_step_sizes",
     "integer_weights",
+    "keeping_kernels",
     "keeping_quantizers",
     "kernels_in",
+    "norms_behind",
     "observe_inputs",
     "operating_point_of",
     "paper_placement",
