@@ -122,7 +122,7 @@ def norms_behind(model) -> dict:
 
 
 def _foldable(model):
-    graphs = _graphs(model)
+    graphs = graphs_of(model)
     consumers = collections.defaultdict(list)
     producers = collections.defaultdict(list)
     # All graphs together: a layer may be used in more than one of them.
@@ -147,7 +147,7 @@ def _foldable(model):
             yield layer, following[0]
 
 
-def _graphs(model):
+def graphs_of(model):
     """Returns `model` and the models nested in it, each once."""
     found = [model]
     for graph in found:
