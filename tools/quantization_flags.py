@@ -36,6 +36,9 @@ WEIGHTS_ONLY = flags.DEFINE_list(
 BOTH = flags.DEFINE_list(
     "both", ["8", "7", "6", "5", "4", "3"], "Bits of b/b; empty for none."
 )
+BOTH_BY_ALL = flags.DEFINE_bool(
+    "both_by_all", False, "Sweep --both with each of --ptq, not the last alone."
+)
 RATIO_BITS = flags.DEFINE_list(
     "ratio_bits", ["4", "3"], "Weight bits at which the step is scaled."
 )
@@ -55,6 +58,14 @@ POINTS = flags.DEFINE_list(
     "Further operating points, such as '4/4 x1.02' or '3/8'; with the last of "
     "--ptq.",
 )
+ROUNDING = flags.DEFINE_list(
+    "rounding",
+    ["nearest"],
+    "How weights are rounded: 'nearest', 'adaround', or both separated by a "
+    "comma. 'adaround' learns it on the images of --batch_norm_images at the "
+    "bits of --weights_only and --both, with the steps of the last --ptq; a "
+    "minute or so for each of them. Scaled steps are rounded to nearest.",
+)
 REESTIMATE_BATCH_NORM = flags.DEFINE_enum(
     "reestimate_batch_norm",
     "off",
@@ -66,7 +77,7 @@ REESTIMATE_BATCH_NORM = flags.DEFINE_enum(
 BATCH_NORM_IMAGES = flags.DEFINE_integer(
     "batch_norm_images",
     1024,
-    "Training images for --reestimate_batch_norm.",
+    "Training images for --reestimate_batch_norm and --rounding=adaround.",
     lower_bound=2,
 )
 BATCH_NORM_AUGMENT = flags.DEFINE_list(
@@ -161,6 +172,7 @@ def plan(scheme, record=None, folder=None):
         ptq=ptq_methods(folder),
         weights_only=bits(WEIGHTS_ONLY),
         both=bits(BOTH),
+        both_by_all=BOTH_BY_ALL.value,
         ratio_bits=bits(RATIO_BITS) if first else (),
         ratios=tuple(_number(float, text) for text in RATIOS.value),
         power_of_two_bits=bits(POWER_OF_TWO_BITS) if first else (),
@@ -170,6 +182,7 @@ def plan(scheme, record=None, folder=None):
         batch_norm_images=BATCH_NORM_IMAGES.value,
         batch_norm_augment=tuple(_batch_norm_augment(record)),
         calibration_augment=tuple(CALIBRATION_AUGMENT.value),
+        roundings=tuple(ROUNDING.value),
     )
 
 

@@ -1,13 +1,18 @@
 """Fake-quantized models: placement, the hosting layer, and what sets them."""
 
-from kure_tf.fake_quantized.fold import fold_batch_norm
+from kure_tf.fake_quantized.equalize import equalize
+from kure_tf.fake_quantized.fold import fold_batch_norm, norms_behind
 from kure_tf.fake_quantized.hosted import HostedTensor, hosted_tensors
 from kure_tf.fake_quantized.integer_weights import (
     IntegerTensor,
     integer_weights,
 )
-from kure_tf.fake_quantized.keeping import keeping_quantizers
+from kure_tf.fake_quantized.keeping import (
+    keeping_kernels,
+    keeping_quantizers,
+)
 from kure_tf.fake_quantized.layer import FakeQuantized, kernels_in
+from kure_tf.fake_quantized.layer_pairs import LayerPair, layer_pairs
 from kure_tf.fake_quantized.model import (
     check_step_sizes,
     fake_quantize_model,
@@ -32,16 +37,21 @@ __all__ = [
     "FakeQuantized",
     "HostedTensor",
     "IntegerTensor",
+    "LayerPair",
     "Observation",
     "Placement",
     "check_step_sizes",
+    "equalize",
     "fake_quantize_model",
     "fold_batch_norm",
     "hosted_tensors",
     "initial_step_sizes",
     "integer_weights",
+    "keeping_kernels",
     "keeping_quantizers",
     "kernels_in",
+    "layer_pairs",
+    "norms_behind",
     "observe_inputs",
     "operating_point_of",
     "paper_placement",

@@ -6,6 +6,7 @@ import numpy as np
 
 from kure_tf import compat
 from kure_tf.compat import keras, register_serializable
+from kure_tf.fake_quantized.hosted import hosted_tensors
 
 
 def fold_batch_norm(model):
@@ -30,7 +31,7 @@ def fold_batch_norm(model):
             other Keras.
     """
     compat.check_graph_model(model)
-    pairs = dict(_foldable(model))
+    pairs = norms_behind(model)
     norms = {id(norm) for norm in pairs.values()}
 
     def make_layer(path, layer):
@@ -110,9 +111,18 @@ def _along(gain, shape, channel_axes):
     )
 
 
+def norms_behind(model) -> dict:
+    """Returns `{layer: batch norm behind it}` of the pairs that can be folded.
+
+    Args:
+        model: As for `fold_batch_norm`, or a fake-quantized model, whose
+            hosting layers are then the keys.
+    """
+    return dict(_foldable(model))
+
+
 def _foldable(model):
-    """Yields (layer, batch norm behind it) for each pair that can be folded."""
-    graphs = _graphs(model)
+    graphs = graphs_of(model)
     consumers = collections.defaultdict(list)
     producers = collections.defaultdict(list)
     # All graphs together: a layer may be used in more than one of them.
@@ -123,20 +133,21 @@ def _foldable(model):
     ends = [layer for graph in graphs for layer in compat.output_layers(graph)]
     for _, layer in compat.layers_of(model):
         following = consumers[layer]
+        inner = layer if hosted_tensors(layer) is None else layer.layer
         if (
             len(following) == 1
-            and compat.kernels_of(layer)
+            and compat.kernels_of(inner)
             and isinstance(following[0], keras.layers.BatchNormalization)
             and len(producers[layer]) == 1
             and len(producers[following[0]]) == 1
             and layer not in ends
-            and _is_linear(layer)
-            and _same_channels(layer, following[0])
+            and _is_linear(inner)
+            and _same_channels(layer, following[0], inner)
         ):
             yield layer, following[0]
 
 
-def _graphs(model):
+def graphs_of(model):
     """Returns `model` and the models nested in it, each once."""
     found = [model]
     for graph in found:
@@ -154,9 +165,9 @@ def _is_linear(layer):
     )
 
 
-def _same_channels(layer, norm):
+def _same_channels(layer, norm, inner):
     axis = norm.axis
     axis = axis[0] if isinstance(axis, (list, tuple)) else axis
     rank = len(compat.output_shape(layer))
-    channels_last = getattr(layer, "data_format", "channels_last")
+    channels_last = getattr(inner, "data_format", "channels_last")
     return channels_last == "channels_last" and axis % rank == rank - 1

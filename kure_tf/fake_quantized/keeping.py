@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 
 from kure_tf import compat
+from kure_tf.fake_quantized.layer import kernels_in
 from kure_tf.fake_quantized.model import quantizers_of
 
 
@@ -23,6 +24,24 @@ def keeping_quantizers(model):
         for field in dataclasses.fields(tensor.state):
             variable = getattr(tensor.state, field.name)
             kept.append((variable, compat.to_numpy(variable)))
+    try:
+        yield
+    finally:
+        for variable, value in kept:
+            variable.assign(value)
+
+
+@contextlib.contextmanager
+def keeping_kernels(model):
+    """Puts the kernels of `model` back when it closes.
+
+    Those of its convolutions and dense layers, quantized or not, whatever the
+    block wrote into them, and however it ended.
+    """
+    kept = [
+        (variable, compat.to_numpy(variable))
+        for _, variable in kernels_in(model)
+    ]
     try:
         yield
     finally:

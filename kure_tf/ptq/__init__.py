@@ -3,10 +3,12 @@
 A method is a function `(calibration, point, **options) -> StepSizes`. All but
 `lapq`, `lapq_gradient` and `learned_steps` look at the values of each tensor
 alone; those three measure a loss, for which the calibration images need labels.
-What goes beyond step sizes, such as batch-norm statistics, is set at a point.
+What goes beyond step sizes, such as batch-norm statistics and learned rounding,
+is data too, set at a point.
 """
 
 from kure_tf.ptq.aciq import aciq
+from kure_tf.ptq.adaround import adaround
 from kure_tf.ptq.batch_norm import (
     BatchNormStatistics,
     batch_norm_statistics,
@@ -27,6 +29,7 @@ from kure_tf.ptq.learned_steps import learned_steps
 from kure_tf.ptq.lp_norm import lp_norm
 from kure_tf.ptq.minmax import minmax
 from kure_tf.ptq.power_of_two import pow2_nearest, pow2_search, pow2_up
+from kure_tf.ptq.rounded_weights import RoundedWeights, set_rounded_weights
 
 __all__ = [
     "BatchNormStatistics",
@@ -34,7 +37,9 @@ __all__ = [
     "CalibratedTensor",
     "Calibration",
     "CalibrationLoss",
+    "RoundedWeights",
     "aciq",
+    "adaround",
     "batch_norm_statistics",
     "bias_correction",
     "calibrate",
@@ -50,6 +55,7 @@ __all__ = [
     "pow2_up",
     "reestimate_batch_norm",
     "set_batch_norm_statistics",
+    "set_rounded_weights",
 ]
 
 METHODS = (

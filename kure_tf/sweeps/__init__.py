@@ -10,12 +10,14 @@ from kure_tf.sweeps.provenance import (
 )
 from kure_tf.sweeps.reference_parity import reference_parity
 from kure_tf.sweeps.robustness import SweepPlan, measure_robustness
+from kure_tf.sweeps.rounding import adarounding
 from kure_tf.sweeps.run import run_sweep
 from kure_tf.sweeps.weight_shape import weight_shape
 
 __all__ = [
     "Evaluator",
     "SweepPlan",
+    "adarounding",
     "array_hash",
     "bit_width_points",
     "measure_robustness",

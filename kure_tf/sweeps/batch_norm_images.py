@@ -1,4 +1,4 @@
-"""The training images that batch-norm statistics are estimated on."""
+"""The training images behind re-estimated batch norm and learned rounding."""
 
 import math
 
@@ -10,7 +10,7 @@ def batch_norm_facts(dataset, plan) -> dict | None:
 
     They are drawn from the training split, never from the test split.
     """
-    if True not in plan.reestimate_batch_norm:
+    if True not in plan.reestimate_batch_norm and not plan.learns_rounding:
         return None
     images = min(plan.batch_norm_images, dataset.train.count)
     steps = math.ceil(images / plan.batch_size)

@@ -22,6 +22,7 @@ from kure_tf.sweeps.batch_norm_images import (
 from kure_tf.sweeps.evaluate import Evaluator
 from kure_tf.sweeps.points import RATIOS, bit_width_points, step_size_points
 from kure_tf.sweeps.provenance import array_hash, versions
+from kure_tf.sweeps.rounding import SUFFIX, adarounding, check_roundings
 from kure_tf.sweeps.run import run_sweep
 
 _REESTIMATIONS = ((False,), (True,), (False, True))
@@ -40,6 +41,8 @@ class SweepPlan:
             a model that has quantizers already.
         weights_only: Weight bits of the points "b/FP".
         both: Bits of the points "b/b".
+        both_by_all: Whether each PTQ method goes through these, not the last
+            one alone.
         ratio_bits: Weight bits at which the step ratios are measured.
         ratios: Step ratios.
         power_of_two_bits: Weight bits at which steps are rounded to powers of
@@ -58,10 +61,18 @@ class SweepPlan:
         calibration_augment: Augmentations of the calibration images; none of
             them by default. `learned_steps` finds steps for a network whose
             batch norm is estimated on augmented images, from such images.
+        roundings: "nearest", "adaround" or both, as a tuple. With "adaround",
+            rounding is learned at the quantized points of the last PTQ method
+            whose steps are as that method gives them; rows call it "<method>
+            + adaround". Without "nearest", those rows replace the ordinary
+            ones; scaled and power-of-two steps are rounded to nearest always.
+            It is learned on the images for batch norm (`batch_norm_images`,
+            `batch_norm_augment`), whether or not batch norm is estimated again.
 
     Raises:
         ValueError: If there is no such scheme, no PTQ method, no way to treat
-            batch norm, or a point does not exist on the grids of the scheme.
+            batch norm or to round, or a point does not exist on the grids of
+            the scheme.
     """
 
     scheme: object = "paper"
@@ -73,6 +84,7 @@ class SweepPlan:
     )
     weights_only: tuple = (8, 7, 6, 5, 4, 3, 2)
     both: tuple = (8, 7, 6, 5, 4, 3)
+    both_by_all: bool = False
     ratio_bits: tuple = (4, 3)
     ratios: tuple = RATIOS
     power_of_two_bits: tuple = (4, 3)
@@ -83,8 +95,10 @@ class SweepPlan:
     batch_norm_seed: int = 0
     batch_norm_augment: tuple = ()
     calibration_augment: tuple = ()
+    roundings: tuple = ("nearest",)
 
     def __post_init__(self):
+        check_roundings(self.roundings)
         if tuple(self.reestimate_batch_norm) not in _REESTIMATIONS:
             raise ValueError(
                 "Expected reestimate_batch_norm to be one of "
@@ -95,19 +109,35 @@ class SweepPlan:
                 f"Expected at least one PTQ method, of {ptq.METHODS}. "
                 "Received none."
             )
+        if self.learns_rounding and list(self.ptq.values())[-1] is None:
+            raise ValueError(
+                "Expected a PTQ method that finds step sizes, one of "
+                f"{ptq.METHODS}, as the last one, whose weights adaround "
+                "rounds. Received trained steps: None."
+            )
         placement = placements.get(self.scheme)
         for _, _, points in self.sweeps():
             for point in points:
                 placement.check_point(point)
 
+    @property
+    def learns_rounding(self):
+        """Whether "adaround" is among the roundings."""
+        return "adaround" in self.roundings
+
     def sweeps(self):
         """Yields `(kind of sweep, name of the PTQ method, points)`."""
         for index, name in enumerate(self.ptq):
             last = index == len(self.ptq) - 1
-            points = bit_width_points(
-                self.weights_only, self.both if last else (), fp=index == 0
-            )
-            yield "bit_width", name, points
+            both = self.both if last or self.both_by_all else ()
+            points = bit_width_points(self.weights_only, both, fp=index == 0)
+            if not last or "nearest" in self.roundings:
+                yield "bit_width", name, points
+            elif index == 0:
+                yield "bit_width", name, points[:1]
+        if self.learns_rounding:
+            points = bit_width_points(self.weights_only, self.both, fp=False)
+            yield "bit_width", name + SUFFIX, points
         for bits in self.ratio_bits:
             points = step_size_points(bits, ratios=self.ratios)
             yield "step_size", name, points
@@ -167,7 +197,7 @@ def measure_robustness(
     images = batch_norm_batches(dataset, plan)
     done = []
     with keeping_quantizers(quantized):
-        methods = _methods(quantized, dataset, plan, progress)
+        methods, calibration = _methods(quantized, dataset, plan, progress)
     for reestimated, (kind, method_name, points) in itertools.product(
         plan.reestimate_batch_norm, plan.sweeps()
     ):
@@ -181,8 +211,16 @@ def measure_robustness(
                 quantized,
                 points,
                 evaluate=evaluate,
-                calibrate=methods[method_name],
+                calibrate=methods[method_name.removesuffix(SUFFIX)],
                 reestimate_batch_norm=images if reestimated else None,
+                prepare=adarounding(
+                    calibration,
+                    batches=images,
+                    reestimated_batch_norm=reestimated,
+                    progress=progress,
+                )
+                if method_name.endswith(SUFFIX)
+                else None,
                 name=name,
                 sweep=kind,
                 ptq=method_name,
@@ -223,9 +261,13 @@ def _check_plan(model, plan):
 
 
 def _methods(model, dataset, plan, progress):
-    """Returns `{name: calibrate(point)}`; None for trained step sizes."""
+    """Returns `{name: calibrate(point)}` and the calibration.
+
+    None in place of a function stands for trained step sizes, and in place of
+    the calibration for none.
+    """
     if all(method is None for method in plan.ptq.values()):
-        return dict(plan.ptq)
+        return dict(plan.ptq), None
     calibration = ptq.calibrate(
         model,
         augmented_batches(
@@ -243,7 +285,7 @@ def _methods(model, dataset, plan, progress):
     return {
         name: method and functools.cache(functools.partial(method, calibration))
         for name, method in plan.ptq.items()
-    }
+    }, calibration
 
 
 def _report(name, rows, provenance):
@@ -269,6 +311,7 @@ def _provenance(model, dataset, plan):
         if searches
         else None,
         "batch_norm_reestimated": list(plan.reestimate_batch_norm),
+        "roundings": list(plan.roundings),
         "versions": versions(),
     }
     drawn = batch_norm_facts(dataset, plan)

@@ -25,6 +25,7 @@ def run_sweep(
     evaluate,
     calibrate=None,
     reestimate_batch_norm=None,
+    prepare=None,
     name="model",
     sweep="bit_width",
     ptq=None,
@@ -57,6 +58,10 @@ def run_sweep(
             statistics are measured again on them at every point, float
             included so that points compare, and put back after it. None
             keeps the model's.
+        prepare: `prepare(point, step_sizes)`, a context manager that is open
+            while the model is measured at a point (`sweeps.adarounding`): what
+            it does to the weights comes before batch norm is estimated again.
+            `step_sizes` is what `calibrate` returned, or None.
         name: What the report calls the model.
         sweep: What the rows' `sweep` says: "bit_width", "step_size", ...
         ptq: What the rows say of the PTQ method.
@@ -113,12 +118,17 @@ def run_sweep(
             rows.append(known[_measurement(row)])
             continue
         start = time.perf_counter()
+        bits = (point.weight_bits, point.activation_bits)
         if calibrate is not None:
-            bits = (point.weight_bits, point.activation_bits)
             if bits not in step_sizes:
                 step_sizes[bits] = calibrate(OperatingPoint(*bits))
             set_step_sizes(model, step_sizes[bits])
-        with _standing_at(model, point, reestimate_batch_norm) as details:
+        with contextlib.ExitStack() as stack:
+            if prepare is not None:
+                stack.enter_context(prepare(point, step_sizes.get(bits)))
+            details = stack.enter_context(
+                _standing_at(model, point, reestimate_batch_norm)
+            )
             measured = {**evaluate(model), **details}
         seconds = time.perf_counter() - start
         rows.append(_measured(row, measured, images, seconds))

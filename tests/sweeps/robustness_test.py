@@ -379,6 +379,35 @@ class QuantizedModelTest(tf.test.TestCase):
             _measure(self._trained(), plan=plan)
 
 
+class LearnedRoundingTest(tf.test.TestCase):
+    def test_rows_say_which_rounding_they_are_of(self):
+        model = _model()
+        before = [np.array(weight) for weight in model.get_weights()]
+        plan = SweepPlan(
+            **{**FEW, "ptq": {"lp_norm": ptq.lp_norm}, "weights_only": (2,)},
+            roundings=("nearest", "adaround"),
+        )
+        run = _measure(model, plan=plan)
+        self.assertEqual(
+            [(row.point, row.ptq) for row in run.rows],
+            [
+                ("FP/FP", None),
+                ("2/FP", "lp_norm"),
+                ("2/FP", "lp_norm + adaround"),
+            ],
+        )
+        self.assertNotEqual(run.rows[1].loss, run.rows[2].loss)
+        self.assertEqual(run.provenance["roundings"], ["nearest", "adaround"])
+        self.assertIn("images", run.provenance["batch_norm"])
+        for old, new in zip(before, model.get_weights(), strict=True):
+            self.assertAllEqual(old, new)
+        learned = dataclasses.replace(plan, roundings=("adaround",))
+        run = _measure(model, plan=learned)
+        self.assertEqual(
+            [row.ptq for row in run.rows], [None, "lp_norm + adaround"]
+        )
+
+
 class SweepPlanTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.named_parameters(
         ("scheme", {"scheme": "onnx"}, "paper.*tflite.*'onnx'"),
@@ -388,6 +417,12 @@ class SweepPlanTest(tf.test.TestCase, parameterized.TestCase):
         ("ratio", {"ratios": (0.0,)}, "positive, finite step scale"),
         ("batch_norm", {"reestimate_batch_norm": ()}, r"\(False, True\)"),
         ("no_method", {"ptq": {}}, "at least one PTQ method"),
+        ("rounding", {"roundings": ("up",)}, "Received: .'up'"),
+        (
+            "rounding_of_trained_steps",
+            {"ptq": {"trained": None}, "roundings": ("adaround",)},
+            "finds step sizes",
+        ),
     )
     def test_a_plan_that_cannot_be_measured_is_refused(self, options, message):
         with self.assertRaisesRegex(ValueError, message):

@@ -85,8 +85,9 @@ def rival_table(prefix, net) -> tuple[Part, ...]:
                 run: published.accuracies(table["columns"], table[key])
                 for run, key in keys.items()
             },
-            "The paper: ResNet-18 on ImageNet, lambda 0.05. Here: lambda 0.002, "
-            "since more of it undoes the training; steps of the smallest MSE.",
+            "The paper: ResNet-18 on ImageNet, lambda 0.05. Here: lambda "
+            "0.002, since more of it undoes the training (see the flagfile); "
+            "steps of the smallest MSE.",
             (
                 Lead(KURE, _L1, "In float", ("FP",)),
                 Lead(KURE, _L1, "At 8/8 and 6/6", ("8/8", "6/6")),

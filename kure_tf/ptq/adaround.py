@@ -1,0 +1,326 @@
+"""Learned rounding of weights (AdaRound)."""
+
+import contextlib
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from kure_tf import compat
+from kure_tf.fake_quantized import (
+    FakeQuantized,
+    keeping_kernels,
+    keeping_quantizers,
+    norms_behind,
+    quantizers_of,
+    set_operating_point,
+    set_step_sizes,
+    strip_quantizers,
+)
+from kure_tf.fake_quantized.image_batches import images_of
+from kure_tf.operating_point import FP, OperatingPoint
+from kure_tf.ptq.batch_norm import using_batch_statistics
+from kure_tf.ptq.kernel_matrix import KernelMatrix, why_no_matrix
+from kure_tf.ptq.rounded_weights import RoundedWeights, codes_of
+from kure_tf.ptq.rounding_search import (
+    OutputError,
+    SecondMoments,
+    learned_codes,
+)
+from kure_tf.quantizers import Quantizer, StepSizes, TensorStep
+
+_GRIDS = ("narrow", "full")
+# Patches of more values than this are multiplied in several parts.
+_VALUES = 1 << 24
+
+
+def adaround(
+    calibration,
+    point,
+    step_sizes,
+    *,
+    reestimated_batch_norm=False,
+    batches=None,
+    updates=300,
+    learning_rate=0.04,
+    regularization=4.0,
+    progress=True,
+) -> RoundedWeights:
+    """Returns weights rounded up or down so that layers' outputs stay.
+
+    Adaptive rounding (Nagel et al. 2020, "Up or Down? Adaptive Rounding for
+    Post-Training Quantization", arXiv 2004.10568): the nearest level is not the
+    best one for a weight, since the errors of the weights of one output add up.
+    Layer by layer, in the order of the graph, each weight goes to one of its
+    two neighbouring levels (see `learned_codes`), such that
+
+        E[(y - q)^2],    y = W x,    q = Q(W) x'
+
+    is small. x is the layer's input in the float network and x' that in the
+    quantized one, whose earlier layers are rounded already (asymmetric
+    reconstruction, Eq. 25; the activation behind the layer is left out). The
+    error depends on the images through second moments alone: those of all
+    images and places are used in every update, nothing is drawn at random, and
+    the same images give the same codes.
+
+    With re-estimated batch norm, the gain and the offset of what goes into a
+    batch normalization do not matter. Then the error of its output is made
+    small in place of that of the layer before it (`OutputError`), and x' is
+    measured with batch statistics. This is not in the paper.
+
+    The model is left as it was. `set_rounded_weights` writes the result.
+
+    Args:
+        calibration: What `calibrate` returned.
+        point: `OperatingPoint` with quantized weights. Its activations, too,
+            are quantized in x' where it has bits for them.
+        step_sizes: `StepSizes` for the point.
+        reestimated_batch_norm: Whether batch-norm statistics will be measured
+            again on the rounded network (`reestimate_batch_norm`).
+        batches: Batches of images, or of (images, labels), in place of those
+            of the calibration: training images, augmented as in training if
+            batch norm is re-estimated; 512 to 2,048 in batches of some hundred.
+        updates: Steps of Adam for each layer; 0 rounds to nearest.
+        learning_rate: Of Adam.
+        regularization: Weight of the term that makes each choice a clear one.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        `RoundedWeights` of all quantized kernels, first and last layers at
+        bit-widths of their own too. Separable and einsum layers, and those
+        with channels first, keep the nearest level; `skipped` names them.
+
+    Raises:
+        TypeError: If a quantizer is hosted by something else than this
+            library's own layers.
+        ValueError: If weights are in float at the point, it scales or rounds
+            steps (scale or round `step_sizes` instead), a quantizer's grid has
+            no zero or follows the weights (DoReFa), there are no images, or
+            an option is out of range.
+    """
+    _check_options(updates, learning_rate, regularization)
+    _check_point(point)
+    model = calibration.model
+    _check_model(model)
+    images = _images(model, calibration, batches)
+    with keeping_quantizers(model), keeping_kernels(model):
+        set_step_sizes(model, step_sizes)
+        set_operating_point(model, point)
+        rounding = _Rounding(model, images, reestimated_batch_norm)
+        bar = tqdm(
+            rounding.tensors.items(),
+            f"adaround {point}",
+            unit="layer",
+            leave=False,
+            disable=not progress,
+        )
+        for path, tensor in bar:
+            rounding.round(
+                path,
+                tensor,
+                updates=updates,
+                learning_rate=learning_rate,
+                regularization=regularization,
+            )
+    return rounding.result(
+        {
+            **step_sizes.provenance,
+            "rounding": "adaround",
+            "rounding_images": sum(map(len, images)),
+            "reestimated_batch_norm": bool(reestimated_batch_norm),
+            "updates": updates,
+            "learning_rate": learning_rate,
+            "regularization": regularization,
+        }
+    )
+
+
+class _Rounding:
+    """The state of the walk through the layers."""
+
+    def __init__(self, model, images, reestimated):
+        self._model, self._images = model, images
+        self._reestimated = reestimated
+        all_tensors = quantizers_of(model)
+        self.tensors = {
+            path: tensor
+            for path, tensor in all_tensors.items()
+            if tensor.kind == "weight"
+            and compat.to_numpy(tensor.state.bits) != FP
+        }
+        self._inputs = {
+            id(tensor.layer): tensor
+            for tensor in all_tensors.values()
+            if tensor.kind == "activation"
+        }
+        self._norms = norms_behind(model) if reestimated else {}
+        self._float_model = strip_quantizers(model)
+        self._float_layers = dict(compat.layers_of(self._float_model))
+        self._codes, self._steps = {}, {}
+        self._losses, self._skipped = {}, {}
+
+    def round(self, path, tensor, **options):
+        """Rounds one kernel and writes it into the model."""
+        step_size = np.asarray(tensor.quantizer.step_size(tensor.state))
+        why = why_no_matrix(tensor.layer.layer)
+        if why is not None:
+            self._skipped[path] = why
+            codes = codes_of(tensor)
+        else:
+            codes = self._learned(path, tensor, step_size, options)
+        low, high = _levels(tensor)
+        kind = np.int8 if low >= -128 and high <= 127 else np.int16
+        self._codes[path] = codes.astype(kind)
+        bits = int(compat.to_numpy(tensor.state.bits))
+        self._steps[path] = TensorStep(step_size, bits)
+        tensor.variable.assign((codes * step_size).astype(np.float32))
+
+    def result(self, provenance):
+        return RoundedWeights(
+            self._codes,
+            StepSizes(self._steps, provenance),
+            {**provenance, "layers": self._losses},
+            self._skipped,
+        )
+
+    def _learned(self, path, tensor, step_size, options):
+        view = KernelMatrix(tensor.layer.layer)
+        kernel = compat.to_numpy(tensor.variable).astype(np.float32)
+        steps = view.to_matrix(np.broadcast_to(step_size, kernel.shape))
+        matrix = view.to_matrix(kernel)
+        norm = self._norms.get(tensor.layer)
+        moments = self._moments(path, tensor.layer, view, matrix, norm)
+        error = OutputError(
+            steps[:, :1], moments, None if norm is None else norm.epsilon
+        )
+        codes, before, after = learned_codes(
+            error, matrix / steps, _levels(tensor), **options
+        )
+        self._losses[path] = {
+            "nearest": float(before.mean()),
+            "adaround": float(after.mean()),
+        }
+        return view.to_kernel(codes)
+
+    def _moments(self, path, host, view, matrix, norm):
+        moments = SecondMoments(centered=norm is not None)
+        plain = self._float_layers[path.rpartition("/")[0]]
+        for batch in self._images:
+            wanted = _inputs_of(self._float_model, plain, batch)
+            with self._batch_norm():
+                given = _inputs_of(self._model, host, batch)
+            for x, own in zip(wanted, given, strict=True):
+                own = self._quantized(host, own)
+                for part in _parts(own, view, host.layer):
+                    moments.add(
+                        view.rows(own[part]), view.outputs(x[part], matrix)
+                    )
+        return moments.means()
+
+    def _batch_norm(self):
+        if self._reestimated:
+            return using_batch_statistics(self._model)
+        return contextlib.nullcontext()
+
+    def _quantized(self, host, inputs):
+        tensor = self._inputs.get(id(host))
+        if tensor is None:
+            return inputs
+        return tensor.quantizer(inputs, tensor.state)
+
+
+class _Seen(BaseException):
+    """Ends a forward pass once the wanted layer has its input.
+
+    Keras catches each `Exception` to write the layer's arguments into it.
+    """
+
+
+def _inputs_of(model, layer, batch):
+    """Returns the inputs of all calls of `layer` in one forward pass."""
+    seen = []
+    own_call, calls = layer.call, _calls(model, layer)
+
+    def call(inputs, *args, **kwargs):
+        seen.append(tf.convert_to_tensor(inputs))
+        if len(seen) == calls:
+            raise _Seen
+        return own_call(inputs, *args, **kwargs)
+
+    with compat.calling(layer, call), contextlib.suppress(_Seen):
+        model(batch, training=False)
+    return seen
+
+
+def _calls(model, layer):
+    """Returns how often a pass calls `layer`: None if it is nested."""
+    graph = [consumer for _, consumer in compat.graph_edges(model)]
+    return graph.count(layer) or None
+
+
+def _parts(inputs, view, layer):
+    """Yields slices of images whose patches fit into memory."""
+    places = np.prod(inputs.shape[1:-1], dtype=int)
+    if hasattr(layer, "strides") and "Transpose" in type(layer).__name__:
+        places *= np.prod(layer.strides, dtype=int)
+    images = max(1, _VALUES // int(places * view.row_values))
+    for start in range(0, inputs.shape[0], images):
+        yield slice(start, start + images)
+
+
+def _levels(tensor):
+    bits = float(compat.to_numpy(tensor.state.bits))
+    return tuple(float(k) for k in tensor.quantizer.grid.levels(bits, 0.0))
+
+
+def _images(model, calibration, batches):
+    if batches is None:
+        batches = calibration.batches
+    images = list(images_of(model, batches or (), "images for adaround"))
+    return [tf.cast(batch, tf.float32) for batch in images]
+
+
+def _check_options(updates, learning_rate, regularization):
+    if updates < 0 or not learning_rate > 0 or regularization < 0:
+        raise ValueError(
+            "Expected updates of 0 or more, a positive learning rate, and a "
+            f"regularization of 0 or more. Received: updates={updates!r}, "
+            f"learning_rate={learning_rate!r}, "
+            f"regularization={regularization!r}."
+        )
+
+
+def _check_point(point):
+    plain = OperatingPoint(point.weight_bits, point.activation_bits)
+    if point.weight_bits is None or point != plain:
+        raise ValueError(
+            "Expected an operating point with quantized weights, a step ratio "
+            f"of 1 and no rounding of the step. Received: '{point}'. For other "
+            "steps, hand over step sizes that are scaled or rounded already."
+        )
+
+
+def _check_model(model):
+    if model is None:
+        raise ValueError(
+            "Expected a calibration that knows its model, since the outputs "
+            "of layers are measured. Received one without: make it by "
+            "ptq.calibrate(model, batches)."
+        )
+    for path, tensor in quantizers_of(model).items():
+        if tensor.kind != "weight":
+            continue
+        quantizer = tensor.quantizer
+        if not isinstance(tensor.layer, FakeQuantized):
+            raise TypeError(
+                "Expected a model of `fake_quantize_model`, or of "
+                "`quantize_aware` with the native engine. "
+                f"{path!r} is hosted by {type(tensor.layer).__name__}."
+            )
+        uniform = type(quantizer).prepare is Quantizer.prepare
+        if not uniform or quantizer.grid.name not in _GRIDS:
+            raise ValueError(
+                "Expected weights on a grid with a zero that does not follow "
+                f"them, one of {_GRIDS}. Received {quantizer!r} for {path!r}. "
+                "Make the model with another Placement(weights=...)."
+            )
