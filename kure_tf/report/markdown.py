@@ -2,7 +2,7 @@
 
 import textwrap
 
-from kure_tf.report import model_tables, tables
+from kure_tf.report import margin_tables, model_tables, tables
 from kure_tf.report.series import series_of
 from kure_tf.report.summary import summarize
 
@@ -16,6 +16,7 @@ def render(report) -> str:
     found = [
         *tables.accuracy_tables(series),
         *tables.step_tables(series),
+        *margin_tables.margin_tables(series),
         model_tables.kurtosis_table(series),
         model_tables.tflite_table(series),
     ]
