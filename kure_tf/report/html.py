@@ -3,6 +3,7 @@
 from html import escape
 
 from kure_tf.report import (
+    device_table,
     elements,
     labels,
     margin_tables,
@@ -30,6 +31,7 @@ def render(report) -> str:
         _tables("Accuracy against bits", tables.accuracy_tables(series)),
         _tables("Accuracy against step ratio", tables.step_tables(series)),
         _tables("Margins", margin_tables.margin_tables(series)),
+        _tables("Devices", [device_table.device_table(series)]),
         _tables("LiteRT files", [model_tables.tflite_table(series)]),
         _provenance(series),
         _notes(report.notes),

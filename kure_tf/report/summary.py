@@ -1,6 +1,7 @@
 """The paragraph above a report, computed from its rows."""
 
 from kure_tf.report import labels
+from kure_tf.report.device_table import device_rows
 from kure_tf.report.margin_tables import budget_text, side_text
 from kure_tf.report.margins import difference_error, margins, step_curves
 from kure_tf.report.model_tables import mean_kurtosis, regularized_layers
@@ -32,6 +33,7 @@ def summarize(series) -> str:
         _count_sentence(subject, others),
         _step_sentence(subject, others),
         _margin_sentences(subject, others),
+        _device_sentence(series),
         _kurtosis_sentence(subject, others, series),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
@@ -220,6 +222,26 @@ def _margin_texts(found, method, bits):
             if known:
                 texts.append(f"{' or '.join(known)} ({one.name})")
     return ", ".join(texts)
+
+
+def _device_sentence(series):
+    """Counts the devices within the budget, and what is too close to call."""
+    verdicts = {}
+    for name, row in device_rows(series):
+        if "passed" in row.details:
+            verdicts.setdefault(name, []).append(row.details)
+    if not verdicts:
+        return ""
+    budgets = {one["budget"] for found in verdicts.values() for one in found}
+    texts = []
+    for name, found in verdicts.items():
+        passed = sum(one["passed"] for one in found)
+        close = sum(bool(one.get("too_close")) for one in found)
+        noun = "" if texts else " devices" if len(found) > 1 else " device"
+        text = f"{name} on {passed} of {len(found)}{noun}"
+        texts.append(f"{text} ({close} too close to call)" if close else text)
+    limit = " or ".join(budget_text(budget) for budget in sorted(budgets))
+    return f"Within {limit} of float is {', '.join(texts)}."
 
 
 def _tally(subject, others, places):
