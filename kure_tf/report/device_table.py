@@ -1,6 +1,7 @@
 """The table of devices, from the rows whose sweep is "device"."""
 
 from kure_tf.report import labels
+from kure_tf.report.margin_tables import budget_text
 from kure_tf.report.model_tables import title_of
 from kure_tf.report.table import Cell, Table
 
@@ -81,17 +82,21 @@ def _verdict(details):
 
 
 def _caption(rows):
-    budgets = sorted({row.details.get("budget", 0.0) for row in rows} - {0.0})
-    points = " or ".join(f"{100 * budget:g}" for budget in budgets)
-    measured = [row for row in rows if row.reestimated_batch_norm]
-    again = sorted({str(row.details.get("device", "")) for row in measured})
+    budgets = {row.details["budget"] for row in rows if "budget" in row.details}
+    limit = " or ".join(budget_text(budget) for budget in sorted(budgets))
+    methods = dict.fromkeys(row.ptq for row in rows if row.ptq)
+    again = dict.fromkeys(
+        str(row.details.get("device", row.scheme))
+        for row in rows
+        if row.reestimated_batch_norm
+    )
     text = (
         "Each device is simulated: its grids, steps and operating point on a "
-        "fake-quantized model. Drop: points of accuracy below the same model "
-        "in float, on the same images; after ±, its standard error, from the "
-        f"images on which the two differ. Pass: a drop of at most {points} "
-        "points, the budget; too close to call: within two standard errors of "
-        "it."
+        f"fake-quantized model, step sizes by {', '.join(methods) or '-'}. "
+        "Drop: points of accuracy below the same model in float, on the same "
+        "images; after ±, its standard error, from the images on which the "
+        f"two differ. Pass: a drop of at most the budget, {limit}; too close "
+        "to call: within two standard errors of it."
     )
     if again:
         text += (
