@@ -1,7 +1,7 @@
 """The table of devices, from the rows whose sweep is "device"."""
 
 from kure_tf.report import labels
-from kure_tf.report.margin_tables import budget_text
+from kure_tf.report.budget import budget_text
 from kure_tf.report.model_tables import title_of
 from kure_tf.report.table import Cell, Table
 

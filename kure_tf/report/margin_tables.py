@@ -3,7 +3,9 @@
 import functools
 
 from kure_tf.report import labels
-from kure_tf.report.margins import WORST_LAYERS, margins
+from kure_tf.report.budget import budget_text
+from kure_tf.report.layer_margins import WORST_LAYERS
+from kure_tf.report.margins import margins
 from kure_tf.report.series import bits_order
 from kure_tf.report.table import Cell, Table
 
@@ -18,12 +20,6 @@ def margin_tables(series, budget=0.01) -> list[Table]:
     found = [margins(one, budget) for one in series]
     tables = (_step_table(found), _bit_table(found), _layer_table(found))
     return [table for table in tables if table is not None]
-
-
-def budget_text(budget) -> str:
-    """Returns 0.01 as "1 point of accuracy"."""
-    points = f"{100 * budget:g}"
-    return f"{points} point{'' if points == '1' else 's'} of accuracy"
 
 
 def side_text(side) -> str:

@@ -1,11 +1,13 @@
 """The paragraph above a report, computed from its rows."""
 
 from kure_tf.report import labels
+from kure_tf.report.budget import budget_text
 from kure_tf.report.device_table import device_rows
-from kure_tf.report.margin_tables import budget_text, side_text
-from kure_tf.report.margins import difference_error, margins, step_curves
+from kure_tf.report.margin_tables import side_text
+from kure_tf.report.margins import margins
 from kure_tf.report.model_tables import mean_kurtosis, regularized_layers
 from kure_tf.report.series import bits_order, places_of
+from kure_tf.report.step_margins import difference_error, step_curves
 
 _HEADLINE_WEIGHT_BITS = 3  # Where the paper's effect is largest yet usable.
 _METHODS_SHOWN = 2

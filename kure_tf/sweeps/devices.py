@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 
 import numpy as np
 from tqdm import tqdm
@@ -17,13 +16,14 @@ from kure_tf.operating_point import OperatingPoint
 from kure_tf.ptq import calibrate
 from kure_tf.ptq import get as ptq_method
 from kure_tf.report import Report, Run
-from kure_tf.report.margins import check_budget, within
+from kure_tf.report.budget import check_budget, within
 from kure_tf.sweeps.batch_norm_images import (
     batch_norm_batches,
     batch_norm_facts,
 )
 from kure_tf.sweeps.device_profile import BUILTIN, device_profiles
 from kure_tf.sweeps.evaluate import Evaluator
+from kure_tf.sweeps.paired_error import paired_error
 from kure_tf.sweeps.provenance import array_hash, versions
 from kure_tf.sweeps.robustness import SweepPlan, finished_rows
 from kure_tf.sweeps.run import run_sweep
@@ -128,30 +128,6 @@ def check_devices(
             if folder is not None:
                 report().save_json(folder)
     return report()
-
-
-def paired_error(lost, gained, images) -> float:
-    """Returns the standard error of a difference of two accuracies.
-
-    Of two models on the same n images, with l = n * lost, g = n * gained:
-
-        sqrt(l + g + 1 - (l - g)^2 / (n + 2)) / (n + 2)
-
-    the Wald error with half an image added to each cell of the two by two
-    table of right and wrong (Agresti and Min, "Simple improved confidence
-    intervals for comparing matched proportions", Statistics in Medicine 24,
-    2005), so that two models that never differ are not held to be equal for
-    certain.
-
-    Args:
-        lost: Share of images that only the first model gets right.
-        gained: Share that only the second one gets right.
-        images: n.
-    """
-    apart = images * (lost + gained) + 1
-    difference = images * (lost - gained)
-    squared = difference**2 / (images + 2)
-    return math.sqrt(apart - squared) / (images + 2)
 
 
 class _Bench:

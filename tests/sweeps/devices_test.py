@@ -24,7 +24,7 @@ from kure_tf.sweeps import (
     device_profiles,
 )
 from kure_tf.sweeps import devices as devices_module
-from kure_tf.sweeps.devices import paired_error
+from kure_tf.sweeps.paired_error import paired_error
 
 FACTS = {
     "description": "Of the test.",
