@@ -72,7 +72,10 @@ TRACEBACK = flags.DEFINE_bool(
 )
 
 # What may differ between two calls that are one run.
-_NOT_PART_OF_THE_RUN = ("workdir", "traceback", "flagfile", "data_dir")
+_NOT_PART_OF_THE_RUN = (
+    *("workdir", "traceback", "flagfile", "data_dir"),
+    "require_pass",
+)
 # What undoes the mark that `workdir` has left in a new folder.
 _undo = contextlib.ExitStack()
 
@@ -322,6 +325,18 @@ def _user_function(name):
             "Expected --model=package.module:function, importable from the "
             f"working directory. Received: {name!r} ({error})."
         ) from error
+
+
+def training_record(model):
+    """Returns what tools/train.py noted beside the model, if it is of it."""
+    from kure_tf.sweeps import array_hash
+
+    path = pathlib.Path(MODEL.value).parent / "training.json"
+    if not path.is_file():
+        return None
+    record = json.loads(path.read_text())
+    of_model = record.get("checkpoint_hash") == array_hash(model)
+    return record if of_model else None
 
 
 def save_model(model, path):

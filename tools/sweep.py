@@ -5,9 +5,6 @@ python tools/sweep.py --model=runs/kure/model.keras --workdir=runs/sweep
 Killed and started again, it goes on after the last finished point.
 """
 
-import json
-import pathlib
-
 import common_flags
 import quantization_flags
 from absl import flags
@@ -26,23 +23,11 @@ def main():
         dataset,
         folder,
         name=_NAME.value,
-        record=_record(model),
+        record=common_flags.training_record(model),
     )
     page = report.save(folder)
     print(report.to_markdown())
     print(f"Page: {page.resolve().as_uri()}")
-
-
-def _record(model):
-    """Returns what tools/train.py noted beside the model, if it is of it."""
-    from kure_tf.sweeps import array_hash
-
-    path = pathlib.Path(common_flags.MODEL.value).parent / "training.json"
-    if not path.is_file():
-        return None
-    record = json.loads(path.read_text())
-    of_model = record.get("checkpoint_hash") == array_hash(model)
-    return record if of_model else None
 
 
 if __name__ == "__main__":

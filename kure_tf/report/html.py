@@ -2,7 +2,15 @@
 
 from html import escape
 
-from kure_tf.report import elements, labels, model_tables, plots, tables
+from kure_tf.report import (
+    device_table,
+    elements,
+    labels,
+    margin_tables,
+    model_tables,
+    plots,
+    tables,
+)
 from kure_tf.report.page import PAGE, STYLE
 from kure_tf.report.series import series_of
 from kure_tf.report.summary import summarize
@@ -22,6 +30,8 @@ def render(report) -> str:
         _histograms(series),
         _tables("Accuracy against bits", tables.accuracy_tables(series)),
         _tables("Accuracy against step ratio", tables.step_tables(series)),
+        _tables("Margins", margin_tables.margin_tables(series)),
+        _tables("Devices", [device_table.device_table(series)]),
         _tables("LiteRT files", [model_tables.tflite_table(series)]),
         _provenance(series),
         _notes(report.notes),

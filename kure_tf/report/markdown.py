@@ -2,7 +2,12 @@
 
 import textwrap
 
-from kure_tf.report import model_tables, tables
+from kure_tf.report import (
+    device_table,
+    margin_tables,
+    model_tables,
+    tables,
+)
 from kure_tf.report.series import series_of
 from kure_tf.report.summary import summarize
 
@@ -16,6 +21,8 @@ def render(report) -> str:
     found = [
         *tables.accuracy_tables(series),
         *tables.step_tables(series),
+        *margin_tables.margin_tables(series),
+        device_table.device_table(series),
         model_tables.kurtosis_table(series),
         model_tables.tflite_table(series),
     ]

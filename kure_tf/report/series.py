@@ -184,7 +184,8 @@ def bits_order(bits):
 def _rows_by_place(run):
     rows = {}
     for row in run.rows:
-        if row.sweep == "tflite":
+        # Files, devices and single layers have tables of their own.
+        if row.sweep in ("tflite", "device") or row.layer is not None:
             continue
         place = place_of(row)
         # Measured twice: more images tell more, else the later one holds.

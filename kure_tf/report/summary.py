@@ -1,11 +1,17 @@
 """The paragraph above a report, computed from its rows."""
 
 from kure_tf.report import labels
+from kure_tf.report.budget import budget_text
+from kure_tf.report.device_table import device_rows
+from kure_tf.report.margin_tables import side_text
+from kure_tf.report.margins import margins
 from kure_tf.report.model_tables import mean_kurtosis, regularized_layers
 from kure_tf.report.series import bits_order, places_of
+from kure_tf.report.step_margins import difference_error, step_curves
 
 _HEADLINE_WEIGHT_BITS = 3  # Where the paper's effect is largest yet usable.
 _METHODS_SHOWN = 2
+_POINTS_SHOWN = 2
 
 
 def summarize(series) -> str:
@@ -28,6 +34,8 @@ def summarize(series) -> str:
         ),
         _count_sentence(subject, others),
         _step_sentence(subject, others),
+        _margin_sentences(subject, others),
+        _device_sentence(series),
         _kurtosis_sentence(subject, others, series),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
@@ -178,6 +186,64 @@ def _step_sentence(subject, others):
                 f"{ahead} and clearly behind at {behind} of {total} points"
             )
     return f"In the step sweep, {'; '.join(parts)}." if parts else ""
+
+
+def _margin_sentences(subject, others):
+    """Gives the margins of one PTQ method's step sweeps, two of them."""
+    found = [margins(one) for one in (subject, *others)]
+    steps = [step for step in found[0].steps if step.smaller or step.larger]
+    if not steps:
+        return ""
+    method = min(
+        (step.method for step in steps),
+        key=lambda method: method.reestimated_batch_norm,
+    )
+    points = [step.bits for step in steps if step.method == method]
+    points = sorted(points, key=bits_order)[:_POINTS_SHOWN]
+    error = difference_error(step_curves(subject)[method, points[0]][1.0])
+    texts = [
+        f"at {labels.short_point(*bits)} {_margin_texts(found, method, bits)}"
+        for bits in points
+    ]
+    return (
+        f"For {budget_text(found[0].budget)} ({method.label()}; one standard "
+        f"error of a difference is {labels.percent(error)} points) the step "
+        f"may be {'; '.join(texts)}."
+    )
+
+
+def _margin_texts(found, method, bits):
+    """Returns "2.0 % too small or at least 30 % too large (KURE), ..."."""
+    texts = []
+    for one in found:
+        for step in one.steps:
+            if (step.method, step.bits) != (method, bits):
+                continue
+            sides = (("too small", step.smaller), ("too large", step.larger))
+            known = [f"{side_text(s)} {what}" for what, s in sides if s]
+            if known:
+                texts.append(f"{' or '.join(known)} ({one.name})")
+    return ", ".join(texts)
+
+
+def _device_sentence(series):
+    """Counts the devices within the budget, and what is too close to call."""
+    verdicts = {}
+    for name, row in device_rows(series):
+        if "passed" in row.details:
+            verdicts.setdefault(name, []).append(row.details)
+    if not verdicts:
+        return ""
+    budgets = {one["budget"] for found in verdicts.values() for one in found}
+    texts = []
+    for name, found in verdicts.items():
+        passed = sum(one["passed"] for one in found)
+        close = sum(bool(one.get("too_close")) for one in found)
+        noun = "" if texts else " devices" if len(found) > 1 else " device"
+        text = f"{name} on {passed} of {len(found)}{noun}"
+        texts.append(f"{text} ({close} too close to call)" if close else text)
+    limit = " or ".join(budget_text(budget) for budget in sorted(budgets))
+    return f"Within {limit} of float is {', '.join(texts)}."
 
 
 def _tally(subject, others, places):

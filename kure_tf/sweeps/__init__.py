@@ -1,5 +1,11 @@
 """Sweeps: operating points x `evaluate` -> rows of a report."""
 
+from kure_tf.sweeps.device_profile import (
+    DeviceProfile,
+    builtin_profiles,
+    device_profiles,
+)
+from kure_tf.sweeps.devices import check_devices
 from kure_tf.sweeps.evaluate import Evaluator
 from kure_tf.sweeps.points import bit_width_points, step_size_points
 from kure_tf.sweeps.provenance import (
@@ -15,11 +21,15 @@ from kure_tf.sweeps.run import run_sweep
 from kure_tf.sweeps.weight_shape import weight_shape
 
 __all__ = [
+    "DeviceProfile",
     "Evaluator",
     "SweepPlan",
     "adarounding",
     "array_hash",
     "bit_width_points",
+    "builtin_profiles",
+    "check_devices",
+    "device_profiles",
     "measure_robustness",
     "reference_parity",
     "run_sweep",

@@ -1,5 +1,6 @@
 """Top-1 accuracy of a classifier over a split, compiled once."""
 
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
@@ -22,6 +23,9 @@ class Evaluator:
         batch_size: Images per step, for a `Split`.
         progress: Whether to show a progress bar.
 
+    After a call, `right` is a boolean array `[images]`: which of them the
+    model got right, in the order of the split.
+
     Raises:
         ValueError: If there are no images, or a label is outside the classes.
     """
@@ -36,12 +40,13 @@ class Evaluator:
         self._progress = progress
         self._model = None
         self.step = None
+        self.right = None
 
     def __call__(self, model) -> dict:
         """Returns {"accuracy", "loss", "images"} of `model`."""
         if model is not self._model:
             self._model, self.step = model, self._compile(model)
-        correct = images = 0
+        answers = []
         loss = 0.0
         classes = model.outputs[0].shape[-1]
         for batch in tqdm(
@@ -50,13 +55,14 @@ class Evaluator:
             pictures, labels = batch
             labels = checked_labels(labels, classes)
             right, lost = self.step(tf.cast(pictures, tf.float32), labels)
-            correct += int(right)
+            answers.append(right.numpy())
             loss += float(lost)
-            images += len(labels)
-        if not images:
+        if not sum(map(len, answers)):
             raise ValueError("Expected images to evaluate. Received none.")
+        self.right = np.concatenate(answers)
+        images = len(self.right)
         return {
-            "accuracy": correct / images,
+            "accuracy": int(np.count_nonzero(self.right)) / images,
             "loss": loss / images,
             "images": images,
         }
@@ -66,7 +72,7 @@ class Evaluator:
             outputs = tf.cast(model(pictures, training=False), tf.float32)
             right = tf.equal(tf.argmax(outputs, -1, labels.dtype), labels)
             lost = cross_entropy(outputs, labels, from_logits=self._from_logits)
-            return tf.math.count_nonzero(right), tf.reduce_sum(lost)
+            return right, tf.reduce_sum(lost)
 
         shape = (None, *model.inputs[0].shape[1:])
         return tf.function(

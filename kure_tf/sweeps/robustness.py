@@ -187,7 +187,7 @@ def measure_robustness(
         **(provenance or {}),
         **_provenance(model, dataset, plan),
     }
-    finished = _finished(folder, name, provenance)
+    finished = finished_rows(folder, name, provenance)
     quantized = model
     if not quantizers_of(model):
         quantized = fake_quantize_model(model, plan.scheme)
@@ -327,8 +327,12 @@ def _scheme(model, plan):
     return "qat" if quantizers_of(model) else placements.get(plan.scheme).name
 
 
-def _finished(folder, name, provenance):
-    """Returns the rows kept in `folder`, if they measured the same thing."""
+def finished_rows(folder, name, provenance):
+    """Returns the rows kept in `folder`, if they measured the same thing.
+
+    Raises:
+        ValueError: If those are of other weights or images.
+    """
     if folder is None or not (pathlib.Path(folder) / "report.json").is_file():
         return ()
     runs = {run.name: run for run in Report.load(folder).runs}

@@ -157,6 +157,7 @@ class HtmlTest(parameterized.TestCase, tf.test.TestCase):
                 "Weights of two layers",
                 "Accuracy against bits",
                 "Accuracy against step ratio",
+                "Margins",
                 "LiteRT files",
                 "Provenance",
                 "Notes",

@@ -19,6 +19,7 @@ ALL_TOOLS = (
     "benchmark.py",
     "calibrate.py",
     "compare.py",
+    "devices.py",
     "export_tflite.py",
     "report.py",
     "reproduce.py",
@@ -177,6 +178,9 @@ class BadInputTest(parameterized.TestCase):
             "trained_steps": "calibrate.py --workdir=t --ptq=trained",
             "theory_bits": "theory.py --workdir=u --bits=4,half",
             "theory_grid": "theory.py --workdir=v --grid=narrow --bits=1,2",
+            "no_device": "devices.py --workdir=w --profiles=phone",
+            "bad_device": "devices.py --workdir=x --profiles=steps.json",
+            "bad_budget": "devices.py --workdir=y --budget=2",
             "bad_learning_rate": "train.py --workdir=r --learning_rate=-1",
         }
         cls.before = set(folder.iterdir())
@@ -226,6 +230,9 @@ class BadInputTest(parameterized.TestCase):
         ("trained_steps", "finds step sizes.*--ptq=lp_norm"),
         ("theory_bits", "--bits to be numbers.*'half'"),
         ("theory_grid", "at least 2 bits on the grid 'narrow'"),
+        ("no_device", "'builtin'.*w4a8_per_channel.*path.*'phone'"),
+        ("bad_device", "JSON list of objects.*steps.json"),
+        ("bad_budget", "accuracy budget.*0.01.*Received: 2"),
         ("bad_learning_rate", "learning.rate.*-1"),
     )
     def test_is_an_error_with_a_way_out(self, message):

@@ -35,6 +35,12 @@ def quantized(num_classes, input_shape):
     from kure_tf import fake_quantize_model
     return fake_quantize_model(tiny(num_classes, input_shape))
 """
+# A device that no model survives.
+_PROFILES = """[{
+  "name": "two_bits", "description": "2-bit weights.", "point": "2/2",
+  "weight_grid": "narrow", "weight_granularity": "per_tensor",
+  "activation_grid": "narrow", "fold_batch_norm": true
+}]"""
 _MODEL = ("--model=nets:tiny", f"--keras={KERAS}")
 _TRAIN = (
     *("--epochs=4", "--train_images=200", "--kurtosis_coefficient=1"),
@@ -49,6 +55,7 @@ _COMPARE = (
     *("--export=", "--note=First, this.", "--note=Then = that.", "--title=T"),
     *(*_MODEL, *_POINTS, "--workdir=compared"),
 )
+_DEVICES = ("--model=trained/model.keras", "--ptq=minmax", "--require_pass")
 _THEORY = ("--bits=4", "--ratios=1.5", "--values=100", f"--keras={KERAS}")
 _REPRODUCE = ("--experiment=fig1,fig2", "--workdir=reproduced")
 _REPRODUCE += (f"--keras={KERAS}",)
@@ -62,6 +69,7 @@ class FlowTest(absltest.TestCase):
         cls.addClassCleanup(temporary.cleanup)
         cls.folder = pathlib.Path(temporary.name)
         (cls.folder / "nets.py").write_text(_NETS)
+        (cls.folder / "mine.json").write_text(_PROFILES)
         saved = "--model=trained/model.keras"
         cls.results = cls._run_all(
             {
@@ -98,6 +106,14 @@ class FlowTest(absltest.TestCase):
                     "--workdir=compared",
                 ),
                 "compare_other": ("compare.py", *_COMPARE, "--note=Third."),
+                "devices": (
+                    *("devices.py", *_DEVICES, "--profiles=mine.json"),
+                    "--workdir=devices",
+                ),
+                "devices_pass": (
+                    *("devices.py", *_DEVICES, "--budget=1"),
+                    *("--profiles=int8_per_tensor", "--workdir=passing"),
+                ),
                 "theory": ("theory.py", *_THEORY, "--workdir=theory"),
                 "reproduce": ("reproduce.py", *_REPRODUCE),
                 "reproduce_again": ("reproduce.py", *_REPRODUCE),
@@ -319,6 +335,14 @@ class FlowTest(absltest.TestCase):
         )
         self.assertTrue((self.folder / "merged" / "report.html").is_file())
         self.assertIn("file://", printed)
+
+    def test_a_device_beyond_the_budget_fails_where_a_pass_is_required(self):
+        printed = self._printed("devices", code=1)
+        self.assertIn("| two_bits | 2/2", printed)
+        self.assertIn("Beyond the budget: two_bits.", printed)
+        (run,) = self._json("devices", "report.json")["runs"]
+        self.assertFalse(run["rows"][1]["details"]["passed"])
+        self.assertIn("pass", self._printed("devices_pass"))
 
     def test_theory_is_tabulated_and_drawn(self):
         printed = self._printed("theory")

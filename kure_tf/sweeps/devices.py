@@ -1,0 +1,282 @@
+"""Devices: does a model stay within an accuracy budget on each of them?"""
+
+import dataclasses
+import functools
+
+import numpy as np
+from tqdm import tqdm
+
+from kure_tf.compat import batch_norms_of
+from kure_tf.fake_quantized import (
+    Placement,
+    fake_quantize_model,
+    quantizers_of,
+)
+from kure_tf.operating_point import OperatingPoint
+from kure_tf.ptq import calibrate
+from kure_tf.ptq import get as ptq_method
+from kure_tf.report import Report, Run
+from kure_tf.report.budget import check_budget, within
+from kure_tf.sweeps.batch_norm_images import (
+    batch_norm_batches,
+    batch_norm_facts,
+)
+from kure_tf.sweeps.device_profile import BUILTIN, device_profiles
+from kure_tf.sweeps.evaluate import Evaluator
+from kure_tf.sweeps.paired_error import paired_error
+from kure_tf.sweeps.provenance import array_hash, versions
+from kure_tf.sweeps.robustness import SweepPlan, finished_rows
+from kure_tf.sweeps.run import run_sweep
+
+SWEEP = "device"
+"""What the rows' `sweep` says."""
+
+
+def check_devices(
+    model,
+    dataset,
+    profiles=BUILTIN,
+    *,
+    name="model",
+    budget=0.01,
+    ptq="lp_norm",
+    batch_size=256,
+    batch_norm_images=1024,
+    batch_norm_augment=(),
+    batch_norm_seed=0,
+    folder=None,
+    provenance=None,
+    progress=True,
+):
+    """Evaluates a float model as each device would run it, against a budget.
+
+        drop = P(right in float, wrong there) - P(wrong in float, right there)
+
+    as shares of the images: the float accuracy minus the device's. A device
+    passes if the drop is at most the budget. Both see the same images, so the
+    standard error of the drop comes from the images on which they differ
+    (`paired_error`), not from two accuracies as if they were independent.
+    Within two standard errors of the budget the verdict is too close to call.
+
+    A device is a fake-quantized model in Keras here: a simulation of its grids
+    and steps, not of how its integer kernels round between them. Step sizes
+    come from the data set's calibration images, accuracies from its whole test
+    split.
+
+    Args:
+        model: A built float model that returns logits, which is not changed.
+        dataset: A `Dataset`; `data.from_arrays` makes one of arrays.
+        profiles: What `device_profiles` takes: "builtin", names, paths of
+            files, `DeviceProfile`s.
+        name: What the report calls the model.
+        budget: Accuracy that may be lost, as a fraction.
+        ptq: PTQ method of the profiles that name none.
+        batch_size: Images per step.
+        batch_norm_images, batch_norm_augment, batch_norm_seed: The training
+            images for profiles that measure batch norm again: see `SweepPlan`.
+        folder: Where `report.json` is kept after each device. What is found
+            there of the same profile is not measured again, but held against
+            this budget. None keeps nothing.
+        provenance: What the report says beyond what is known here.
+        progress: Whether to show progress bars.
+
+    Returns:
+        A `Report` of one run: the float row, then one row per profile with
+        sweep="device", scheme=profile.name and these `details`: device,
+        budget, drop, drop_standard_error, passed, too_close, lost, gained and
+        profile (all its values).
+
+    Raises:
+        TypeError, ValueError: If a profile or the budget is invalid, `model`
+            has quantizers already, or `folder` holds rows of other weights.
+    """
+    profiles = device_profiles(profiles)
+    check_budget(budget)
+    ptq_method(ptq)
+    _check_float(model)
+    plan = SweepPlan(
+        batch_size=batch_size,
+        reestimate_batch_norm=(_reestimates(model, profiles),),
+        batch_norm_images=batch_norm_images,
+        batch_norm_augment=tuple(batch_norm_augment),
+        batch_norm_seed=batch_norm_seed,
+    )
+    facts = _provenance(model, dataset, plan, profiles, budget)
+    provenance = {**(provenance or {}), **facts}
+    profiles = [dataclasses.replace(p, ptq=p.ptq or ptq) for p in profiles]
+    kept = finished_rows(folder, name, provenance)
+    in_float = next((row for row in kept if row.sweep != SWEEP), None)
+    rows = _rows_of(kept, profiles)
+    left = [profile for profile in profiles if profile.name not in rows]
+
+    def report():
+        judged = [
+            _judged(rows[profile.name], in_float, budget)
+            for profile in profiles
+            if profile.name in rows
+        ]
+        run = Run(name, (in_float, *judged), provenance=provenance)
+        return Report(
+            runs=(run,), title=f"Devices for {name}", notes=dataset.notes
+        )
+
+    if left or in_float is None:
+        bench = _Bench(model, dataset, plan, name, progress)
+        in_float = in_float or bench.float_row
+        for profile, row in bench.measure(left):
+            rows[profile.name] = row
+            if folder is not None:
+                report().save_json(folder)
+    return report()
+
+
+class _Bench:
+    """Measures one float model: in float first, then device by device."""
+
+    def __init__(self, model, dataset, plan, name, progress):
+        self._model, self._dataset, self._plan = model, dataset, plan
+        self._name, self._progress = name, progress
+        self._batch_norm = batch_norm_batches(dataset, plan)
+        self._evaluate = Evaluator(dataset.test, batch_size=plan.batch_size)
+        self._right_in_float = None
+        in_float = fake_quantize_model(model, Placement())
+        self.float_row = self._row(in_float, OperatingPoint(), "bit_width")
+        self._right_in_float = self._evaluate.right
+
+    def measure(self, profiles):
+        """Yields (profile, row); equal placements share one model."""
+        with tqdm(
+            total=len(profiles),
+            desc=self._name,
+            disable=not self._progress,
+            unit="device",
+            leave=False,
+        ) as bar:
+            for placement, members in _by_placement(profiles):
+                quantized = fake_quantize_model(self._model, placement)
+                calibration = calibrate(
+                    quantized,
+                    self._dataset.calibration.batches(self._plan.batch_size),
+                    provenance=_calibration_facts(self._dataset),
+                    progress=False,
+                )
+                for profile in members:
+                    bar.set_postfix_str(profile.name)
+                    yield profile, self._device(quantized, calibration, profile)
+                    bar.update()
+
+    def _device(self, quantized, calibration, profile):
+        again = profile.reestimate_batch_norm and _has_batch_norm(quantized)
+        row = self._row(
+            quantized,
+            profile.point,
+            SWEEP,
+            calibrate=functools.partial(ptq_method(profile.ptq), calibration),
+            reestimate_batch_norm=self._batch_norm if again else None,
+            ptq=profile.ptq,
+            scheme=profile.name,
+        )
+        facts = {"device": profile.name, "profile": profile.to_dict()}
+        return dataclasses.replace(row, details={**row.details, **facts})
+
+    def _row(self, quantized, point, sweep, **options):
+        report = run_sweep(
+            quantized,
+            [point],
+            evaluate=self._compare,
+            name=self._name,
+            sweep=sweep,
+            images=self._dataset.test.count,
+            split=self._dataset.test.name,
+            progress=False,
+            **options,
+        )
+        return report.runs[0].rows[0]
+
+    def _compare(self, model):
+        measured = self._evaluate(model)
+        if self._right_in_float is None:
+            return measured
+        here, in_float = self._evaluate.right, self._right_in_float
+        lost = np.mean(in_float & ~here)
+        return {**measured, "lost": lost, "gained": np.mean(here & ~in_float)}
+
+
+def _judged(row, in_float, budget):
+    """Returns the row of a device with the verdict in its details."""
+    drop = in_float.accuracy - row.accuracy
+    lost, gained = row.details["lost"], row.details["gained"]
+    error = paired_error(lost, gained, row.images)
+    verdict = {
+        "budget": budget,
+        "drop": drop,
+        "drop_standard_error": error,
+        "passed": within(drop, budget),
+        "too_close": abs(drop - budget) <= 2 * error,
+    }
+    return dataclasses.replace(row, details={**row.details, **verdict})
+
+
+def _by_placement(profiles):
+    """Returns [(placement, its profiles)], in order of first appearance."""
+    groups = []
+    for profile in profiles:
+        placement = profile.placement()
+        members = next((m for p, m in groups if p == placement), None)
+        if members is None:
+            groups.append((placement, [profile]))
+        else:
+            members.append(profile)
+    return groups
+
+
+def _rows_of(kept, profiles):
+    """Returns {name: row} of the profiles that were measured as they are."""
+    found = {row.scheme: row for row in kept if row.sweep == SWEEP}
+    return {
+        profile.name: found[profile.name]
+        for profile in profiles
+        if profile.name in found
+        and found[profile.name].details.get("profile") == profile.to_dict()
+    }
+
+
+def _check_float(model):
+    if quantizers_of(model):
+        raise ValueError(
+            "Expected a float model: each device puts quantizers of its own "
+            f"into it. Received {model.name!r}, which has some already. "
+            "Pass strip_quantizers(model), its float weights."
+        )
+
+
+def _has_batch_norm(model):
+    return any(True for _ in batch_norms_of(model))
+
+
+def _reestimates(model, profiles):
+    wanted = any(profile.reestimate_batch_norm for profile in profiles)
+    return wanted and _has_batch_norm(model)
+
+
+def _calibration_facts(dataset):
+    return {"source": f"{dataset.name} {dataset.calibration.name}"}
+
+
+def _provenance(model, dataset, plan, profiles, budget):
+    drawn = batch_norm_facts(dataset, plan)
+    return {
+        "model": model.name,
+        "checkpoint_hash": array_hash(model),
+        "data_set": dataset.name,
+        "split": dataset.test.name,
+        "images": dataset.test.count,
+        "devices": [profile.name for profile in profiles],
+        "accuracy_budget": budget,
+        "calibration": {
+            "images": dataset.calibration.count,
+            "source": f"{dataset.calibration.name} (training images)",
+        },
+        "versions": versions(),
+        **({"batch_norm": drawn} if drawn else {}),
+    }

@@ -1,0 +1,88 @@
+"""Says on which classes of devices a model stays within an accuracy budget.
+
+python tools/devices.py --model=runs/kure/model.keras --workdir=runs/devices
+
+Killed and started again, it goes on after the last finished device.
+"""
+
+import sys
+
+import common_flags
+from absl import flags
+
+_PROFILES = flags.DEFINE_list(
+    "profiles",
+    ["builtin"],
+    "Devices: 'builtin', names of built-in ones, .json files of your own; "
+    "kure_tf/sweeps/device_profiles.json is an example.",
+)
+_BUDGET = flags.DEFINE_float(
+    "budget", 0.01, "Accuracy that may be lost against float, as a fraction."
+)
+_PTQ = flags.DEFINE_string(
+    "ptq", "lp_norm", "PTQ method of the devices that name none."
+)
+_BATCH_NORM_IMAGES = flags.DEFINE_integer(
+    "batch_norm_images",
+    1024,
+    "Training images, for devices that measure batch norm again.",
+    lower_bound=2,
+)
+_BATCH_NORM_AUGMENT = flags.DEFINE_list(
+    "batch_norm_augment",
+    None,
+    "Augmentations of these images; default: those that training.json beside "
+    "the model names, else none.",
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "evaluation_batch_size", 250, "Images per evaluation step.", lower_bound=1
+)
+_NAME = flags.DEFINE_string("name", "model", "What the report calls it.")
+_REQUIRE_PASS = flags.DEFINE_bool(
+    "require_pass", False, "Exit with 1 if a device is beyond the budget."
+)
+flags.adopt_module_key_flags(common_flags)
+
+
+def main():
+    from kure_tf.sweeps import check_devices, device_profiles
+
+    profiles = device_profiles(_PROFILES.value)
+    folder = common_flags.workdir("devices")
+    dataset = common_flags.load_dataset()
+    model = common_flags.load_model(dataset)
+    record = common_flags.training_record(model) or {}
+    augment = _BATCH_NORM_AUGMENT.value
+    report = check_devices(
+        model,
+        dataset,
+        profiles,
+        name=_NAME.value,
+        budget=_BUDGET.value,
+        ptq=_PTQ.value,
+        batch_size=_BATCH_SIZE.value,
+        batch_norm_images=_BATCH_NORM_IMAGES.value,
+        batch_norm_augment=(
+            record.get("augment", ()) if augment is None else augment
+        ),
+        folder=folder,
+        provenance={
+            "seed": record.get("seed"),
+            "flags": common_flags.effective_flags(),
+        },
+    )
+    page = report.save(folder)
+    print(report.to_markdown())
+    print(f"Page: {page.resolve().as_uri()}")
+    failed = [
+        row.details["device"]
+        for row in report.runs[0].rows
+        if not row.details.get("passed", True)
+    ]
+    if failed and _REQUIRE_PASS.value:
+        print(f"Beyond the budget: {', '.join(failed)}.", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    common_flags.run(main)
