@@ -3,6 +3,8 @@
 from html import escape
 
 from kure_tf.report import elements, labels, model_tables, plots, tables
+from kure_tf.report.dimension_plots import sensitivity_panels
+from kure_tf.report.dimension_tables import dimension_tables
 from kure_tf.report.page import PAGE, STYLE
 from kure_tf.report.series import series_of
 from kure_tf.report.summary import summarize
@@ -22,6 +24,8 @@ def render(report) -> str:
         _histograms(series),
         _tables("Accuracy against bits", tables.accuracy_tables(series)),
         _tables("Accuracy against step ratio", tables.step_tables(series)),
+        _sensitivity(series),
+        _tables("Other robustness sweeps", dimension_tables(series)),
         _tables("LiteRT files", [model_tables.tflite_table(series)]),
         _provenance(series),
         _notes(report.notes),
@@ -72,6 +76,19 @@ def _step_plots(series):
             "The step size of every quantized weight is multiplied by one "
             "ratio. Left of 1 the largest weights are clipped, right of 1 the "
             f"grid is coarser. {_band(series)}"
+        ),
+    )
+
+
+def _sensitivity(series):
+    panels = sensitivity_panels(series)
+    return panels and elements.section(
+        "Sensitivity of single layers",
+        _legend(series),
+        elements.panels(panels),
+        elements.caption(
+            "Accuracy lost through one layer, in points; worst layer on top. "
+            "What it is lost against, and all numbers: in the tables below."
         ),
     )
 

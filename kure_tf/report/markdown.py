@@ -3,6 +3,7 @@
 import textwrap
 
 from kure_tf.report import model_tables, tables
+from kure_tf.report.dimension_tables import dimension_tables
 from kure_tf.report.series import series_of
 from kure_tf.report.summary import summarize
 
@@ -16,6 +17,7 @@ def render(report) -> str:
     found = [
         *tables.accuracy_tables(series),
         *tables.step_tables(series),
+        *dimension_tables(series),
         model_tables.kurtosis_table(series),
         model_tables.tflite_table(series),
     ]

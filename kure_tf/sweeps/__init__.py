@@ -1,6 +1,7 @@
 """Sweeps: operating points x `evaluate` -> rows of a report."""
 
 from kure_tf.sweeps.evaluate import Evaluator
+from kure_tf.sweeps.layer_point import LayerPoint
 from kure_tf.sweeps.points import bit_width_points, step_size_points
 from kure_tf.sweeps.provenance import (
     array_hash,
@@ -11,15 +12,19 @@ from kure_tf.sweeps.provenance import (
 from kure_tf.sweeps.reference_parity import reference_parity
 from kure_tf.sweeps.robustness import SweepPlan, measure_robustness
 from kure_tf.sweeps.run import run_sweep
+from kure_tf.sweeps.sensitivity import measure_sensitivity, sensitivity_points
 
 __all__ = [
     "Evaluator",
+    "LayerPoint",
     "SweepPlan",
     "array_hash",
     "bit_width_points",
     "measure_robustness",
+    "measure_sensitivity",
     "reference_parity",
     "run_sweep",
+    "sensitivity_points",
     "step_size_points",
     "versions",
     "weight_histograms",
