@@ -20,7 +20,7 @@ from kure_tf.report.dimensions import (
 from kure_tf.report.table import Cell, Table
 
 _NOT_MEASURED = Cell("-", "not measured")
-_RATIOS = {
+RATIOS = {
     ACTIVATION_RATIO: (
         "Step ratio of the activations",
         "Every quantized activation's step size times the ratio; those of the "
@@ -47,7 +47,7 @@ _MODES = {
 def dimension_tables(series) -> list[Table]:
     """Returns the tables of all these sweeps that were measured."""
     return [
-        *(table for kind in _RATIOS for table in _ratio_table(series, kind)),
+        *(table for kind in RATIOS for table in _ratio_table(series, kind)),
         *_rounding_table(series),
         *(
             _sensitivity_table(series, sweep, layers)
@@ -60,14 +60,14 @@ def dimension_tables(series) -> list[Table]:
 def _ratio_table(series, kind):
     blocks = found_in(series, kind)
     columns = [
-        (block, name, _by_ratio(rows))
+        (block, name, by_ratio(rows))
         for block, names in blocks.items()
         for name, rows in names.items()
     ]
     if not columns:
         return
     ratios = sorted({ratio for _, _, found in columns for ratio in found})
-    title, caption = _RATIOS[kind]
+    title, caption = RATIOS[kind]
     yield Table(
         title=title,
         header=(
@@ -97,7 +97,8 @@ def ratio_of(row) -> float:
     )
 
 
-def _by_ratio(rows):
+def by_ratio(rows) -> dict:
+    """Returns `{ratio: rows}`."""
     found = {}
     for row in rows:
         found.setdefault(ratio_of(row), []).append(row)
@@ -228,7 +229,7 @@ def _sensitivity_table(series, sweep, layers):
     against = "the float model's" if alone else "that of ratio 1 everywhere"
     found = [r for by_name in layers.values() for r in by_name.values()]
     return Table(
-        title=f"Sensitivity of layers: {point}, {sweep.block.label}",
+        title=f"Sensitivity of layers: {point}, {sweep.block.method_label}",
         header=(
             "Layer",
             *(part for n in names for part in (f"accuracy\n{n}", f"drop\n{n}")),

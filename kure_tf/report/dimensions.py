@@ -49,9 +49,14 @@ class Block:
     @property
     def label(self) -> str:
         """Returns "W4, lp_norm p=2, batch norm re-estimated"."""
-        parts = [labels.short_point(self.weight_bits, self.activation_bits)]
+        point = labels.short_point(self.weight_bits, self.activation_bits)
+        return f"{point}, {self.method_label}"
+
+    @property
+    def method_label(self) -> str:
+        """Returns the label without the bits."""
         kept = self.ptq in (None, "trained")
-        parts.append("steps as trained" if kept else self.ptq)
+        parts = ["steps as trained" if kept else self.ptq]
         if self.reestimated_batch_norm:
             parts.append("batch norm re-estimated")
         return ", ".join(parts)

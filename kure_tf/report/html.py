@@ -3,7 +3,7 @@
 from html import escape
 
 from kure_tf.report import elements, labels, model_tables, plots, tables
-from kure_tf.report.dimension_plots import sensitivity_panels
+from kure_tf.report.dimension_plots import ratio_panels, sensitivity_panels
 from kure_tf.report.dimension_tables import dimension_tables
 from kure_tf.report.page import PAGE, STYLE
 from kure_tf.report.series import series_of
@@ -24,6 +24,7 @@ def render(report) -> str:
         _histograms(series),
         _tables("Accuracy against bits", tables.accuracy_tables(series)),
         _tables("Accuracy against step ratio", tables.step_tables(series)),
+        _other_ratios(series),
         _sensitivity(series),
         _tables("Other robustness sweeps", dimension_tables(series)),
         _tables("LiteRT files", [model_tables.tflite_table(series)]),
@@ -77,6 +78,15 @@ def _step_plots(series):
             "ratio. Left of 1 the largest weights are clipped, right of 1 the "
             f"grid is coarser. {_band(series)}"
         ),
+    )
+
+
+def _other_ratios(series):
+    panels = ratio_panels(series)
+    return panels and elements.section(
+        "Accuracy when other steps and clips are off",
+        _legend(series),
+        elements.panels(panels),
     )
 
 

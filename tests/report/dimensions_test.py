@@ -67,7 +67,7 @@ class DimensionsTest(tf.test.TestCase):
         self.assertEqual(lines[0][2:], ["80.0", "60.0", "72.0 ± 2.8"])
 
     def test_layers_are_listed_worst_first_by_what_they_cost(self):
-        _, lines = _lines("Sensitivity of layers: 4/FP, W4")
+        _, lines = _lines("Sensitivity of layers: 4/FP, minmax")
         self.assertEqual(lines, [["y", "65.0", "25.0"], ["x", "85.0", "5.0"]])
 
     def test_a_perturbed_layer_is_compared_with_the_unperturbed_point(self):
@@ -86,6 +86,7 @@ class DimensionsTest(tf.test.TestCase):
         page = _report(*PLAIN, *MORE).to_html()
         self.assertIn("Sensitivity of single layers", page)
         self.assertIn("Rounding mode of the quantizer", page)
+        self.assertIn("Clipping ratio: W4, minmax", page)
         self.assertNotIn("Sensitivity", _report(*PLAIN).to_html())
 
 
