@@ -13,17 +13,24 @@ MAX_BITS = 16
 
 _PATTERN = re.compile(
     r"(?P<weights>FP|\d+)\s*/\s*(?P<activations>FP|\d+)"
-    r"(?:\s+x(?P<scale>[0-9.eE+-]+))?(?:\s+(?P<rounding>pow2(?:-up)?))?",
+    r"(?:\s+x(?P<scale>[0-9.eE+-]+)"
+    r"(?:\s*/\s*(?P<activation_scale>[0-9.eE+-]+))?)?"
+    r"(?:\s+(?P<rounding>pow2(?:-up)?))?"
+    r"(?:\s+(?P<mode>half[-_]up|floor|stochastic(?::\d+)?))?",
     re.IGNORECASE,
 )
 _ROUNDINGS = {"nearest": "pow2", "up": "pow2-up"}
+_MODE = re.compile(r"nearest|half_up|floor|stochastic(:\d+)?")
+MAX_SEED = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
 class OperatingPoint:
-    """Weight bits / activation bits / step scale / rounding of the step.
+    """Weight bits / activation bits / step ratios / rounding of the step, mode.
 
-    Written `4/8`, `4/FP`, `4/4 x1.02`, `3/FP pow2`; `str` and `parse` convert.
+    Written `4/8`, `4/FP`, `4/4 x1.02`, `4/4 x1/1.1` (ratio of the weights /
+    of the activations), `3/FP pow2`, `4/FP floor`, `4/4 half-up`,
+    `4/FP stochastic:3`; `str` and `parse` convert.
 
     Attributes:
         weight_bits: Bit-width of the weights, 1 to 16; None is float ("FP").
@@ -36,6 +43,15 @@ class OperatingPoint:
             each one (weights and activations) to the power of two nearest in
             the logarithm (Table A.5), "up" to the next larger one. `step_scale`
             multiplies after the rounding.
+        activation_step_scale: Like `step_scale`, for the activations that are
+            not pinned. Zero stays zero: on an asymmetric grid both ends of the
+            clipping range are multiplied.
+        rounding_mode: How quantizers round values, pinned ones included:
+            "nearest" (halves to the even level), "half_up" (halves to the
+            upper one), "floor" (down, what truncating hardware does) or
+            "stochastic:<seed>" (up with the probability of the fraction;
+            "stochastic" is seed 0). A seed draws the same for each batch, and
+            other numbers for each tensor.
 
     Raises:
         ValueError: If a value is outside what is allowed.
@@ -45,23 +61,17 @@ class OperatingPoint:
     activation_bits: int | None = None
     step_scale: float = dataclasses.field(default=1.0, kw_only=True)
     step_rounding: str | None = dataclasses.field(default=None, kw_only=True)
+    activation_step_scale: float = dataclasses.field(default=1.0, kw_only=True)
+    rounding_mode: str = dataclasses.field(default="nearest", kw_only=True)
 
     def __post_init__(self):
         for name in ("weight_bits", "activation_bits"):
             bits = getattr(self, name)
             if bits is not None:
                 object.__setattr__(self, name, check_bits(bits, name))
-        scale = self.step_scale
-        if not (
-            isinstance(scale, numbers.Real)
-            and math.isfinite(scale)
-            and scale > 0
-        ):
-            raise ValueError(
-                "Expected a positive, finite step scale, such as 1.02. "
-                f"Received: {scale!r}."
-            )
-        object.__setattr__(self, "step_scale", float(scale))
+        for name in ("step_scale", "activation_step_scale"):
+            scale = _checked_scale(getattr(self, name))
+            object.__setattr__(self, name, scale)
         if self.step_rounding is not None and (
             self.step_rounding not in _ROUNDINGS
         ):
@@ -69,6 +79,8 @@ class OperatingPoint:
                 "Expected a step rounding of None, 'nearest' or 'up' (to a "
                 f"power of two). Received: {self.step_rounding!r}."
             )
+        mode = check_rounding_mode(self.rounding_mode)
+        object.__setattr__(self, "rounding_mode", mode)
 
     @classmethod
     def parse(cls, text):
@@ -77,7 +89,8 @@ class OperatingPoint:
         if match is None:
             raise ValueError(
                 "Expected an operating point '<weight bits>/<activation "
-                "bits>', such as '4/8', '4/FP', '4/4 x1.02' or '3/FP pow2'. "
+                "bits>', such as '4/8', '4/FP', '4/4 x1.02', '4/4 x1/1.1', "
+                "'3/FP pow2', '4/FP floor' or '4/FP stochastic:3'. "
                 f"Received: {text!r}."
             )
         rounding = {"pow2": "nearest", "pow2-up": "up"}.get(
@@ -85,6 +98,7 @@ class OperatingPoint:
         )
         try:
             scale = float(match["scale"] or 1.0)
+            activation_scale = float(match["activation_scale"] or 1.0)
         except ValueError:
             raise ValueError(
                 "Expected a step scale after 'x', such as 'x1.02'. "
@@ -95,14 +109,21 @@ class OperatingPoint:
             _bits_or_none(match["activations"]),
             step_scale=scale,
             step_rounding=rounding,
+            activation_step_scale=activation_scale,
+            rounding_mode=(match["mode"] or "nearest").lower(),
         )
 
     def __str__(self):
         parts = [f"{self.weight_bits or 'FP'}/{self.activation_bits or 'FP'}"]
-        if self.step_scale != 1.0:
-            parts.append(f"x{_shortest(self.step_scale)}")
+        scales = [_shortest(self.step_scale)]
+        if self.activation_step_scale != 1.0:
+            scales.append(_shortest(self.activation_step_scale))
+        if scales != ["1"]:
+            parts.append(f"x{'/'.join(scales)}")
         if self.step_rounding:
             parts.append(_ROUNDINGS[self.step_rounding])
+        if self.rounding_mode != "nearest":
+            parts.append(self.rounding_mode.replace("_", "-"))
         return " ".join(parts)
 
 
@@ -115,6 +136,34 @@ def check_bits(bits, name="bits"):
             f"without zero, or None ('FP') for float. Received: {bits!r}."
         )
     return int(bits)
+
+
+def check_rounding_mode(mode):
+    """Returns a rounding mode in its full form, or raises what is wrong.
+
+    "half-up" is read as "half_up", "stochastic" as "stochastic:0".
+    """
+    text = mode.replace("-", "_") if isinstance(mode, str) else ""
+    seed = text.partition(":")[2]
+    if not _MODE.fullmatch(text) or int(seed or 0) > MAX_SEED:
+        raise ValueError(
+            "Expected a rounding mode, one of 'nearest', 'half_up', 'floor' "
+            f"or 'stochastic:<seed>' with a seed in 0..{MAX_SEED}. "
+            f"Received: {mode!r}."
+        )
+    if text.startswith("stochastic"):
+        return f"stochastic:{int(seed or 0)}"
+    return text
+
+
+def _checked_scale(scale):
+    number = isinstance(scale, numbers.Real)
+    if not (number and math.isfinite(scale) and scale > 0):
+        raise ValueError(
+            "Expected a positive, finite step scale, such as 1.02. "
+            f"Received: {scale!r}."
+        )
+    return float(scale)
 
 
 def _shortest(number):

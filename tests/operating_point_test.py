@@ -20,6 +20,15 @@ WRITTEN = (
     ("3/FP pow2-up", OperatingPoint(3, step_rounding="up")),
     ("4/8 x0.7 pow2", OperatingPoint(4, 8, step_scale=0.7,
                                      step_rounding="nearest")),
+    ("4/4 x1.02/1.1", OperatingPoint(4, 4, step_scale=1.02,
+                                     activation_step_scale=1.1)),
+    ("4/4 x1/1.1", OperatingPoint(4, 4, activation_step_scale=1.1)),
+    ("4/FP floor", OperatingPoint(4, rounding_mode="floor")),
+    ("4/4 half-up", OperatingPoint(4, 4, rounding_mode="half_up")),
+    ("4/FP stochastic:3", OperatingPoint(4, rounding_mode="stochastic:3")),
+    ("3/3 x0.9/2 pow2-up floor", OperatingPoint(
+        3, 3, step_scale=0.9, activation_step_scale=2, step_rounding="up",
+        rounding_mode="floor")),
 )  # fmt: skip
 
 BITS = st.none() | st.integers(1, 16)
@@ -29,6 +38,9 @@ POINTS = st.builds(
     BITS,
     step_scale=st.floats(1e-6, 1e6),
     step_rounding=st.sampled_from([None, "nearest", "up"]),
+    activation_step_scale=st.floats(1e-6, 1e6),
+    rounding_mode=st.sampled_from(["nearest", "half_up", "floor"])
+    | st.integers(0, 2**31 - 1).map("stochastic:{}".format),
 )
 
 
@@ -90,6 +102,24 @@ class OperatingPointTest(parameterized.TestCase):
     def test_bad_rounding_is_refused(self, rounding):
         with self.assertRaisesRegex(ValueError, "'nearest' or 'up'"):
             OperatingPoint(4, 4, step_rounding=rounding)
+
+    @parameterized.parameters(0.0, math.nan, "1.1", None)
+    def test_bad_activation_ratio_is_refused(self, scale):
+        with self.assertRaisesRegex(ValueError, "positive, finite.*Received"):
+            OperatingPoint(4, 4, activation_step_scale=scale)
+
+    @parameterized.parameters(
+        "up", "stochastic:", "stochastic:-1", "stochastic:2147483648", None, 2
+    )
+    def test_unknown_rounding_mode_is_refused(self, mode):
+        with self.assertRaisesRegex(ValueError, "'half_up', 'floor'.*Received"):
+            OperatingPoint(4, 4, rounding_mode=mode)
+
+    def test_a_seed_that_is_not_given_is_zero(self):
+        point = OperatingPoint.parse("4/FP Stochastic")
+
+        self.assertEqual(point.rounding_mode, "stochastic:0")
+        self.assertEqual(str(point), "4/FP stochastic:0")
 
     def test_numpy_numbers_become_plain_ones(self):
         point = OperatingPoint(np.int64(4), step_scale=np.float32(1.5))

@@ -66,6 +66,56 @@ ROUNDING = flags.DEFINE_list(
     "bits of --weights_only and --both, with the steps of the last --ptq; a "
     "minute or so for each of them. Scaled steps are rounded to nearest.",
 )
+ACTIVATION_RATIO_BITS = flags.DEFINE_list(
+    "activation_ratio_bits",
+    [],
+    "Bits b of b/b at which the steps of the activations alone go through "
+    "--ratios.",
+)
+JOINT_RATIO_BITS = flags.DEFINE_list(
+    "joint_ratio_bits",
+    [],
+    "Bits b of b/b at which the steps of weights and activations go through "
+    "--ratios at once.",
+)
+ROUNDING_MODES = flags.DEFINE_list(
+    "rounding_modes",
+    [],
+    "Roundings of the quantizer to measure beside the nearest level: half_up, "
+    "floor (truncating hardware), stochastic:<seed>.",
+)
+ROUNDING_BITS = flags.DEFINE_list(
+    "rounding_bits", ["4"], "Weight bits of b/FP for --rounding_modes."
+)
+CLIPPING_RATIOS = flags.DEFINE_list(
+    "clipping_ratios",
+    [],
+    "Ratios of the clip to the largest absolute weight, such as 0.5,0.7,0.9.",
+)
+CLIPPING_BITS = flags.DEFINE_list(
+    "clipping_bits", ["4"], "Weight bits of b/FP for --clipping_ratios."
+)
+SENSITIVITY_BITS = flags.DEFINE_list(
+    "sensitivity_bits",
+    [],
+    "Weight bits of b/FP at which each layer is quantized alone, one after "
+    "the other: a point for every layer.",
+)
+SENSITIVITY_RATIOS = flags.DEFINE_list(
+    "sensitivity_ratios",
+    [],
+    "Step ratios of one layer at a time, the others standing at b/FP of "
+    "--sensitivity_bits.",
+)
+CALIBRATION_SEEDS = flags.DEFINE_list(
+    "calibration_seeds",
+    [],
+    "Seeds of other draws of calibration images; each is calibrated on and "
+    "measured.",
+)
+CALIBRATION_SEED_BITS = flags.DEFINE_list(
+    "calibration_seed_bits", ["4"], "Bits of b/b for --calibration_seeds."
+)
 REESTIMATE_BATCH_NORM = flags.DEFINE_enum(
     "reestimate_batch_norm",
     "off",
@@ -177,6 +227,7 @@ def plan(scheme, record=None, folder=None):
         ratios=tuple(_number(float, text) for text in RATIOS.value),
         power_of_two_bits=bits(POWER_OF_TWO_BITS) if first else (),
         points=points if first else (),
+        **(_dimensions(bits) if first else {}),
         batch_size=EVALUATION_BATCH_SIZE.value,
         reestimate_batch_norm=reestimate,
         batch_norm_images=BATCH_NORM_IMAGES.value,
@@ -184,6 +235,26 @@ def plan(scheme, record=None, folder=None):
         calibration_augment=tuple(CALIBRATION_AUGMENT.value),
         roundings=tuple(ROUNDING.value),
     )
+
+
+def _dimensions(bits):
+    """Returns the plan's sweeps beyond bits and weight steps."""
+
+    def numbers(kind, flag):
+        return tuple(_number(kind, text) for text in flag.value)
+
+    return {
+        "activation_ratio_bits": bits(ACTIVATION_RATIO_BITS),
+        "joint_ratio_bits": bits(JOINT_RATIO_BITS),
+        "rounding_modes": tuple(ROUNDING_MODES.value),
+        "rounding_bits": bits(ROUNDING_BITS),
+        "clipping_ratios": numbers(float, CLIPPING_RATIOS),
+        "clipping_bits": bits(CLIPPING_BITS),
+        "sensitivity_bits": bits(SENSITIVITY_BITS),
+        "sensitivity_ratios": numbers(float, SENSITIVITY_RATIOS),
+        "calibration_seeds": numbers(int, CALIBRATION_SEEDS),
+        "calibration_seed_bits": bits(CALIBRATION_SEED_BITS),
+    }
 
 
 def _batch_norm_augment(record):

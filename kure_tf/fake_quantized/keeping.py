@@ -12,9 +12,9 @@ from kure_tf.fake_quantized.model import quantizers_of
 def keeping_quantizers(model):
     """Puts the quantizers of `model` back when it closes.
 
-    Step sizes, what they are calibrated for, bits and step scales: trained
-    step sizes survive a search, and the operating point a sweep, however the
-    block ended. Kernels are not looked at.
+    Step sizes, what they are calibrated for, bits, step scales and rounding
+    modes: trained step sizes survive a search, and the operating point a
+    sweep, however the block ended. Kernels are not looked at.
 
     Args:
         model: A fake-quantized model; one without quantizers is left alone.

@@ -12,6 +12,7 @@ from kure_tf.fake_quantized.hosted import hosted_tensors
 from kure_tf.fake_quantized.layer import FakeQuantized
 from kure_tf.operating_point import FP, OperatingPoint
 from kure_tf.ops.power_of_two import power_of_two
+from kure_tf.ops.rounding import rounding_code
 from kure_tf.quantizers import (
     SMALLEST_STEP,
     Quantizer,
@@ -155,15 +156,17 @@ def set_operating_point(model, point, *, only=None):
 
     Args:
         model: What `fake_quantize_model` returned.
-        point: An `OperatingPoint` or its text, such as "4/8 x1.02".
+        point: An `OperatingPoint` or its text, such as "4/8 x1.02" or
+            "4/FP floor".
         only: Names or paths of the layers, or paths of the tensors
             ("conv1/kernel"), to move; None moves all. So bits can differ from
             layer to layer.
 
     Raises:
         ValueError: If the model has no quantizers, `only` names a tensor that
-            has none, a grid does not exist at these bits, or an activation is
-            not calibrated. Nothing is written then.
+            has none, a grid does not exist at these bits, an activation is not
+            calibrated, or a quantizer of your own does not round by the
+            point's rounding mode. Nothing is written then.
     """
     if not isinstance(point, OperatingPoint):
         point = OperatingPoint.parse(point)
@@ -177,10 +180,13 @@ def set_operating_point(model, point, *, only=None):
         if bits is not None and tensor.pinned_bits is not None:
             bits = tensor.pinned_bits
         _check_ready(tensor, bits)
+        _check_rounding(tensor, point)
         changes.append((tensor, bits, _step_scale(tensor, bits, point)))
     for tensor, bits, step_scale in changes:
         tensor.state.bits.assign(FP if bits is None else bits)
         tensor.state.step_scale.assign(step_scale)
+        mode = rounding_code(point.rounding_mode, tensor.path)
+        tensor.state.rounding_mode.assign(mode)
 
 
 def operating_point_of(model) -> tuple:
@@ -314,11 +320,25 @@ def _check_ready(tensor, bits):
         )
 
 
+def _check_rounding(tensor, point):
+    obeys = tensor.quantizer.obeys_rounding_mode
+    if point.rounding_mode != "nearest" and not obeys:
+        raise ValueError(
+            "Expected quantizers that round as the operating point says. "
+            f"{type(tensor.quantizer).__name__} of {tensor.path!r} does not "
+            f"know rounding modes. Received: {point.rounding_mode!r}. Derive "
+            "it from UniformQuantizer, or set `obeys_rounding_mode = True` "
+            "and round by `state.rounding_mode`."
+        )
+
+
 def _step_scale(tensor, bits, point):
     """Returns step_scale as an array of the shape of the step size."""
     state = tensor.state
-    pinned = tensor.pinned_bits is not None
-    ratio = 1.0 if pinned or tensor.kind != "weight" else point.step_scale
+    weight = tensor.kind == "weight"
+    ratio = point.step_scale if weight else point.activation_step_scale
+    if tensor.pinned_bits is not None:
+        ratio = 1.0
     ones = np.ones(tuple(state.step_size.shape), np.float32)
     if bits is None or point.step_rounding is None:
         return ones * np.float32(ratio)

@@ -4,11 +4,14 @@ import math
 
 import tensorflow as tf
 
+from kure_tf.ops.rounding import NEAREST, quantize_by_mode
+
 # QuantizeAndDequantizeV3 rounds to multiples of a step between the ends of a
 # signed 17-bit range: wide enough for any grid of up to 16 bits, each level
 # still exact in float32.
 _WIDE_BITS = 17
 _WIDE = 2.0 ** (_WIDE_BITS - 1) - 1
+_BY_MODE = "by mode"  # The kernel of all rounding modes but the nearest.
 
 
 def fake_quantize(x, step_size, levels, origin=0.0, *, fused=None):
@@ -56,10 +59,19 @@ def fake_quantize(x, step_size, levels, origin=0.0, *, fused=None):
         array([ 0.25, -0.25,  0.75], dtype=float32)
     """
     x = _checked(x)
-    return _fake_quantize(x, step_size, levels, origin, (fused,), None)
+    return _fake_quantize(x, step_size, levels, origin, (fused,), None, None)
 
 
-def switched_fake_quantize(x, step_size, levels, origin=0.0, *, kernels, index):
+def switched_fake_quantize(
+    x,
+    step_size,
+    levels,
+    origin=0.0,
+    *,
+    kernels,
+    index,
+    rounding_mode=None,
+):
     """Returns `fake_quantize` by one of several kernels, or `x` untouched.
 
     One compiled graph so serves float and every grid: which it is may change
@@ -74,9 +86,15 @@ def switched_fake_quantize(x, step_size, levels, origin=0.0, *, kernels, index):
         kernels: Values of `fused` (see `fake_quantize`) to choose from.
         index: Scalar int32 tensor: 0 returns `x` bit for bit, i the result by
             the kernel `kernels[i - 1]`.
+        rounding_mode: Scalar float32 tensor, a code of `ops.rounding`: how to
+            round where `index` is not 0. None, or NEAREST, is
+            `fake_quantize`; the others go through `round_by_mode`, in float32,
+            and stay inside the levels. The gradient is the same.
     """
     x = _checked(x)
-    return _fake_quantize(x, step_size, levels, origin, kernels, index)
+    return _fake_quantize(
+        x, step_size, levels, origin, kernels, index, rounding_mode
+    )
 
 
 def _checked(x):
@@ -89,12 +107,18 @@ def _checked(x):
     return x
 
 
-def _fake_quantize(x, step_size, levels, origin, kernels, index):
+def _fake_quantize(x, step_size, levels, origin, kernels, index, mode):
+    if mode is not None:
+        mode = tf.convert_to_tensor(mode)
+        # The last branch; taken where the tensor is not left in float.
+        other = tf.logical_and(index > 0, tf.not_equal(mode, NEAREST))
+        index = tf.where(other, len(kernels) + 1, index)
+        kernels = (*kernels, _BY_MODE)
     wide = tf.float64 if x.dtype == tf.float64 else tf.float32
     low, high = (tf.cast(level, wide) for level in levels)
     moved = isinstance(origin, tf.Tensor) or origin != 0.0
 
-    def choose(untouched, by_kernel):
+    def choose(untouched, by_kernel, index, kernels):
         """Returns what the index asks for; without one, the only kernel's."""
         if index is None:
             return by_kernel(kernels[0])
@@ -107,12 +131,14 @@ def _fake_quantize(x, step_size, levels, origin, kernels, index):
     def quantize(x, step_size, origin):
         def forward(fused):
             return _forward(
-                fused, tf.cast(x, wide), step_size, origin, low, high
+                fused, tf.cast(x, wide), step_size, origin, low, high, mode
             )
 
         y = choose(
             lambda: tf.identity(x),
             lambda fused: tf.cast(forward(fused), x.dtype),
+            index,
+            kernels,
         )
 
         def gradient(upstream):
@@ -138,6 +164,7 @@ def _fake_quantize(x, step_size, levels, origin, kernels, index):
                     tf.zeros_like(origin),
                 ),
                 by_kernel,
+                *_kernels_of_gradient(index, kernels, y.dtype == wide),
             )
             return to_x, to_step, to_origin
 
@@ -148,6 +175,17 @@ def _fake_quantize(x, step_size, levels, origin, kernels, index):
         tf.cast(tf.convert_to_tensor(step_size), wide),
         tf.cast(tf.convert_to_tensor(origin), wide),
     )
+
+
+def _kernels_of_gradient(index, kernels, has_output):
+    """Returns index and kernels for the backward pass.
+
+    Where it only needs the output that the forward pass has left, the first
+    kernel serves rounding by mode, too: a branch less to compile.
+    """
+    if kernels[-1] != _BY_MODE or not has_output:
+        return index, kernels
+    return tf.where(tf.equal(index, len(kernels)), 1, index), kernels[:-1]
 
 
 def _gradients(fused, upstream, x, y, step_size, origin, levels, moved):
@@ -179,7 +217,12 @@ def _inside(upstream, x, lowest, highest):
     return upstream
 
 
-def _forward(fused, x, step_size, origin, low, high):
+def _forward(fused, x, step_size, origin, low, high, mode):
+    if fused == _BY_MODE:
+        arguments = (x, step_size, origin, low, high, mode)
+        y = quantize_by_mode(*(tf.cast(a, tf.float32) for a in arguments))
+        y.set_shape(x.shape)
+        return tf.cast(y, x.dtype)
     if fused == "unsigned":
         return _round(x, step_size, high, _log2(high + 1.0), signed=False)
     if fused == "symmetric":

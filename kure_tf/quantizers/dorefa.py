@@ -108,6 +108,7 @@ class DoReFaWeightQuantizer(UniformQuantizer):
             tf.constant(-1.0),
             kernels=(None,),
             index=tf.where(bits > MAX_BITS, 0, 1),
+            rounding_mode=tf.convert_to_tensor(state.rounding_mode),
         )
 
     def initial_step_size(self, values, lowest, highest, bits):

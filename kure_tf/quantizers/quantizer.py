@@ -8,6 +8,7 @@ import tensorflow as tf
 from kure_tf.compat import add_state
 from kure_tf.operating_point import FP
 from kure_tf.ops import grid as grids
+from kure_tf.ops.rounding import NEAREST
 from kure_tf.ops.step_search import best_step_size
 from kure_tf.quantizers.positive import Positive
 
@@ -31,6 +32,7 @@ class QuantizerState:
             clipping range; of the shape of `step_size`.
         origin: Smallest value that calibration saw, at most 0, in the unit of
             the tensor; adaptive grids choose their levels by it.
+        rounding_mode: How values are rounded: a code of `ops.rounding`.
     """
 
     step_size: object
@@ -38,6 +40,7 @@ class QuantizerState:
     calibrated_bits: object
     step_scale: object
     origin: object
+    rounding_mode: object = NEAREST
 
 
 def shared_axes(step_shape, rank) -> tuple[int, ...]:
@@ -60,7 +63,10 @@ class Quantizer:
     variables, so that one compiled graph serves every operating point.
 
     A subclass says in `__call__` how it rounds. It may override `prepare` (what
-    happens to a tensor before it is rounded) and `initial_step_size`.
+    happens to a tensor before it is rounded) and `initial_step_size`. One that
+    rounds as `state.rounding_mode` says has `obeys_rounding_mode = True`; the
+    others stay at the nearest level, and operating points that ask for another
+    mode are refused.
 
     Args:
         grid: A `Grid` or its name.
@@ -68,6 +74,8 @@ class Quantizer:
             of a kernel.
         trainable: Whether the step size is a trainable variable.
     """
+
+    obeys_rounding_mode = False
 
     def __init__(self, grid, granularity="per_tensor", trainable=False):
         self.grid = grids.get(grid)
@@ -102,6 +110,7 @@ class Quantizer:
             calibrated_bits=variable("calibrated_bits", UNCALIBRATED),
             step_scale=variable("step_scale", 1.0, step_shape),
             origin=variable("origin", 0.0),
+            rounding_mode=variable("rounding_mode", NEAREST),
         )
 
     def step_shape(self, shape, channel_axes=()):

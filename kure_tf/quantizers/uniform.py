@@ -15,7 +15,9 @@ class UniformQuantizer(Quantizer):
         y = step_size * (round(clip(v, low, high)) + offset)
         v = x / step_size - offset
 
-    The gradient is the straight-through one of `fake_quantize`: 1 inside the
+    `round` goes to the nearest level, halves to the even one, unless the
+    state's rounding mode says otherwise (`ops.rounding`). The gradient is the
+    straight-through one of `fake_quantize` in every mode: 1 inside the
     clipping range, 0 outside. It is not the derivative.
 
     Args:
@@ -28,6 +30,8 @@ class UniformQuantizer(Quantizer):
         trainable: Whether the step size is trained.
     """
 
+    obeys_rounding_mode = True
+
     def __init__(
         self, grid="narrow", granularity="per_tensor", trainable=False
     ):
@@ -36,15 +40,28 @@ class UniformQuantizer(Quantizer):
     def __call__(self, x, state):
         bits = tf.convert_to_tensor(state.bits)
         step_size = self.step_size(state)
-        lowest = tf.convert_to_tensor(state.origin) / step_size
         return switched_fake_quantize(
             x,
             step_size,
-            self.grid.levels(bits, tf.stop_gradient(lowest)),
+            self.grid.levels(bits, self._lowest_level(state, step_size)),
             self.grid.offset * step_size if self.grid.offset else 0.0,
             kernels=self._kernels(),
             index=tf.where(bits > MAX_BITS, 0, self._kernel(state)),
+            rounding_mode=tf.convert_to_tensor(state.rounding_mode),
         )
+
+    def _lowest_level(self, state, step_size):
+        """Returns where an adaptive grid begins, in steps; None for others.
+
+        The step ratio does not enter: the origin moves along with the step, so
+        that the zero point stays in its place. Both ends of the clipping range
+        are then multiplied by the ratio, and zero stays zero.
+        """
+        if not self.grid.adaptive:
+            return None
+        scale = tf.convert_to_tensor(state.step_scale)
+        lowest = tf.convert_to_tensor(state.origin) * scale
+        return tf.stop_gradient(lowest / step_size)
 
     def _kernels(self):
         if self.grid.adaptive:  # ReLU outputs are common and quicker.

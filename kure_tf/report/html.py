@@ -11,6 +11,8 @@ from kure_tf.report import (
     plots,
     tables,
 )
+from kure_tf.report.dimension_plots import ratio_panels, sensitivity_panels
+from kure_tf.report.dimension_tables import dimension_tables
 from kure_tf.report.page import PAGE, STYLE
 from kure_tf.report.series import series_of
 from kure_tf.report.summary import summarize
@@ -32,6 +34,9 @@ def render(report) -> str:
         _tables("Accuracy against step ratio", tables.step_tables(series)),
         _tables("Margins", margin_tables.margin_tables(series)),
         _tables("Devices", [device_table.device_table(series)]),
+        _other_ratios(series),
+        _sensitivity(series),
+        _tables("Other robustness sweeps", dimension_tables(series)),
         _tables("LiteRT files", [model_tables.tflite_table(series)]),
         _provenance(series),
         _notes(report.notes),
@@ -82,6 +87,28 @@ def _step_plots(series):
             "The step size of every quantized weight is multiplied by one "
             "ratio. Left of 1 the largest weights are clipped, right of 1 the "
             f"grid is coarser. {_band(series)}"
+        ),
+    )
+
+
+def _other_ratios(series):
+    panels = ratio_panels(series)
+    return panels and elements.section(
+        "Accuracy when other steps and clips are off",
+        _legend(series),
+        elements.panels(panels),
+    )
+
+
+def _sensitivity(series):
+    panels = sensitivity_panels(series)
+    return panels and elements.section(
+        "Sensitivity of single layers",
+        _legend(series),
+        elements.panels(panels),
+        elements.caption(
+            "Accuracy lost through one layer, in points; worst layer on top. "
+            "What it is lost against, and all numbers: in the tables below."
         ),
     )
 

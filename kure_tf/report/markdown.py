@@ -8,6 +8,7 @@ from kure_tf.report import (
     model_tables,
     tables,
 )
+from kure_tf.report.dimension_tables import dimension_tables
 from kure_tf.report.series import series_of
 from kure_tf.report.summary import summarize
 
@@ -23,6 +24,7 @@ def render(report) -> str:
         *tables.step_tables(series),
         *margin_tables.margin_tables(series),
         device_table.device_table(series),
+        *dimension_tables(series),
         model_tables.kurtosis_table(series),
         model_tables.tflite_table(series),
     ]

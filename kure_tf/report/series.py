@@ -5,6 +5,8 @@ import functools
 import math
 import statistics
 
+from kure_tf.report.dimensions import dimension_of
+
 
 @dataclasses.dataclass(frozen=True)
 class Method:
@@ -184,9 +186,8 @@ def bits_order(bits):
 def _rows_by_place(run):
     rows = {}
     for row in run.rows:
-        # Files, devices and single layers have tables of their own.
-        if row.sweep in ("tflite", "device") or row.layer is not None:
-            continue
+        if row.sweep in ("tflite", "device") or dimension_of(row) is not None:
+            continue  # They have tables of their own.
         place = place_of(row)
         # Measured twice: more images tell more, else the later one holds.
         if place not in rows or row.images >= rows[place].images:

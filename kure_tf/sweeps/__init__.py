@@ -7,6 +7,7 @@ from kure_tf.sweeps.device_profile import (
 )
 from kure_tf.sweeps.devices import check_devices
 from kure_tf.sweeps.evaluate import Evaluator
+from kure_tf.sweeps.layer_point import LayerPoint
 from kure_tf.sweeps.points import bit_width_points, step_size_points
 from kure_tf.sweeps.provenance import (
     array_hash,
@@ -18,11 +19,13 @@ from kure_tf.sweeps.reference_parity import reference_parity
 from kure_tf.sweeps.robustness import SweepPlan, measure_robustness
 from kure_tf.sweeps.rounding import adarounding
 from kure_tf.sweeps.run import run_sweep
+from kure_tf.sweeps.sensitivity import measure_sensitivity, sensitivity_points
 from kure_tf.sweeps.weight_shape import weight_shape
 
 __all__ = [
     "DeviceProfile",
     "Evaluator",
+    "LayerPoint",
     "SweepPlan",
     "adarounding",
     "array_hash",
@@ -31,8 +34,10 @@ __all__ = [
     "check_devices",
     "device_profiles",
     "measure_robustness",
+    "measure_sensitivity",
     "reference_parity",
     "run_sweep",
+    "sensitivity_points",
     "step_size_points",
     "versions",
     "weight_histograms",

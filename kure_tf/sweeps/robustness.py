@@ -19,6 +19,14 @@ from kure_tf.sweeps.batch_norm_images import (
     batch_norm_batches,
     batch_norm_facts,
 )
+from kure_tf.sweeps.dimensions import (
+    CALIBRATION_SEED,
+    calibration_images,
+    check_dimensions,
+    dimension_sweeps,
+    expanded,
+    methods_of,
+)
 from kure_tf.sweeps.evaluate import Evaluator
 from kure_tf.sweeps.points import RATIOS, bit_width_points, step_size_points
 from kure_tf.sweeps.provenance import array_hash, versions
@@ -48,6 +56,23 @@ class SweepPlan:
         power_of_two_bits: Weight bits at which steps are rounded to powers of
             two, to the nearest one and to the next larger one.
         points: Further operating points, for the last PTQ method.
+        activation_ratio_bits: Bits b of the points b/b at which the steps of
+            the activations alone go through `ratios`.
+        joint_ratio_bits: Likewise, of weights and activations at once.
+        rounding_modes: Rounding modes beside "nearest", such as "floor".
+        rounding_bits: Weight bits at which they are measured.
+        clipping_ratios: Ratios of the clip to the largest absolute weight.
+            On every grid the clip is the step size times the largest level,
+            and "minmax" puts it at that weight: a clipping ratio is a step
+            ratio of that method.
+        clipping_bits: Weight bits at which they are measured.
+        sensitivity_bits: Weight bits b at which each layer is quantized alone,
+            the others in float.
+        sensitivity_ratios: Step ratios of one layer at a time, the others
+            standing at b/FP.
+        calibration_seeds: Seeds of other draws of calibration images.
+        calibration_seed_bits: Bits b of the points b/b measured with each. (At
+            b/FP few methods look at the images.)
         batch_size: Images per step.
         reestimate_batch_norm: `(False,)`: batch-norm statistics stay those of
             the training. `(True,)`: they are measured again at every point.
@@ -89,6 +114,16 @@ class SweepPlan:
     ratios: tuple = RATIOS
     power_of_two_bits: tuple = (4, 3)
     points: tuple = ()
+    activation_ratio_bits: tuple = ()
+    joint_ratio_bits: tuple = ()
+    rounding_modes: tuple = ()
+    rounding_bits: tuple = (4,)
+    clipping_ratios: tuple = ()
+    clipping_bits: tuple = (4,)
+    sensitivity_bits: tuple = ()
+    sensitivity_ratios: tuple = ()
+    calibration_seeds: tuple = ()
+    calibration_seed_bits: tuple = (4,)
     batch_size: int = 256
     reestimate_batch_norm: tuple = (False,)
     batch_norm_images: int = 1024
@@ -115,6 +150,7 @@ class SweepPlan:
                 f"{ptq.METHODS}, as the last one, whose weights adaround "
                 "rounds. Received trained steps: None."
             )
+        check_dimensions(self)
         placement = placements.get(self.scheme)
         for _, _, points in self.sweeps():
             for point in points:
@@ -150,6 +186,11 @@ class SweepPlan:
             yield "power_of_two", name, rounded
         for kind, points in itertools.groupby(self.points, _kind):
             yield kind, name, list(points)
+        yield from dimension_sweeps(self, name)
+
+    def seeds(self, kind):
+        """Returns the calibration seeds of a kind of sweep; None: the own."""
+        return self.calibration_seeds if kind == CALIBRATION_SEED else (None,)
 
 
 def measure_robustness(
@@ -198,8 +239,8 @@ def measure_robustness(
     done = []
     with keeping_quantizers(quantized):
         methods, calibration = _methods(quantized, dataset, plan, progress)
-    for reestimated, (kind, method_name, points) in itertools.product(
-        plan.reestimate_batch_norm, plan.sweeps()
+    for reestimated, (kind, method_name, points, seed) in itertools.product(
+        plan.reestimate_batch_norm, _seeded(plan)
     ):
 
         def keep(rows, done=tuple(done)):
@@ -209,12 +250,12 @@ def measure_robustness(
         with keeping_quantizers(quantized):
             report = run_sweep(
                 quantized,
-                points,
+                expanded(kind, points, quantized),
                 evaluate=evaluate,
-                calibrate=methods[method_name.removesuffix(SUFFIX)],
+                calibrate=methods(method_name.removesuffix(SUFFIX), seed),
                 reestimate_batch_norm=images if reestimated else None,
                 prepare=adarounding(
-                    calibration,
+                    calibration(seed),
                     batches=images,
                     reestimated_batch_norm=reestimated,
                     progress=progress,
@@ -224,6 +265,7 @@ def measure_robustness(
                 name=name,
                 sweep=kind,
                 ptq=method_name,
+                calibration_seed=seed,
                 scheme=provenance["scheme"],
                 images=dataset.test.count,
                 split=dataset.test.name,
@@ -260,32 +302,46 @@ def _check_plan(model, plan):
                 tensor.quantizer.grid.check_bits(bits)
 
 
-def _methods(model, dataset, plan, progress):
-    """Returns `{name: calibrate(point)}` and the calibration.
+def _seeded(plan):
+    """Yields `(kind, name of the PTQ method, points, calibration seed)`."""
+    for kind, method_name, points in plan.sweeps():
+        for seed in plan.seeds(kind):
+            yield kind, method_name, points, seed
 
-    None in place of a function stands for trained step sizes, and in place of
-    the calibration for none.
+
+def _methods(model, dataset, plan, progress):
+    """Returns `methods(name, seed) -> calibrate(point)`, `calibration(seed)`.
+
+    None stands for the function of trained steps, and for the data set's own
+    draw of calibration images. Answers are kept: several sweeps go through the
+    same bits.
     """
-    if all(method is None for method in plan.ptq.values()):
-        return dict(plan.ptq), None
-    calibration = ptq.calibrate(
-        model,
-        augmented_batches(
-            dataset.calibration,
-            plan.batch_size,
-            augment=plan.calibration_augment,
-        ),
-        provenance={
-            "source": f"{dataset.name} {dataset.calibration.name}",
-            **_augmentation(plan),
-        },
-        progress=progress,
-    )
-    # Several sweeps go through the same bits.
-    return {
-        name: method and functools.cache(functools.partial(method, calibration))
-        for name, method in plan.ptq.items()
-    }, calibration
+
+    @functools.cache
+    def calibration(seed):
+        images = calibration_images(dataset, seed)
+        return ptq.calibrate(
+            model,
+            augmented_batches(
+                images, plan.batch_size, augment=plan.calibration_augment
+            ),
+            provenance={
+                "source": f"{dataset.name} {images.name}",
+                **_augmentation(plan),
+            },
+            progress=progress,
+        )
+
+    @functools.cache
+    def method_of(name, seed):
+        method = methods_of(plan)[name]
+        if method is None:
+            return None
+        return functools.cache(lambda point: method(calibration(seed), point))
+
+    if any(method is not None for method in plan.ptq.values()):
+        calibration(None)
+    return method_of, calibration
 
 
 def _report(name, rows, provenance):

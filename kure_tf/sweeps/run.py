@@ -16,6 +16,7 @@ from kure_tf.ptq import (
 )
 from kure_tf.report import Report, Row, Run
 from kure_tf.sweeps.evaluate import Evaluator
+from kure_tf.sweeps.layer_point import LayerPoint
 
 
 def run_sweep(
@@ -32,6 +33,7 @@ def run_sweep(
     scheme=None,
     images=None,
     split="test",
+    calibration_seed=None,
     provenance=None,
     finished=(),
     on_row=None,
@@ -44,7 +46,8 @@ def run_sweep(
 
     Args:
         model: What `fake_quantize_model` or `quantize_aware` returned.
-        points: `OperatingPoint`s or their texts.
+        points: `OperatingPoint`s or their texts, or `LayerPoint`s: one layer
+            at a point, the others at another one.
         evaluate: A `Split` of a data set, or a function `evaluate(model) ->
             {"accuracy": ..., "loss": ..., "images": ...}`, such as an
             `Evaluator`, or `lambda m: m.evaluate(batches, return_dict=True)`.
@@ -69,6 +72,8 @@ def run_sweep(
         images: Number of images that `evaluate` goes through, if neither it
             nor its result says so.
         split: Name of the split that it goes through.
+        calibration_seed: Seed of the draw of calibration images, for the rows
+            of a sweep over such draws; None for the data set's own.
         provenance: What the report says of model, data and versions.
         finished: Rows of an earlier run; what they measured is not repeated.
         on_row: Called with the tuple of all rows after each new one.
@@ -83,12 +88,7 @@ def run_sweep(
             model without one or on images that give no statistics. Rows so
             far were handed to `on_row`.
     """
-    points = [
-        point
-        if isinstance(point, OperatingPoint)
-        else OperatingPoint.parse(point)
-        for point in points
-    ]
+    places = [_as_layer_point(point) for point in points]
     if reestimate_batch_norm is not None:
         _check_reestimation(model, reestimate_batch_norm)
     if hasattr(evaluate, "batches"):
@@ -96,16 +96,21 @@ def run_sweep(
         evaluate = Evaluator(evaluate)
     known = {_measurement(row): row for row in finished}
     rows, step_sizes = [], {}
-    bar = tqdm(points, name, disable=not progress, unit="point", leave=False)
-    for point in bar:
-        bar.set_postfix_str(str(point))
+    bar = tqdm(places, name, disable=not progress, unit="point", leave=False)
+    for place in bar:
+        point = place.point
+        bar.set_postfix_str(f"{point} {place.layer or ''}")
         row = Row(
             run=name,
             point=str(point),
             weight_bits=point.weight_bits,
             activation_bits=point.activation_bits,
             step_scale=point.step_scale,
+            activation_step_scale=point.activation_step_scale,
             step_rounding=point.step_rounding,
+            rounding_mode=point.rounding_mode,
+            layer=place.layer,
+            calibration_seed=calibration_seed,
             ptq=None if point == OperatingPoint() else ptq,
             scheme=scheme,
             reestimated_batch_norm=reestimate_batch_norm is not None,
@@ -127,7 +132,7 @@ def run_sweep(
             if prepare is not None:
                 stack.enter_context(prepare(point, step_sizes.get(bits)))
             details = stack.enter_context(
-                _standing_at(model, point, reestimate_batch_norm)
+                _standing_at(model, place, reestimate_batch_norm)
             )
             measured = {**evaluate(model), **details}
         seconds = time.perf_counter() - start
@@ -139,17 +144,26 @@ def run_sweep(
     return Report(runs=(run,), title=f"Robustness of {name}")
 
 
+def _as_layer_point(point):
+    """Returns where all layers stand; `layer` None: all at one point."""
+    if isinstance(point, LayerPoint):
+        return point
+    if not isinstance(point, OperatingPoint):
+        point = OperatingPoint.parse(point)
+    return LayerPoint(None, point)
+
+
 @contextlib.contextmanager
-def _standing_at(model, point, batches):
-    """While open, the model stands at a point; gives what rows say of it."""
+def _standing_at(model, place, batches):
+    """While open, the model stands there; gives what rows say of it."""
     if batches is None:
-        set_operating_point(model, point)
+        place.set(model)
         yield {}
         return
     # Put back after each point, not at the end: methods that look for the
     # next step sizes may run the model.
     with keeping_batch_norm(model):
-        set_operating_point(model, point)
+        place.set(model)
         yield {"batch_norm_images": reestimate_batch_norm(model, batches)}
 
 

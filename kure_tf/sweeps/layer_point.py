@@ -1,0 +1,39 @@
+"""Operating points at which one layer stands apart from the others."""
+
+import dataclasses
+
+from kure_tf.fake_quantized import quantizers_of, set_operating_point
+from kure_tf.operating_point import OperatingPoint
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerPoint:
+    """One layer at an operating point, all others at another one.
+
+    Attributes:
+        layer: Path of the layer; None for all layers, and no others.
+        point: Where it stands.
+        others: Where the other layers stand; in float unless given.
+    """
+
+    layer: str | None
+    point: OperatingPoint
+    others: OperatingPoint = OperatingPoint()
+
+    def set(self, model):
+        """Moves `model` there; only variables change.
+
+        Raises:
+            ValueError: As `set_operating_point`, and if the layer has no
+                quantizers.
+        """
+        if self.layer is None:
+            set_operating_point(model, self.point)
+            return
+        set_operating_point(model, self.others)
+        paths = [
+            path
+            for path in quantizers_of(model)
+            if path.rpartition("/")[0] == self.layer
+        ]
+        set_operating_point(model, self.point, only=paths or [self.layer])

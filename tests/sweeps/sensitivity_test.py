@@ -1,0 +1,199 @@
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from kure_tf import data, fake_quantize_model, ptq
+from kure_tf.compat import keras
+from kure_tf.fake_quantized import Placement, quantizers_of
+from kure_tf.sweeps import (
+    SweepPlan,
+    measure_robustness,
+    measure_sensitivity,
+    sensitivity_points,
+)
+
+LAYERS = ("a", "b", "c")
+
+
+def _model():
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            *(keras.layers.Dense(4, name=name) for name in LAYERS),
+        ]
+    )
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    return model
+
+
+class _Standing:
+    """Stands in for an evaluation: notes (bits, step ratio) of each layer."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, model):
+        tensors = quantizers_of(model)
+        states = [tensors[f"{name}/kernel"].state for name in LAYERS]
+        self.seen.append(
+            [
+                (int(np.array(s.bits)), round(float(np.array(s.step_scale)), 3))
+                for s in states
+            ]
+        )
+        return {"accuracy": 0.5, "images": 7}
+
+
+class SensitivityTest(tf.test.TestCase):
+    def _measure(self, **options):
+        evaluate = _Standing()
+        model = fake_quantize_model(_model(), Placement(activations=None))
+        report = measure_sensitivity(
+            model, "3/FP", evaluate, progress=False, **options
+        )
+        return evaluate.seen, report.runs[0].rows
+
+    def test_each_layer_alone_is_quantized_and_the_others_float(self):
+        seen, rows = self._measure()
+        low, fp = (3, 1.0), (32, 1.0)
+        self.assertEqual(seen, [[low, fp, fp], [fp, low, fp], [fp, fp, low]])
+        self.assertEqual([row.layer for row in rows], list(LAYERS))
+        self.assertEqual({row.sweep for row in rows}, {"sensitivity"})
+        self.assertEqual({row.point for row in rows}, {"3/FP"})
+
+    def test_each_layer_perturbed_among_others_at_the_point(self):
+        seen, rows = self._measure(ratio=0.8)
+        off, on = (3, 0.8), (3, 1.0)
+        self.assertEqual(seen, [[off, on, on], [on, off, on], [on, on, off]])
+        self.assertEqual({row.step_scale for row in rows}, {0.8})
+
+    def test_finished_layers_are_not_measured_again(self):
+        _, rows = self._measure()
+        seen, again = self._measure(finished=rows[:2])
+        self.assertLen(seen, 1)
+        self.assertEqual(again[:2], rows[:2])
+
+    def test_pinned_layers_are_left_out(self):
+        model = fake_quantize_model(_model(), "paper")
+        layers = [p.layer for p in sensitivity_points(model, "4/4")]
+        self.assertEqual(layers, ["b"])
+
+    def test_a_ratio_in_the_point_is_refused(self):
+        model = fake_quantize_model(_model(), Placement(activations=None))
+        with self.assertRaisesRegex(ValueError, "without step ratios.*x0.9"):
+            sensitivity_points(model, "3/FP x0.9")
+
+
+def _dataset():
+    def pair(seed):
+        rng = np.random.default_rng(seed)
+        images = rng.integers(0, 255, (30, 4, 4, 1)).astype(np.uint8)
+        return images, rng.integers(3, size=30)
+
+    return data.from_arrays(
+        pair(0), pair(1), num_classes=3, calibration_count=10
+    )
+
+
+def _picture_model():
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 1)),
+            layers.Conv2D(2, 3, activation="relu", name="a"),
+            layers.Conv2D(2, 2, activation="relu", name="b"),
+            layers.Flatten(),
+            layers.Dense(3, name="c"),
+        ],
+        name="tiny",
+    )
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    return model
+
+
+class DimensionsTest(tf.test.TestCase):
+    plan = SweepPlan(
+        **{"weights_only": (), "both": (), "ratio_bits": ()},
+        **{"power_of_two_bits": (), "ratios": (0.9, 1.1)},
+        ptq={"lp_norm p=2": ptq.lp_norm},
+        activation_ratio_bits=(4,),
+        joint_ratio_bits=(3,),
+        rounding_modes=("floor", "stochastic:1"),
+        clipping_ratios=(0.7,),
+        sensitivity_bits=(3,),
+        sensitivity_ratios=(0.8,),
+        calibration_seeds=(1, 2),
+    )
+
+    def _measure(self, plan, folder=None):
+        report = measure_robustness(
+            _picture_model(),
+            _dataset(),
+            plan,
+            name="tiny",
+            folder=folder,
+            progress=False,
+        )
+        return report.runs[0].rows
+
+    def test_rows_are_those_of_the_plan_and_found_again(self):
+        folder = self.get_temp_dir()
+        rows = self._measure(self.plan, folder)
+        found = [
+            (row.sweep, row.point, row.ptq, row.layer, row.calibration_seed)
+            for row in rows[1:]
+        ]
+        p2, no = "lp_norm p=2", (None, None)
+        self.assertEqual(
+            found,
+            [
+                ("activation_step_size", "4/4 x1/0.9", p2, *no),
+                ("activation_step_size", "4/4 x1/1.1", p2, *no),
+                ("joint_step_size", "3/3 x0.9/0.9", p2, *no),
+                ("joint_step_size", "3/3 x1.1/1.1", p2, *no),
+                ("rounding_mode", "4/FP floor", p2, *no),
+                ("rounding_mode", "4/FP stochastic:1", p2, *no),
+                ("clipping", "4/FP x0.7", "minmax", *no),
+                ("sensitivity", "3/FP", p2, "b", None),
+                ("sensitivity", "3/FP x0.8", p2, "b", None),
+                ("calibration_seed", "4/4", p2, None, 1),
+                ("calibration_seed", "4/4", p2, None, 2),
+            ],
+        )
+        self.assertEqual(self._measure(self.plan, folder), rows)
+
+    def test_clipping_ratio_is_a_step_ratio_of_max_abs(self):
+        off = dict.fromkeys(
+            (
+                *("activation_ratio_bits", "joint_ratio_bits"),
+                *("rounding_modes", "sensitivity_bits", "calibration_seeds"),
+            ),
+            (),
+        )
+        clipped = dataclasses.replace(self.plan, **off)
+        stepped = dataclasses.replace(
+            clipped,
+            clipping_ratios=(),
+            ratio_bits=(4,),
+            ratios=(0.7,),
+            ptq={"minmax": ptq.minmax},
+        )
+        losses = [self._measure(p)[-1].loss for p in (clipped, stepped)]
+        self.assertEqual(*losses)
+
+    def test_what_does_not_go_together_is_refused(self):
+        for options, message in (
+            ({"ptq": {"trained": None}}, "calibration_seeds=.1, 2."),
+            ({"calibration_seeds": (-1,)}, "0 or more.*-1"),
+            ({"sensitivity_ratios": (1.0,)}, "other than 1"),
+            ({"rounding_modes": ("up",)}, "rounding mode.*'up'"),
+        ):
+            with self.assertRaisesRegex(ValueError, message):
+                dataclasses.replace(self.plan, **options)
+
+
+if __name__ == "__main__":
+    tf.test.main()
