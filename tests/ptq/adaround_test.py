@@ -37,7 +37,11 @@ POINT = OperatingPoint(2, None)
 KINDS = (
     ("dense", lambda: layers.Dense(5, name="l"), (4,)),
     ("dense_on_sequences", lambda: layers.Dense(5, name="l"), (3, 4)),
-    ("conv_1d", lambda: layers.Conv1D(3, 3, dilation_rate=2, name="l"), (9, 2)),
+    (
+        "conv_1d",
+        lambda: layers.Conv1D(8, 4, dilation_rate=2, name="l"),
+        (12, 5),
+    ),
     (
         "conv_2d",
         lambda: layers.Conv2D(
@@ -46,7 +50,7 @@ KINDS = (
         (7, 6, 3),
     ),
     ("grouped", lambda: layers.Conv2D(6, 2, groups=2, name="l"), (5, 5, 4)),
-    ("conv_3d", lambda: layers.Conv3D(2, 2, name="l"), (3, 4, 3, 2)),
+    ("conv_3d", lambda: layers.Conv3D(6, 2, name="l"), (3, 4, 3, 3)),
     (
         "depthwise",
         lambda: layers.DepthwiseConv2D(
