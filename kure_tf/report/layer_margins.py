@@ -45,7 +45,9 @@ def _sensitivities(one):
     """Returns `{(method, point): {layer: Estimate}}`."""
     rows = {}
     for row in (row for run in one.runs for row in run.rows):
-        if row.sweep == "sensitivity" and row.layer is not None:
+        # A layer whose step alone is off stands among quantized ones.
+        alone = row.layer is not None and row.step_scale == 1
+        if row.sweep == "sensitivity" and alone:
             method = dataclasses.replace(place_of(row).method, sweep=None)
             layers = rows.setdefault((method, row.point), {})
             layers.setdefault(row.layer, []).append(row)
