@@ -1,6 +1,11 @@
 """Fake-quantized models: placement, the hosting layer, and what sets them."""
 
 from kure_tf.fake_quantized.equalize import equalize
+from kure_tf.fake_quantized.first_steps import (
+    FIRST_BITS,
+    check_step_sizes,
+    initial_step_sizes,
+)
 from kure_tf.fake_quantized.fold import fold_batch_norm, norms_behind
 from kure_tf.fake_quantized.hosted import HostedTensor, hosted_tensors
 from kure_tf.fake_quantized.integer_weights import (
@@ -13,16 +18,7 @@ from kure_tf.fake_quantized.keeping import (
 )
 from kure_tf.fake_quantized.layer import FakeQuantized, kernels_in
 from kure_tf.fake_quantized.layer_pairs import LayerPair, layer_pairs
-from kure_tf.fake_quantized.model import (
-    check_step_sizes,
-    fake_quantize_model,
-    initial_step_sizes,
-    operating_point_of,
-    prepared_rows,
-    quantizers_of,
-    set_operating_point,
-    set_step_sizes,
-)
+from kure_tf.fake_quantized.model import fake_quantize_model
 from kure_tf.fake_quantized.observation import Observation, observe_inputs
 from kure_tf.fake_quantized.placement import (
     SCHEMES,
@@ -30,9 +26,16 @@ from kure_tf.fake_quantized.placement import (
     paper_placement,
     tflite_placement,
 )
+from kure_tf.fake_quantized.setting import (
+    operating_point_of,
+    set_operating_point,
+    set_step_sizes,
+)
 from kure_tf.fake_quantized.strip import strip_quantizers
+from kure_tf.fake_quantized.tensors import prepared_rows, quantizers_of
 
 __all__ = [
+    "FIRST_BITS",
     "SCHEMES",
     "FakeQuantized",
     "HostedTensor",

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from kure_tf import compat
-from kure_tf.fake_quantized.model import quantizers_of
+from kure_tf.fake_quantized.tensors import quantizers_of
 from kure_tf.operating_point import FP
 
 

@@ -5,7 +5,7 @@ import dataclasses
 
 from kure_tf import compat
 from kure_tf.fake_quantized.layer import kernels_in
-from kure_tf.fake_quantized.model import quantizers_of
+from kure_tf.fake_quantized.tensors import quantizers_of
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 
 from kure_tf.fake_quantized.image_batches import images_of
-from kure_tf.fake_quantized.model import quantizers_of
+from kure_tf.fake_quantized.tensors import quantizers_of
 
 SAMPLE = 1 << 18
 """At most so many values of one activation tensor are kept."""

@@ -4,6 +4,7 @@ import sys
 
 from kure_tf import compat
 from kure_tf.fake_quantized import (
+    FIRST_BITS,
     fake_quantize_model,
     initial_step_sizes,
     observe_inputs,
@@ -112,7 +113,7 @@ def _set_first_steps(model, point, calibration, verbose):
     # A tensor that stays in float gets the steps of 8 bits: a later sweep may
     # quantize it.
     bits = {
-        "weight": point.weight_bits or 8,
-        "activation": point.activation_bits or 8,
+        "weight": point.weight_bits or FIRST_BITS,
+        "activation": point.activation_bits or FIRST_BITS,
     }
     set_step_sizes(model, initial_step_sizes(model, bits, observations))

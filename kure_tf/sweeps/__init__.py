@@ -8,6 +8,7 @@ from kure_tf.sweeps.device_profile import (
 from kure_tf.sweeps.devices import check_devices
 from kure_tf.sweeps.evaluate import Evaluator
 from kure_tf.sweeps.layer_point import LayerPoint
+from kure_tf.sweeps.plan import SweepPlan
 from kure_tf.sweeps.points import bit_width_points, step_size_points
 from kure_tf.sweeps.provenance import (
     array_hash,
@@ -16,7 +17,7 @@ from kure_tf.sweeps.provenance import (
     weight_kurtosis,
 )
 from kure_tf.sweeps.reference_parity import reference_parity
-from kure_tf.sweeps.robustness import SweepPlan, measure_robustness
+from kure_tf.sweeps.robustness import measure_robustness
 from kure_tf.sweeps.rounding import adarounding
 from kure_tf.sweeps.run import run_sweep
 from kure_tf.sweeps.sensitivity import measure_sensitivity, sensitivity_points

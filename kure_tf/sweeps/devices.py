@@ -24,8 +24,9 @@ from kure_tf.sweeps.batch_norm_images import (
 from kure_tf.sweeps.device_profile import BUILTIN, device_profiles
 from kure_tf.sweeps.evaluate import Evaluator
 from kure_tf.sweeps.paired_error import paired_error
+from kure_tf.sweeps.plan import SweepPlan
 from kure_tf.sweeps.provenance import array_hash, versions
-from kure_tf.sweeps.robustness import SweepPlan, finished_rows
+from kure_tf.sweeps.robustness import finished_rows
 from kure_tf.sweeps.run import run_sweep
 
 SWEEP = "device"

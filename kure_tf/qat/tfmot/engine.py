@@ -6,7 +6,8 @@ import tf_keras
 
 from kure_tf import compat
 from kure_tf.fake_quantized import placement as placements
-from kure_tf.fake_quantized.model import prepare, set_first_weight_steps
+from kure_tf.fake_quantized.first_steps import set_first_weight_steps
+from kure_tf.fake_quantized.model import prepare
 from kure_tf.qat.same_outputs import check_same_outputs
 from kure_tf.qat.tfmot.configs import HostedQuantizeConfig
 from kure_tf.qat.tfmot.flatten import flatten

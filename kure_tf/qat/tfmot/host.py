@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.fake_quantized.hosted import HostedTensor
-from kure_tf.fake_quantized.model import QuantizedTensor, prepared_rows
+from kure_tf.fake_quantized.tensors import QuantizedTensor, prepared_rows
 from kure_tf.qat.tfmot.imported import tfmot
 from kure_tf.quantizers import QuantizerState
 
