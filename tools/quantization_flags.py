@@ -16,12 +16,19 @@ PTQ = flags.DEFINE_list(
     "ptq",
     ["minmax", "lp_norm"],
     "Where step sizes come from: 'minmax', 'lp_norm', 'aciq', 'pow2_nearest', "
-    "'pow2_up', 'pow2_search'; 'lapq_gradient' and 'lapq' search by the loss "
+    "'pow2_up', 'pow2_search'; 'predefined' chooses out of --allowed_steps; "
+    "'lapq_gradient' and 'lapq' search by the loss "
     "on the labelled calibration images, which takes minutes; so does "
     "'learned_steps', for --reestimate_batch_norm=on, best with "
     "--calibration_count=2048 and --calibration_augment as in training; "
     "'trained' keeps those of a model from quantization-aware training. All "
     "are swept over weight bits, the last one over everything else too.",
+)
+ALLOWED_STEPS = flags.DEFINE_list(
+    "allowed_steps",
+    [],
+    "Step sizes that a device offers, such as 0.01,0.02,0.05; for "
+    "--ptq=predefined.",
 )
 NORM = flags.DEFINE_float("p", 2.0, "Norm of lp_norm; 2 is the MSE.")
 STEP_SIZES = flags.DEFINE_string(
@@ -174,6 +181,10 @@ def ptq_methods(folder=None):
     for name in PTQ.value:
         if name == "trained":
             methods[name] = None
+            continue
+        if name == "predefined":
+            allowed = [_number(float, text) for text in ALLOWED_STEPS.value]
+            methods[name] = functools.partial(ptq.predefined, allowed=allowed)
             continue
         method = ptq.get(name)
         if name == "lp_norm":
