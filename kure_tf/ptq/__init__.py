@@ -30,6 +30,7 @@ from kure_tf.ptq.lp_norm import lp_norm
 from kure_tf.ptq.minmax import minmax
 from kure_tf.ptq.power_of_two import pow2_nearest, pow2_search, pow2_up
 from kure_tf.ptq.predefined import predefined
+from kure_tf.ptq.reference_bias_correction import reference_bias_correction
 from kure_tf.ptq.rounded_weights import RoundedWeights, set_rounded_weights
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "pow2_up",
     "predefined",
     "reestimate_batch_norm",
+    "reference_bias_correction",
     "set_batch_norm_statistics",
     "set_rounded_weights",
 ]
