@@ -1,6 +1,8 @@
 """Flags of quantization: scheme, PTQ methods, operating points."""
 
 import functools
+import json
+import zlib
 
 import common_flags
 from absl import flags
@@ -172,6 +174,7 @@ def ptq_methods(folder=None):
             that they go on from there; None for nowhere.
     """
     from kure_tf import ptq
+    from kure_tf.ptq.predefined import check_allowed
     from kure_tf.quantizers import StepSizes
 
     if STEP_SIZES.value:
@@ -183,7 +186,10 @@ def ptq_methods(folder=None):
             methods[name] = None
             continue
         if name == "predefined":
-            allowed = [_number(float, text) for text in ALLOWED_STEPS.value]
+            allowed = check_allowed(
+                [_number(float, text) for text in ALLOWED_STEPS.value]
+            )
+            name = f"predefined {','.join(f'{step:g}' for step in allowed)}"
             methods[name] = functools.partial(ptq.predefined, allowed=allowed)
             continue
         method = ptq.get(name)
@@ -198,8 +204,10 @@ def ptq_methods(folder=None):
 
 def _journaled(method, folder):
     def search(calibration, point):
-        name = f"lapq_{str(point).replace('/', '_')}.json"
-        return method(calibration, point, journal=folder / name)
+        # Other draws of calibration images have journals of their own.
+        draw = json.dumps(calibration.provenance, sort_keys=True).encode()
+        name = f"lapq_{str(point).replace('/', '_')}_{zlib.crc32(draw):08x}"
+        return method(calibration, point, journal=folder / f"{name}.json")
 
     return search
 

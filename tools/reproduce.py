@@ -9,6 +9,7 @@ that several experiments share run once; killed and started again, it goes on
 where it was. --experiment=all takes all of them, --dry_run shows the commands.
 """
 
+import hashlib
 import json
 import pathlib
 import subprocess
@@ -34,7 +35,8 @@ _SCALE = flags.DEFINE_enum(
 _DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "Print the commands that would run, and nothing else."
 )
-flags.adopt_module_key_flags(common_flags)
+for _flag in ("workdir", "data_dir", "keras", "traceback"):
+    flags.declare_key_flag(_flag)
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _CONFIGS = pathlib.Path("configs/reproduce")
@@ -207,6 +209,7 @@ class _Command:
                 self._folder / _RECORD,
                 {
                     "command": self.text(),
+                    "flagfiles_hash": self._hash(),
                     "seconds": seconds,
                     "finished": finished,
                 },
@@ -229,7 +232,26 @@ class _Command:
     def _known(self):
         path = self._folder / _RECORD
         known = json.loads(path.read_text()) if path.is_file() else {}
-        return known if known.get("command") == self.text() else {}
+        same = (
+            known.get("command") == self.text()
+            and known.get("flagfiles_hash") == self._hash()
+        )
+        return known if same else {}
+
+    def _hash(self):
+        """Returns a hash of the flags in the flagfiles, of nested ones too."""
+        lines, waiting = [], list(self._flagfiles)
+        while waiting:
+            for line in (_ROOT / waiting.pop(0)).read_text().splitlines():
+                if line.startswith("--flagfile="):
+                    waiting.append(line.partition("=")[2])
+                elif line.startswith("--"):
+                    lines.append(line.strip())
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _content(path):
+    return json.loads(path.read_text())
 
 
 class _Weights:
@@ -253,9 +275,10 @@ class _Weights:
         from kure_tf.sweeps import weight_shape
 
         path = self._folder / "weights.json"
-        if path.is_file():
-            return
         record = json.loads((self._folder / "training.json").read_text())
+        checkpoint = {"checkpoint_hash": record["checkpoint_hash"]}
+        if path.is_file() and checkpoint.items() <= _content(path).items():
+            return
         layers = record["chosen_layers"]
         kernels = [
             kernel
@@ -263,7 +286,8 @@ class _Weights:
             if kernel.rpartition("/")[0] == layers[len(layers) // 2]
         ]
         model = common_flags.load_saved_model(self._folder / "model.keras")
-        common_flags.write_json(path, weight_shape(model, kernels[0]))
+        shape = weight_shape(model, kernels[0])
+        common_flags.write_json(path, {**shape, **checkpoint})
 
     def record(self) -> dict:
         """Returns what an outcome keeps of the step."""

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from kure_tf.data.split import Split, check_label_range
+from kure_tf.data.split import Split, calibration_draw, check_label_range
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -109,10 +109,8 @@ def from_arrays(
         input_shape=training.image_shape,
         train=training,
         validation=validation,
-        calibration=training.take(
-            min(calibration_count, training.count),
-            calibration_seed,
-            name="calibration",
+        calibration=calibration_draw(
+            training, calibration_count, calibration_seed
         ),
         test=split("test", test),
         notes=tuple(notes),

@@ -5,7 +5,7 @@ import importlib.resources
 import numpy as np
 
 from kure_tf.data.dataset import Dataset
-from kure_tf.data.split import Split
+from kure_tf.data.split import Split, calibration_draw
 
 _TEST_COUNT = 500
 _VALIDATION_COUNT = 200
@@ -42,8 +42,8 @@ def digits(*, calibration_count=512, calibration_seed=0) -> Dataset:
         validation=everything.select(
             order[_TEST_COUNT:held_out], name="validation"
         ),
-        calibration=train.take(
-            calibration_count, calibration_seed, name="calibration"
+        calibration=calibration_draw(
+            train, calibration_count, calibration_seed
         ),
         test=everything.select(order[:_TEST_COUNT], name="test"),
         notes=(

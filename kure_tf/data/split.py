@@ -202,6 +202,21 @@ class Split:
         return starts.map(load).prefetch(2).with_options(options)
 
 
+def calibration_draw(training, count, seed):
+    """Returns the calibration images: some of the training split.
+
+    The name of what a seed other than 0 draws says so: reports tell
+    measurements apart by it.
+
+    Args:
+        training: The training split.
+        count: How many; all if there are fewer.
+        seed: Integer, 0 or more.
+    """
+    name = "calibration" if seed == 0 else f"calibration seed {seed}"
+    return training.take(min(count, training.count), seed, name=name)
+
+
 def normalize(images, *, white=255.0, mean=None, std=None):
     """Returns float32 `(images / white - mean) / std`, per channel.
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from kure_tf.data.dataset import Dataset
 from kure_tf.data.quiet_tfds import quiet_tfds
-from kure_tf.data.split import Split
+from kure_tf.data.split import Split, calibration_draw
 from kure_tf.data.streamed_split import StreamedSplit, resize_and_cut_centre
 
 # Of the original images, per channel; what published weights were trained with.
@@ -94,10 +94,8 @@ def tfds_dataset(
         input_shape=train.image_shape,
         train=train,
         validation=validation,
-        calibration=train.take(
-            min(calibration_count, train.count),
-            calibration_seed,
-            name="calibration",
+        calibration=calibration_draw(
+            train, calibration_count, calibration_seed
         ),
         test=test,
         notes=(f"{builder.info.full_name} from TFDS.", *notes),

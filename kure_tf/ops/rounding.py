@@ -14,7 +14,8 @@ SEEDS = 2**23
 """How many seeds a code can tell apart: float32 counts exactly that far."""
 
 _CODES = {"nearest": NEAREST, "half_up": HALF_UP, "floor": FLOOR}
-_BELOW_ONE = 1.0 - 2.0**-14
+_SLACK = 2.0**-14
+_FOUR_ULPS = 2.0**-21  # Of float32, relative.
 
 
 def rounding_code(mode, path) -> float:
@@ -68,9 +69,9 @@ def round_by_mode(v, mode):
                      the fraction, so that the mean of the result is v
 
     (Comparing the fraction is exact where `floor(v + 0.5)` is not: that takes
-    0.49999997 to 1 in float32.) FLOOR lets values within 2^-14 below a whole
-    number count as that number: a value that lies on the grid already may come
-    out of a division that little below it.
+    0.49999997 to 1 in float32.) FLOOR lets values within 2^-14, or four units
+    in the last place, below a whole number count as that number: a value that
+    lies on the grid already may come out of a division that little below it.
 
     Args:
         v: Float32 tensor of any shape; values in units of the step size.
@@ -82,6 +83,7 @@ def round_by_mode(v, mode):
     # Drawn in vain for the other modes: a condition would cost every model the
     # time to compile it.
     drawn = tf.random.stateless_uniform(tf.shape(v), tf.stack([0, seed]))
-    fixed = tf.where(tf.equal(mode, HALF_UP), 0.5, _BELOW_ONE)
+    below_one = 1.0 - tf.maximum(_SLACK, tf.abs(v) * _FOUR_ULPS)
+    fixed = tf.where(tf.equal(mode, HALF_UP), 0.5, below_one)
     threshold = tf.where(mode < STOCHASTIC, fixed, 1.0 - drawn)
     return below + tf.cast(v - below >= threshold, tf.float32)

@@ -101,7 +101,7 @@ def adaround(
     _check_options(updates, learning_rate, regularization)
     _check_point(point)
     model = calibration.model
-    _check_model(model)
+    check_roundable(model)
     images = _images(model, calibration, batches)
     with keeping_quantizers(model), keeping_kernels(model):
         set_step_sizes(model, step_sizes)
@@ -295,12 +295,14 @@ def _check_point(point):
     if point.weight_bits is None or point != plain:
         raise ValueError(
             "Expected an operating point with quantized weights, a step ratio "
-            f"of 1 and no rounding of the step. Received: '{point}'. For other "
-            "steps, hand over step sizes that are scaled or rounded already."
+            "of 1, no rounding of the step and values rounded to the nearest "
+            f"level. Received: '{point}'. For other steps, hand over step "
+            "sizes that are scaled or rounded already."
         )
 
 
-def _check_model(model):
+def check_roundable(model):
+    """Raises what keeps `adaround` from rounding a model, if anything does."""
     if model is None:
         raise ValueError(
             "Expected a calibration that knows its model, since the outputs "

@@ -69,6 +69,7 @@ def lapq(
             "point": str(point),
             "norms": [float(p) for p in norms],
             "images": loss.images,
+            "calibration": calibration.provenance,
             # Tells one model and draw of images from another; the last digits
             # depend on the machine.
             "loss_in_float": float(f"{loss_in_float:.3g}"),

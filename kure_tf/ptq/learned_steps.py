@@ -1,7 +1,6 @@
 """Step sizes learned for a network whose batch norm is estimated again."""
 
 import functools
-import math
 
 import numpy as np
 
@@ -109,7 +108,7 @@ def learned_steps(
             lambda vector: measured(ratios.step_sizes(vector)),
             (start.loss, np.zeros(ratios.size)),
             updates=updates,
-            every=math.ceil(loss.images / batch_size),
+            every=max(1, loss.images // batch_size),
             name=f"learned_steps {point}",
             progress=progress,
         )

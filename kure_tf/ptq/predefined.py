@@ -32,7 +32,7 @@ def predefined(
         ValueError: If a step size is not positive, none is given, or there is
             no such choice.
     """
-    steps = _checked(allowed)
+    steps = check_allowed(allowed)
     if choice not in CHOICES:
         raise ValueError(
             f"Expected a choice, one of {CHOICES}. Received: {choice!r}."
@@ -59,8 +59,12 @@ def predefined(
     )
 
 
-def _checked(allowed):
-    steps = np.sort(np.asarray(list(allowed), np.float64))
+def check_allowed(allowed) -> np.ndarray:
+    """Returns the list, sorted, or raises what is wrong with it."""
+    try:
+        steps = np.sort(np.asarray(list(allowed), np.float64))
+    except ValueError:
+        steps = np.zeros(0)
     if not steps.size or not (np.isfinite(steps) & (steps > 0)).all():
         raise ValueError(
             "Expected a list of positive, finite step sizes to choose from, "

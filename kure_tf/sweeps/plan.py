@@ -68,10 +68,10 @@ class SweepPlan:
             them by default. `learned_steps` finds steps for a network whose
             batch norm is estimated on augmented images, from such images.
         roundings: "nearest", "adaround" or both, as a tuple. With "adaround",
-            rounding is learned at the quantized points of the last PTQ method
-            whose steps are as that method gives them; rows call it "<method>
-            + adaround". Without "nearest", those rows replace the ordinary
-            ones; scaled and power-of-two steps are rounded to nearest always.
+            rounding is learned at the points of `weights_only` and `both`,
+            with the steps of the last PTQ method; rows call it "<method> +
+            adaround". Without "nearest", those rows replace the ordinary ones;
+            all other points are rounded to nearest always.
             It is learned on the images for batch norm (`batch_norm_images`,
             `batch_norm_augment`), whether or not batch norm is estimated again.
 

@@ -11,6 +11,7 @@ from kure_tf.fake_quantized import (
     quantizers_of,
 )
 from kure_tf.fake_quantized import placement as placements
+from kure_tf.ptq.adaround import check_roundable
 from kure_tf.report import Report, Run
 from kure_tf.sweeps.augmented_batches import augmented_batches
 from kure_tf.sweeps.batch_norm_images import (
@@ -67,6 +68,8 @@ def measure_robustness(
     quantized = model
     if not quantizers_of(model):
         quantized = fake_quantize_model(model, plan.scheme)
+    if plan.learns_rounding:
+        check_roundable(quantized)
     if True in plan.reestimate_batch_norm:
         ptq.batch_norm_statistics(quantized)  # Raises where there is none.
     evaluate = Evaluator(dataset.test, batch_size=plan.batch_size)

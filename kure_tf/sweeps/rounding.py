@@ -18,7 +18,8 @@ def adarounding(calibration, **options):
 
     Args:
         calibration: What `calibrate` returned for the model that is swept.
-        **options: As for `adaround`.
+        **options: As for `adaround`, which raises at points with scaled or
+            rounded steps or another rounding mode.
 
     Example:
         >>> run_sweep(
@@ -34,12 +35,17 @@ def adarounding(calibration, **options):
     @contextlib.contextmanager
     def prepare(point, step_sizes):
         if point.weight_bits is None:
-            yield
+            yield {}
             return
         rounded = adaround(calibration, point, step_sizes, **options)
         with keeping_kernels(calibration.model):
             set_rounded_weights(calibration.model, rounded)
-            yield
+            yield {
+                "adaround_tensors": len(rounded.codes),
+                "adaround_skipped": len(rounded.skipped),
+                "adaround_images": rounded.provenance["rounding_images"],
+                "adaround_updates": rounded.provenance["updates"],
+            }
 
     return prepare
 

@@ -64,6 +64,7 @@ def run_sweep(
         prepare: `prepare(point, step_sizes)`, a context manager that is open
             while the model is measured at a point (`sweeps.adarounding`): what
             it does to the weights comes before batch norm is estimated again.
+            It may give a dictionary of numbers for the row's `details`.
             `step_sizes` is what `calibrate` returned, or None.
         name: What the report calls the model.
         sweep: What the rows' `sweep` says: "bit_width", "step_size", ...
@@ -129,12 +130,14 @@ def run_sweep(
                 step_sizes[bits] = calibrate(OperatingPoint(*bits))
             set_step_sizes(model, step_sizes[bits])
         with contextlib.ExitStack() as stack:
+            prepared = {}
             if prepare is not None:
-                stack.enter_context(prepare(point, step_sizes.get(bits)))
+                steps = step_sizes.get(bits)
+                prepared = stack.enter_context(prepare(point, steps)) or {}
             details = stack.enter_context(
                 _standing_at(model, place, reestimate_batch_norm)
             )
-            measured = {**evaluate(model), **details}
+            measured = {**evaluate(model), **details, **prepared}
         seconds = time.perf_counter() - start
         rows.append(_measured(row, measured, images, seconds))
         if on_row is not None:

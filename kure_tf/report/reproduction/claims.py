@@ -1,6 +1,7 @@
 """Claims about the shape of a figure or table, checked on both sides."""
 
 import dataclasses
+import itertools
 import math
 
 AGREES = "agrees"
@@ -28,7 +29,10 @@ class Lead:
     """How far one run is ahead of another, in the mean over some places.
 
         lead  = mean over places of (subject - rival)
-        error = sqrt(sum of both squared errors) / number of places
+        error = mean over places of sqrt(error of subject^2 + of rival^2)
+
+    The places are the same two models on the same images, so their errors do
+    not average out: the mean is the bound for full correlation.
 
     The measured side agrees where its lead has the sign of the published one
     and is beyond two standard errors.
@@ -81,8 +85,8 @@ class Lead:
         if not shared:
             return None
         lead = math.fsum(ours[p].mean - theirs[p].mean for p in shared)
-        squares = (ours[p].error ** 2 + theirs[p].error ** 2 for p in shared)
-        return lead / len(shared), math.sqrt(math.fsum(squares)) / len(shared)
+        errors = [math.hypot(ours[p].error, theirs[p].error) for p in shared]
+        return lead / len(shared), math.fsum(errors) / len(shared)
 
     def _is_at(self, place):
         if self.at is None:
@@ -99,8 +103,9 @@ class Lead:
 class Order:
     """The order of several runs at one place, the largest first.
 
-    It agrees where each pair stands as published, or, for pairs within two
-    standard errors of each other, may do so.
+    It agrees where each run is ahead of the next, in the published order, by
+    more than two standard errors; it differs where a pair is the other way
+    round by as much; otherwise it is too close to call.
 
     Attributes:
         runs: Names of the runs, in the order that the paper gives in words,
@@ -125,7 +130,7 @@ class Order:
             theirs = self._sorted(published)
         ours = self._sorted(measured)
         text = f"{where}: paper {' > '.join(theirs)}; here {' > '.join(ours)}."
-        wrong, close = self._reversed_pairs(theirs, measured)
+        wrong, close = self._unsettled_pairs(theirs, measured)
         if wrong:
             return Verdict(text, DIFFERS)
         return Verdict(text, TOO_CLOSE if close else AGREES)
@@ -136,16 +141,14 @@ class Order:
     def _sorted(self, side):
         return sorted(self.runs, key=lambda run: -side[run][self.place].mean)
 
-    def _reversed_pairs(self, order, side):
-        """Returns how many pairs are clearly reversed, and how many barely."""
+    def _unsettled_pairs(self, order, side):
+        """Returns how many pairs are clearly reversed, and how many close."""
         wrong = close = 0
-        for i, first in enumerate(order):
-            for second in order[i + 1 :]:
-                a, b = side[first][self.place], side[second][self.place]
-                if a.mean < b.mean:
-                    clear = b.mean - a.mean > 2 * math.hypot(a.error, b.error)
-                    wrong += clear
-                    close += not clear
+        for first, second in itertools.combinations(order, 2):
+            a, b = side[first][self.place], side[second][self.place]
+            clear = abs(a.mean - b.mean) > 2 * math.hypot(a.error, b.error)
+            wrong += clear and a.mean < b.mean
+            close += not clear
         return wrong, close
 
 

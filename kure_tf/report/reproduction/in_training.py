@@ -44,13 +44,14 @@ def step_of_dorefa(prefix, net) -> tuple[Part, ...]:
             claims,
         ),
         Part(
-            "The same with the zero of the grid moving, as in the paper's code",
+            "Its float weights on the paper code's grid, whose zero moves",
             "trained_steps",
             runs,
             places.step_ratio(4, None, "reference_parity"),
             "ratio",
             curves,
-            "What the reference code does, for comparison; no device does.",
+            "What the reference code does with the weights, for comparison; no "
+            "device does. Activations are in float here.",
             claims,
         ),
     )
