@@ -11,6 +11,7 @@ where it was. --experiment=all takes all of them, --dry_run shows the commands.
 
 import hashlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -192,7 +193,7 @@ class _Command:
             return
         print(f"{self.name}: {self.text()}", file=sys.stderr, flush=True)
         self._folder.mkdir(parents=True, exist_ok=True)
-        start, before = time.monotonic(), known.get("seconds", 0.0)
+        start, cpu_start = time.monotonic(), _processor_seconds()
         finished = False
         try:
             with open(self._folder / "log.txt", "a") as log:
@@ -204,13 +205,16 @@ class _Command:
                 )
             finished = result.returncode == 0
         finally:
-            seconds = round(before + time.monotonic() - start, 1)
+            seconds = known.get("seconds", 0.0) + time.monotonic() - start
+            cpu = known.get("processor_seconds", 0.0)
+            cpu += _processor_seconds() - cpu_start
             common_flags.write_json(
                 self._folder / _RECORD,
                 {
                     "command": self.text(),
                     "flagfiles_hash": self._hash(),
-                    "seconds": seconds,
+                    "seconds": round(seconds, 1),
+                    "processor_seconds": round(cpu, 1),
                     "finished": finished,
                 },
             )
@@ -227,6 +231,7 @@ class _Command:
             "step": self.name,
             "flagfiles": self._flagfiles,
             "seconds": self._known().get("seconds"),
+            "processor_seconds": self._known().get("processor_seconds"),
         }
 
     def _known(self):
@@ -248,6 +253,12 @@ class _Command:
                 elif line.startswith("--"):
                     lines.append(line.strip())
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _processor_seconds():
+    """Returns the processor time of all tools that have run so far."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _content(path):
@@ -291,7 +302,12 @@ class _Weights:
 
     def record(self) -> dict:
         """Returns what an outcome keeps of the step."""
-        return {"step": self.name, "flagfiles": [], "seconds": None}
+        return {
+            "step": self.name,
+            "flagfiles": [],
+            "seconds": None,
+            "processor_seconds": None,
+        }
 
 
 if __name__ == "__main__":

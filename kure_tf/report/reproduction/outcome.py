@@ -45,8 +45,8 @@ class Outcome:
         experiment: The `Experiment`.
         scale: One of `SCALES`.
         parts: A `PartOutcome` for each part.
-        steps: One dictionary for each measurement: "step", "flagfiles" and
-            "seconds" (None where not known).
+        steps: One dictionary for each measurement: "step", "flagfiles",
+            "seconds" and "processor_seconds" (None where not known).
     """
 
     experiment: Experiment
@@ -56,8 +56,8 @@ class Outcome:
 
     @property
     def seconds(self) -> float:
-        """Time of all steps, as far as it is known."""
-        return sum(step["seconds"] or 0.0 for step in self.steps)
+        """Processor time of all steps, as far as it is known."""
+        return sum(step["processor_seconds"] or 0.0 for step in self.steps)
 
     @property
     def sentence(self) -> str:

@@ -46,7 +46,7 @@ def render_index(outcomes) -> str:
 
 
 def _minutes(outcome):
-    return f"{text.minutes(outcome.seconds)} minutes"
+    return f"{text.minutes(outcome.seconds)} minutes of processor time"
 
 
 def _part(one, number):

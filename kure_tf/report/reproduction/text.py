@@ -52,12 +52,12 @@ def steps_table(outcome) -> Table:
             (
                 Cell(step["step"]),
                 Cell(" ".join(step["flagfiles"]) or "-"),
-                Cell(minutes(step["seconds"])),
+                Cell(minutes(step["processor_seconds"])),
             )
             for step in outcome.steps
         ),
         f"Scale {outcome.scale}. Steps that several experiments share run "
-        "once. What a step took beside other work on the machine.",
+        "once. Minutes of processor time.",
         labels=2,
     )
 
@@ -75,8 +75,8 @@ def index_table(outcomes) -> Table:
             )
             for one in outcomes
         ),
-        "Minutes: all steps of the experiment, those that it shares with "
-        "others too.",
+        "Minutes of processor time: all steps of the experiment, those that "
+        "it shares with others too.",
         labels=2,
     )
 
