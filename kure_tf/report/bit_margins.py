@@ -4,7 +4,7 @@ import dataclasses
 import statistics
 
 from kure_tf.report.budget import within
-from kure_tf.report.series import Method
+from kure_tf.report.method import Method
 
 MEAN_BITS = range(2, 9)
 

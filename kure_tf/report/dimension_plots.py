@@ -1,15 +1,9 @@
 """Plots of the sweeps beyond bits and weight steps."""
 
-import statistics
-
 from kure_tf.report import svg
-from kure_tf.report.dimension_tables import (
-    RATIOS,
-    by_ratio,
-    drops,
-    sensitivity_groups,
-)
-from kure_tf.report.dimensions import found_in
+from kure_tf.report.dimension_tables import RATIOS, ratio_of
+from kure_tf.report.dimensions import found_in, mean, methods_in
+from kure_tf.report.layer_sweeps import drops, layer_sweeps
 from kure_tf.report.plots import MARKERS, Panel
 
 _WIDTH = 5.2
@@ -20,8 +14,10 @@ def ratio_panels(series) -> list[Panel]:
     """Returns accuracy against a ratio: a panel per sweep, bits and method."""
     panels = []
     for kind, (what, _) in RATIOS.items():
-        for number, (block, names) in enumerate(found_in(series, kind).items()):
-            title = f"{what}: {block.label}"
+        blocks = found_in(series, kind, ratio_of(kind))
+        methods = methods_in(blocks)
+        for number, (block, names) in enumerate(blocks.items()):
+            title = f"{what}: {block.label(methods)}"
             name = f"{kind.replace('_', '-')}-{number}"
             panels.append(Panel(title, _ratios(series, names, name, title)))
     return panels
@@ -32,13 +28,10 @@ def _ratios(series, names, name, title):
         axes = drawn.add_subplot()
         axes.axvline(1, color=svg.MUTED, linewidth=0.8, zorder=1)
         for index, one in enumerate(series):
-            found = sorted(by_ratio(names.get(one.name, ())).items())
+            found = sorted(names.get(one.name, {}).items())
             axes.plot(
                 [ratio for ratio, _ in found],
-                [
-                    100 * statistics.fmean(row.accuracy for row in rows)
-                    for _, rows in found
-                ],
+                [100 * mean(by_run) for _, by_run in found],
                 color=svg.run_colour(index),
                 marker=MARKERS[index % len(MARKERS)],
             )
@@ -50,9 +43,11 @@ def _ratios(series, names, name, title):
 def sensitivity_panels(series) -> list[Panel]:
     """Returns accuracy lost through each layer: a panel per point."""
     panels = []
-    for number, (key, layers) in enumerate(sensitivity_groups(series).items()):
-        title = f"{key.point}: {key.block.method_label}"
-        lost = drops(series, key, layers)
+    sweeps = layer_sweeps(series)
+    methods = methods_in(sweep.block for sweep in sweeps)
+    for number, (sweep, layers) in enumerate(sweeps.items()):
+        title = sweep.label(methods)
+        lost = drops(series, sweep, layers)
         shown = dict(list(lost.items())[:_SHOWN])
         drawn = _panel(series, shown, f"sensitivity-{number}", title)
         panels.append(Panel(title, drawn))

@@ -23,6 +23,12 @@ def percent(fraction, digits=1) -> str:
     return f"{100 * fraction:.{digits}f}"
 
 
+def ratio(number) -> str:
+    """Returns a step ratio as short as it can be told: "1" or "1.05"."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
+
+
 def count(number) -> str:
     """Returns 10000 as "10,000"."""
     return f"{number:,}"

@@ -2,7 +2,9 @@
 
 import dataclasses
 
-from kure_tf.report.series import Estimate, Method, place_of
+from kure_tf.report.layer_sweeps import layer_sweeps
+from kure_tf.report.method import Method
+from kure_tf.report.series import Estimate
 
 WORST_LAYERS = 3
 
@@ -27,38 +29,26 @@ class LayerMargin:
 
 def layer_margins(one):
     """Yields the `LayerMargin`s of a series; see `margins`."""
-    for (method, point), estimates in _sensitivities(one).items():
+    for sweep, layers in layer_sweeps([one]).items():
+        method = sweep.block.method
         in_float = one.float_estimate(method)
-        if in_float is None or in_float.split != method.split:
+        # Among quantized layers, or on other images, float says nothing.
+        alone = (sweep.others, sweep.calibration_seed) == (None, None)
+        if not alone or in_float is None or in_float.split != method.split:
             continue
         drops = [
-            (layer, *in_float.ahead_of(estimate))
-            for layer, estimate in estimates.items()
+            (layer, *in_float.ahead_of(_estimate(by_name[one.name])))
+            for layer, by_name in layers.items()
         ]
         drops.sort(key=lambda found: -found[1])
-        yield LayerMargin(
-            method, point, tuple(drops[:WORST_LAYERS]), len(drops)
-        )
+        worst = tuple(drops[:WORST_LAYERS])
+        yield LayerMargin(method, sweep.point, worst, len(drops))
 
 
-def _sensitivities(one):
-    """Returns `{(method, point): {layer: Estimate}}`."""
-    rows = {}
-    for row in (row for run in one.runs for row in run.rows):
-        # A layer whose step alone is off stands among quantized ones.
-        alone = row.layer is not None and row.step_scale == 1
-        if row.sweep == "sensitivity" and alone:
-            method = dataclasses.replace(place_of(row).method, sweep=None)
-            layers = rows.setdefault((method, row.point), {})
-            layers.setdefault(row.layer, []).append(row)
-    return {
-        key: {
-            layer: Estimate(
-                tuple(row.accuracy for row in found),
-                min(row.images for row in found),
-                key[0].split,
-            )
-            for layer, found in layers.items()
-        }
-        for key, layers in rows.items()
-    }
+def _estimate(by_run):
+    rows = [row for rows in by_run for row in rows]
+    return Estimate(
+        tuple(row.accuracy for row in rows),
+        min(row.images for row in rows),
+        rows[0].split,
+    )

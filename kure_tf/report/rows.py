@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import numbers
+import re
 
 from kure_tf.report.plain import plain
 
@@ -17,6 +18,7 @@ _KEY = (
     "step_rounding",
     "rounding_mode",
     "layer",
+    "others",
     "calibration_seed",
     "ptq",
     "scheme",
@@ -24,6 +26,9 @@ _KEY = (
     "images",
     "split",
 )
+
+
+_ROUNDING_MODE = re.compile(r"nearest|half_up|floor|stochastic:[0-9]+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +45,13 @@ class Row:
         activation_step_scale: Likewise for activations.
         step_rounding: How step sizes were rounded to powers of two: None (not
             at all), "nearest" or "up".
+        rounding_mode: How values were rounded: "nearest", "half_up", "floor"
+            or "stochastic:<seed>".
+        layer: Path of the layer that alone stood at the point; None: all did.
+        others: The operating point of all other layers as text, such as
+            "8/FP"; None: they were in float, or there is no such `layer`.
+        calibration_seed: Seed of the draw of calibration images; None: the
+            data set's own.
         ptq: Where the step sizes came from, such as "lp_norm p=2"; None in
             float.
         scheme: Quantization scheme, "paper" or "tflite".
@@ -70,6 +82,7 @@ class Row:
     step_rounding: str | None = None
     rounding_mode: str = "nearest"
     layer: str | None = None
+    others: str | None = None
     calibration_seed: int | None = None
     ptq: str | None = None
     scheme: str | None = None
@@ -85,12 +98,21 @@ class Row:
     def __post_init__(self):
         for name in ("run", "point", "split", "sweep", "rounding_mode"):
             _set(self, name, _text(self, name))
-        for name in ("ptq", "scheme", "layer"):
+        if not _ROUNDING_MODE.fullmatch(self.rounding_mode):
+            raise _wrong(
+                self,
+                "rounding_mode",
+                "'nearest', 'half_up', 'floor' or 'stochastic:<seed>', such "
+                "as 'stochastic:0'",
+            )
+        for name in ("ptq", "scheme", "layer", "others"):
             if getattr(self, name) is not None:
                 _set(self, name, _text(self, name))
         for name in ("weight_bits", "activation_bits"):
             if getattr(self, name) is not None:
                 _set(self, name, _whole(self, name))
+        if self.others is not None and self.layer is None:
+            raise _wrong(self, "others", "None where no single layer is named")
         _set(self, "images", _whole(self, "images"))
         _set(self, "accuracy", _number(self, "accuracy", 0, 1))
         for name in ("step_scale", "activation_step_scale"):

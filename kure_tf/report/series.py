@@ -6,31 +6,7 @@ import math
 import statistics
 
 from kure_tf.report.dimensions import dimension_of
-
-
-@dataclasses.dataclass(frozen=True)
-class Method:
-    """How the numbers of one block of a table were made."""
-
-    ptq: str | None
-    scheme: str | None
-    reestimated_batch_norm: bool
-    split: str
-    sweep: str | None
-
-    def label(self, methods=()) -> str:
-        """Returns its name; `methods` are those to tell it apart from."""
-        kept = self.ptq in (None, "trained")
-        parts = ["steps as trained" if kept else self.ptq]
-        if self.sweep:
-            parts.append(self.sweep)
-        if self.reestimated_batch_norm:
-            parts.append("batch norm re-estimated")
-        if len({method.scheme for method in methods}) > 1 and self.scheme:
-            parts.append(f"{self.scheme} scheme")
-        if len({method.split for method in methods}) > 1:
-            parts.append(f"{self.split} split")
-        return ", ".join(parts)
+from kure_tf.report.method import OWN_TABLES, Method, method_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,17 +135,8 @@ def places_of(series) -> list[Place]:
 
 def place_of(row) -> Place:
     """Returns the place of one row."""
-    in_float = row.weight_bits is None and row.activation_bits is None
-    known = row.sweep in ("bit_width", "step_size", "power_of_two")
-    method = Method(
-        ptq=None if in_float else row.ptq,
-        scheme=row.scheme,
-        reestimated_batch_norm=row.reestimated_batch_norm,
-        split=row.split,
-        sweep=None if known else row.sweep,
-    )
     return Place(
-        method,
+        method_of(row),
         row.weight_bits,
         row.activation_bits,
         step_scale=row.step_scale,
@@ -186,7 +153,7 @@ def bits_order(bits):
 def _rows_by_place(run):
     rows = {}
     for row in run.rows:
-        if row.sweep in ("tflite", "device") or dimension_of(row) is not None:
+        if row.sweep in OWN_TABLES or dimension_of(row) is not None:
             continue  # They have tables of their own.
         place = place_of(row)
         # Measured twice: more images tell more, else the later one holds.

@@ -5,7 +5,7 @@ import itertools
 import math
 
 from kure_tf.report.budget import within
-from kure_tf.report.series import Method
+from kure_tf.report.method import Method
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,8 +88,13 @@ def _of_all_seeds(curve):
 
 
 def step_margins(one, budget):
-    """Yields the `StepMargin`s of a series; see `margins`."""
+    """Yields the `StepMargin`s of a series; see `margins`.
+
+    A single ratio is no curve, and has none.
+    """
     for (method, bits), estimates in step_curves(one).items():
+        if len(estimates) < 2:
+            continue
         curve = {ratio: e.mean for ratio, e in estimates.items()}
         below = {r: a for r, a in curve.items() if r <= 1}
         above = {r: a for r, a in curve.items() if r >= 1}

@@ -58,8 +58,9 @@ def measure_sensitivity(model, point, evaluate, *, ratio=None, **options):
         **options: As for `run_sweep`: `calibrate`, `name`, `finished`, ...
 
     Returns:
-        A `Report` of one run. Its rows say `sweep="sensitivity"` and the path
-        of the layer; the step ratio is 1 where the layer was alone.
+        A `Report` of one run. Its rows say `sweep="sensitivity"`, the path
+        of the layer, and as `others` the point of the other layers, None
+        where the layer was alone.
 
     Raises:
         ValueError: As `sensitivity_points` and `run_sweep`.

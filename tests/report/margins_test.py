@@ -100,6 +100,10 @@ class StepMarginTest(tf.test.TestCase, parameterized.TestCase):
         self.assertIsNone(found.mean_below)
         self.assertAlmostEqual(found.mean, 0.7)
 
+    def test_a_single_ratio_is_no_curve(self):
+        found = margins(Run("net", swept(triangle(1, 1), ratios=(1.0,))))
+        self.assertEmpty(found.steps)
+
     def test_ratio_1_is_taken_from_the_bit_width_sweep(self):
         rows = [row(accuracy=0.8), *swept(triangle(1, 1), ratios=(0.9, 1.1))]
         (found,) = margins(Run("net", rows)).steps
@@ -203,6 +207,13 @@ class LayerMarginTest(tf.test.TestCase):
             [drop for _, drop, _ in found.worst], [0.3, 0.2, 0.1]
         )
         self.assertEqual((found.count, found.point), (5, "4/FP"))
+
+    def test_a_layer_among_quantized_ones_is_not_held_against_float(self):
+        alone = sensitive({"a": 0.1})
+        among = sensitive({"a": 0.4, "b": 0.5}, others="8/FP")
+        (found,) = margins(Run("net", [row(None, 0.9), *alone, *among])).layers
+        self.assertEqual([layer for layer, *_ in found.worst], ["a"])
+        self.assertAllClose(found.worst[0][1], 0.1)
 
     def test_single_layers_are_no_accuracies_of_the_model(self):
         rows = [row(None, 0.9), row(4, 0.8), *sensitive({"a": 0.5})]

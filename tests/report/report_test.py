@@ -135,8 +135,9 @@ class ReportFilesTest(parameterized.TestCase, tf.test.TestCase):
             list(lines[0]),
             "run seed point weight_bits activation_bits step_scale "
             "activation_step_scale step_rounding rounding_mode layer "
-            "calibration_seed ptq scheme reestimated_batch_norm accuracy loss "
-            "images split seconds sweep standard_error details".split(),
+            "others calibration_seed ptq scheme reestimated_batch_norm "
+            "accuracy loss images split seconds sweep standard_error "
+            "details".split(),
         )
         line = next(x for x in lines if x["step_scale"] == "0.9")
         self.assertEqual(line["activation_bits"], "FP")

@@ -58,6 +58,14 @@ class RowTest(parameterized.TestCase, tf.test.TestCase):
     def test_key_tells_measurements_apart(self, **changes):
         self.assertNotEqual(row(**changes).key, row().key)
 
+    def test_key_tells_a_layer_alone_from_one_among_others(self):
+        among = row(layer="conv1", others="8/FP")
+        self.assertNotEqual(among.key, row(layer="conv1").key)
+
+    @parameterized.parameters("nearest", "half_up", "floor", "stochastic:12")
+    def test_rounding_modes_are_kept(self, mode):
+        self.assertEqual(row(rounding_mode=mode).rounding_mode, mode)
+
     @parameterized.named_parameters(
         ("accuracy_in_percent", {"accuracy": 90.0}, ValueError, "in 0..1"),
         ("accuracy_nan", {"accuracy": math.nan}, ValueError, "finite"),
@@ -69,6 +77,9 @@ class RowTest(parameterized.TestCase, tf.test.TestCase):
         ("seed", {"calibration_seed": -1}, ValueError, "at least 0"),
         ("no_layer", {"layer": ""}, ValueError, "not empty"),
         ("rounding", {"step_rounding": "down"}, ValueError, "'nearest' or"),
+        ("mode", {"rounding_mode": "flor"}, ValueError, "'floor' or.*'flor'"),
+        ("mode_seed", {"rounding_mode": "stochastic:-1"}, ValueError, "<seed>"),
+        ("others", {"others": "8/FP"}, ValueError, "no single layer"),
         ("details", {"details": {"a": object()}}, TypeError, r"\['a'\]"),
     )
     def test_wrong_values_are_refused(self, changes, kind, words):

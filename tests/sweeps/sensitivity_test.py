@@ -3,13 +3,16 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from kure_tf import data, fake_quantize_model, ptq
+from kure_tf import OperatingPoint, data, fake_quantize_model, ptq
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import Placement, quantizers_of
+from kure_tf.report.dimensions import block_of
 from kure_tf.sweeps import (
+    LayerPoint,
     SweepPlan,
     measure_robustness,
     measure_sensitivity,
+    run_sweep,
     sensitivity_points,
 )
 
@@ -68,6 +71,35 @@ class SensitivityTest(tf.test.TestCase):
         off, on = (3, 0.8), (3, 1.0)
         self.assertEqual(seen, [[off, on, on], [on, off, on], [on, on, off]])
         self.assertEqual({row.step_scale for row in rows}, {0.8})
+        self.assertEqual({row.others for row in rows}, {"3/FP"})
+
+    def test_a_layer_alone_is_not_taken_for_one_among_others(self):
+        model = fake_quantize_model(_model(), Placement(activations=None))
+        low, high = OperatingPoint(3), OperatingPoint(8)
+        points = [LayerPoint("a", low), LayerPoint("a", low, others=high)]
+        evaluate = _Standing()
+
+        def sweep(points, **options):
+            return (
+                run_sweep(
+                    model, points, evaluate=evaluate, progress=False, **options
+                )
+                .runs[0]
+                .rows
+            )
+
+        rows = sweep(points, finished=sweep(points[:1]))
+        self.assertLen(evaluate.seen, 2)
+        self.assertEqual([row.others for row in rows], [None, "8/FP"])
+
+    def test_reports_write_points_as_sweeps_do(self):
+        """The point of the others is looked up by its text."""
+        model = fake_quantize_model(_model(), Placement(activations=None))
+        points = ["4/FP", "FP/FP", "4/4 x0.9/1.123456789 pow2 half-up"]
+        points += ["3/8 x1/1.1 pow2-up stochastic:7", "4/FP x0.7 floor"]
+        report = run_sweep(model, points, evaluate=_Standing(), progress=False)
+        for row in report.runs[0].rows:
+            self.assertEqual(block_of(row).point, row.point)
 
     def test_finished_layers_are_not_measured_again(self):
         _, rows = self._measure()
