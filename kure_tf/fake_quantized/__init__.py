@@ -11,6 +11,7 @@ from kure_tf.fake_quantized.hosted import HostedTensor, hosted_tensors
 from kure_tf.fake_quantized.integer_weights import (
     IntegerTensor,
     integer_weights,
+    integers_of,
 )
 from kure_tf.fake_quantized.keeping import (
     keeping_kernels,
@@ -50,6 +51,7 @@ __all__ = [
     "hosted_tensors",
     "initial_step_sizes",
     "integer_weights",
+    "integers_of",
     "keeping_kernels",
     "keeping_quantizers",
     "kernels_in",

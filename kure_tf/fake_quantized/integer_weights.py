@@ -54,9 +54,9 @@ def integer_weights(model) -> dict[str, IntegerTensor]:
     """
     found = {}
     for path, tensor in quantizers_of(model).items():
-        bits = int(compat.to_numpy(tensor.state.bits))
-        if tensor.kind == "weight" and bits != FP:
-            found[path] = _integers(tensor, bits)
+        in_float = compat.to_numpy(tensor.state.bits) == FP
+        if tensor.kind == "weight" and not in_float:
+            found[path] = integers_of(tensor)
     if not found:
         raise ValueError(
             f"Expected quantized kernels. All of {model.name!r} are in float: "
@@ -66,8 +66,14 @@ def integer_weights(model) -> dict[str, IntegerTensor]:
     return found
 
 
-def _integers(tensor, bits):
+def integers_of(tensor) -> IntegerTensor:
+    """Returns the codes of one kernel that is quantized just now.
+
+    Args:
+        tensor: A `QuantizedTensor` of kind "weight".
+    """
     quantizer, state = tensor.quantizer, tensor.state
+    bits = int(compat.to_numpy(state.bits))
     kernel = compat.full_precision(tensor.variable)
     values = np.asarray(quantizer(kernel, state), np.float64)
     step_size = np.asarray(quantizer.step_size(state), np.float64)

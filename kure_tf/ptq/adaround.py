@@ -9,6 +9,7 @@ from tqdm import tqdm
 from kure_tf import compat
 from kure_tf.fake_quantized import (
     FakeQuantized,
+    integers_of,
     keeping_kernels,
     keeping_quantizers,
     norms_behind,
@@ -21,7 +22,7 @@ from kure_tf.fake_quantized.image_batches import images_of
 from kure_tf.operating_point import FP, OperatingPoint
 from kure_tf.ptq.batch_norm import using_batch_statistics
 from kure_tf.ptq.kernel_matrix import KernelMatrix, why_no_matrix
-from kure_tf.ptq.rounded_weights import RoundedWeights, codes_of
+from kure_tf.ptq.rounded_weights import RoundedWeights, values_of
 from kure_tf.ptq.rounding_search import (
     OutputError,
     SecondMoments,
@@ -161,19 +162,16 @@ class _Rounding:
 
     def round(self, path, tensor, **options):
         """Rounds one kernel and writes it into the model."""
-        step_size = np.asarray(tensor.quantizer.step_size(tensor.state))
+        nearest = integers_of(tensor)
+        codes, step_size = nearest.codes, nearest.step_size
         why = why_no_matrix(tensor.layer.layer)
         if why is not None:
             self._skipped[path] = why
-            codes = codes_of(tensor)
         else:
             codes = self._learned(path, tensor, step_size, options)
-        low, high = _levels(tensor)
-        kind = np.int8 if low >= -128 and high <= 127 else np.int16
-        self._codes[path] = codes.astype(kind)
-        bits = int(compat.to_numpy(tensor.state.bits))
-        self._steps[path] = TensorStep(step_size, bits)
-        tensor.variable.assign((codes * step_size).astype(np.float32))
+        self._codes[path] = codes.astype(nearest.codes.dtype)
+        self._steps[path] = TensorStep(step_size, nearest.bits)
+        tensor.variable.assign(values_of(codes, step_size))
 
     def result(self, provenance):
         return RoundedWeights(

@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 
-from kure_tf import compat
 from kure_tf.fake_quantized import quantizers_of, set_step_sizes
 from kure_tf.quantizers import StepSizes
 
@@ -63,23 +62,16 @@ def set_rounded_weights(model, rounded):
                 f"{sorted(tensors)}. Received some of shape {np.shape(codes)} "
                 f"for {path!r}, which do not fit."
             )
-        values[path] = _values(codes, rounded.step_sizes.tensors[path])
+        step = rounded.step_sizes.tensors[path]
+        values[path] = values_of(codes, step.step_size)
     set_step_sizes(model, rounded.step_sizes)
     for path, value in values.items():
         tensors[path].variable.assign(value)
 
 
-def _values(codes, step):
-    # One rounding to float32: half a unit in the last place of the level.
-    return (np.asarray(codes, np.float64) * step.step_size).astype(np.float32)
+def values_of(codes, step_size) -> np.ndarray:
+    """Returns `codes * step_size`, float32.
 
-
-def codes_of(tensor):
-    """Returns the integers that a `QuantizedTensor` rounds its kernel to.
-
-    Only for grids with a zero and steps in the unit of the weights.
+    One rounding to float32: half a unit in the last place of the level.
     """
-    kernel = compat.full_precision(tensor.variable)
-    values = np.asarray(tensor.quantizer(kernel, tensor.state), np.float64)
-    step_size = np.asarray(tensor.quantizer.step_size(tensor.state))
-    return np.rint(values / step_size)
+    return (np.asarray(codes, np.float64) * step_size).astype(np.float32)
