@@ -1,17 +1,9 @@
 """Step sizes with a small calibration loss, by its gradient."""
 
-import functools
-
 import numpy as np
 
-from kure_tf.fake_quantized import keeping_quantizers
-from kure_tf.ptq.best_norm import NORMS, best_norm
-from kure_tf.ptq.step_descent import (
-    check_learning_rate,
-    descend,
-    smallest_loss,
-)
-from kure_tf.ptq.step_ratios import StepRatios
+from kure_tf.ptq.best_norm import NORMS
+from kure_tf.ptq.step_descent import check_learning_rate, refined_step_sizes
 from kure_tf.quantizers import StepSizes
 
 _BATCH = 64
@@ -71,41 +63,18 @@ def lapq_gradient(
     """
     check_learning_rate(learning_rate)
     loss = loss or calibration.loss
-    with keeping_quantizers(loss.model):
-        passes_before = loss.forward_passes
-        loss_in_float = loss.in_float()
-        measured = functools.partial(loss, point)
-        start = best_norm(calibration, point, measured, norms)
-        ratios = StepRatios(calibration, start.step_sizes, shared=False)
-        best, vector = smallest_loss(
-            descend(
-                loss,
-                point,
-                ratios,
-                _draws(loss.images, seed),
-                updates=updates,
-                learning_rate=learning_rate,
-            ),
-            lambda vector: measured(ratios.step_sizes(vector)),
-            (start.loss, np.zeros(ratios.size)),
-            updates=updates,
-            name=f"lapq_gradient {point}",
-            progress=progress,
-        )
-        return ratios.step_sizes(
-            vector,
-            {
-                "method": "lapq_gradient",
-                **start.provenance(),
-                "loss": best,
-                "loss_in_float": loss_in_float,
-                "labelled_images": loss.images,
-                "updates": updates,
-                "learning_rate": learning_rate,
-                "seed": seed,
-                "forward_passes": round(loss.forward_passes - passes_before, 3),
-            },
-        )
+    return refined_step_sizes(
+        calibration,
+        point,
+        loss,
+        _draws(loss.images, seed),
+        method="lapq_gradient",
+        norms=norms,
+        updates=updates,
+        learning_rate=learning_rate,
+        progress=progress,
+        seed=seed,
+    )
 
 
 def _draws(images, seed):
