@@ -57,11 +57,7 @@ def _description(row):
 
 
 def _accuracy(row):
-    hint = (
-        f"{labels.count(row.images)} {row.split} images, standard error "
-        f"{labels.percent(row.standard_error, 2)} points"
-    )
-    return Cell(labels.percent(row.accuracy), hint)
+    return Cell(labels.percent(row.accuracy), labels.accuracy_hint(row))
 
 
 def _drop(details):

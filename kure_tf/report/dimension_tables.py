@@ -225,11 +225,7 @@ def _calibration_table(series):
 def _cell(by_run, draws=False):
     if not by_run:
         return _NOT_MEASURED
-    row = by_run[0][0]
-    hint = (
-        f"{labels.count(row.images)} {row.split} images, standard error "
-        f"{labels.percent(row.standard_error, 2)} points"
-    )
+    hint = labels.accuracy_hint(by_run[0][0])
     return Cell(mean_and_deviation(by_run, draws), hint)
 
 

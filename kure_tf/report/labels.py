@@ -34,6 +34,14 @@ def count(number) -> str:
     return f"{number:,}"
 
 
+def accuracy_hint(row) -> str:
+    """Returns on how many images a row's accuracy was measured, how well."""
+    return (
+        f"{count(row.images)} {row.split} images, standard error "
+        f"{percent(row.standard_error, 2)} points"
+    )
+
+
 def size(file_bytes) -> str:
     """Returns a file size in kB (1,000 bytes), MB from a million up."""
     if file_bytes >= 1_000_000:

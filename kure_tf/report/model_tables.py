@@ -121,10 +121,7 @@ def _tflite_row(label, row):
         if not details.get("file_size")
         else labels.size(details["file_size"]),
     )
-    hint = (
-        f"{labels.count(row.images)} {row.split} images, standard error "
-        f"{labels.percent(row.standard_error, 2)} points"
-    )
+    hint = labels.accuracy_hint(row)
     return tuple(
         Cell(text, hint if i == 2 else "") for i, text in enumerate(texts)
     )

@@ -221,8 +221,20 @@ def _draw_line(axes, estimates, index, method):
     xs = sorted(estimates)
     means = [100 * estimates[x].mean for x in xs]
     spreads = [100 * _spread(estimates[x]) for x in xs]
-    colour = svg.run_colour(index)
     hollow = method.reestimated_batch_norm
+    draw_curve(axes, xs, means, spreads, index, hollow=hollow)
+
+
+def draw_curve(axes, xs, means, spreads, index, *, hollow=False):
+    """Draws a line with a band around it, in the colour of run `index`.
+
+    Args:
+        axes: Matplotlib's.
+        xs, means, spreads: Lists of equal length; the band is mean +- spread.
+        index: Number of the run.
+        hollow: Whether markers are hollow and the line dotted.
+    """
+    colour = svg.run_colour(index)
     axes.fill_between(
         xs,
         [m - s for m, s in zip(means, spreads, strict=True)],

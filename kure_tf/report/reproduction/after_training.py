@@ -44,29 +44,33 @@ def step_of_lapq(prefix, net) -> tuple[Part, ...]:
     return tuple(parts)
 
 
+def _lapq_table(prefix, title, place, table, net, claims, more=""):
+    """Returns a table of both models under LAPQ."""
+    return Part(
+        title,
+        "lapq",
+        named(_PAIR, prefix),
+        place,
+        "table",
+        {
+            run: published.accuracies(table["columns"], table[net][run])
+            for run in _PAIR
+        },
+        f"The paper: {net} on ImageNet{more}.",
+        claims,
+    )
+
+
 def ptq_table(prefix, net) -> tuple[Part, ...]:
     """Returns Table 1; models are named `prefix` + name."""
-    table = published.tables()["table1"]
-    return (
-        Part(
-            "Accuracy by LAPQ",
-            "lapq",
-            named(_PAIR, prefix),
-            places.any_bits,
-            "table",
-            {
-                run: published.accuracies(table["columns"], table[net][run])
-                for run in _PAIR
-            },
-            f"The paper: {net} on ImageNet.",
-            (
-                Lead(KURE, NONE, "In float", ("FP",)),
-                Lead(KURE, NONE, "At W4 and W3", ("4/FP", "3/FP")),
-                Lead(KURE, NONE, "At W2", ("2/FP",)),
-                Lead(KURE, NONE, "At 4/4 and 3/3", ("4/4", "3/3")),
-            ),
-        ),
+    claims = (
+        Lead(KURE, NONE, "In float", ("FP",)),
+        Lead(KURE, NONE, "At W4 and W3", ("4/FP", "3/FP")),
+        Lead(KURE, NONE, "At W2", ("2/FP",)),
+        Lead(KURE, NONE, "At 4/4 and 3/3", ("4/4", "3/3")),
     )
+    table, place = published.tables()["table1"], places.any_bits
+    return (_lapq_table(prefix, "Accuracy by LAPQ", place, table, net, claims),)
 
 
 def rival_table(prefix, net) -> tuple[Part, ...]:
@@ -99,22 +103,17 @@ def rival_table(prefix, net) -> tuple[Part, ...]:
 
 def power_of_two_table(prefix, net) -> tuple[Part, ...]:
     """Returns Table A.5; models are named `prefix` + name."""
-    table = published.tables()["tableA5"]
     return (
-        Part(
+        _lapq_table(
+            prefix,
             "Steps by LAPQ, and the nearest powers of two",
-            "lapq",
-            named(_PAIR, prefix),
             places.power_of_two,
-            "table",
-            {
-                run: published.accuracies(table["columns"], table[net][run])
-                for run in _PAIR
-            },
-            f"The paper: {net} on ImageNet; it does not say how it rounds.",
+            published.tables()["tableA5"],
+            net,
             (
                 Lead(KURE, NONE, "W4, powers of two", ("W4 pow2",)),
                 Lead(KURE, NONE, "W3, powers of two", ("W3 pow2",)),
             ),
+            "; it does not say how it rounds",
         ),
     )

@@ -1,7 +1,7 @@
 """Curves of the paper and ours, side by side on common axes."""
 
 from kure_tf.report import svg
-from kure_tf.report.plots import MARKERS, Panel
+from kure_tf.report.plots import Panel, draw_curve
 from kure_tf.report.reproduction.text import bits_order
 from kure_tf.report.reproduction.values import places_of
 
@@ -71,19 +71,4 @@ def _draw_run(axes, values, index, positions):
     xs = [x for x, _ in points]
     means = [value.mean for _, value in points]
     errors = [value.error for _, value in points]
-    colour = svg.run_colour(index)
-    axes.fill_between(
-        xs,
-        [m - e for m, e in zip(means, errors, strict=True)],
-        [m + e for m, e in zip(means, errors, strict=True)],
-        color=colour,
-        alpha=0.16,
-        linewidth=0,
-    )
-    axes.plot(
-        xs,
-        means,
-        color=colour,
-        marker=MARKERS[index % len(MARKERS)],
-        markersize=3.6,
-    )
+    draw_curve(axes, xs, means, errors, index)

@@ -1,8 +1,8 @@
 """Numbers with an uncertainty, by run and place: one side of a comparison."""
 
 import dataclasses
-import math
-import statistics
+
+from kure_tf.report.series import Estimate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,14 +31,13 @@ def accuracy(fractions, images) -> Value:
         fractions: One accuracy per seed.
         images: How many images each was measured on.
     """
-    mean = statistics.fmean(fractions)
-    bounded = min(max(mean, 0.0), 1.0)
-    variance = bounded * (1 - bounded) / images
-    deviation = None
-    if len(fractions) > 1:
-        deviation = 100 * statistics.stdev(fractions)
-        variance += statistics.variance(fractions) / len(fractions)
-    return Value(100 * mean, 100 * math.sqrt(variance), deviation)
+    found = Estimate(tuple(fractions), images, split="")
+    deviation = found.deviation
+    return Value(
+        100 * found.mean,
+        100 * found.standard_error,
+        None if deviation is None else 100 * deviation,
+    )
 
 
 def places_of(*sides) -> tuple[str, ...]:
