@@ -25,7 +25,7 @@ from kure_tf.sweeps.device_profile import BUILTIN, device_profiles
 from kure_tf.sweeps.evaluate import Evaluator
 from kure_tf.sweeps.paired_error import paired_error
 from kure_tf.sweeps.plan import SweepPlan
-from kure_tf.sweeps.provenance import array_hash, versions
+from kure_tf.sweeps.provenance import measurement_facts
 from kure_tf.sweeps.robustness import finished_rows
 from kure_tf.sweeps.run import run_sweep
 
@@ -102,8 +102,12 @@ def check_devices(
         batch_norm_augment=tuple(batch_norm_augment),
         batch_norm_seed=batch_norm_seed,
     )
-    facts = _provenance(model, dataset, plan, profiles, budget)
-    provenance = {**(provenance or {}), **facts}
+    provenance = {
+        **(provenance or {}),
+        **measurement_facts(model, dataset, batch_norm_facts(dataset, plan)),
+        "devices": [profile.name for profile in profiles],
+        "accuracy_budget": budget,
+    }
     profiles = [dataclasses.replace(p, ptq=p.ptq or ptq) for p in profiles]
     kept = finished_rows(folder, name, provenance)
     in_float = next((row for row in kept if row.sweep != SWEEP), None)
@@ -262,22 +266,3 @@ def _reestimates(model, profiles):
 
 def _calibration_facts(dataset):
     return {"source": f"{dataset.name} {dataset.calibration.name}"}
-
-
-def _provenance(model, dataset, plan, profiles, budget):
-    drawn = batch_norm_facts(dataset, plan)
-    return {
-        "model": model.name,
-        "checkpoint_hash": array_hash(model),
-        "data_set": dataset.name,
-        "split": dataset.test.name,
-        "images": dataset.test.count,
-        "devices": [profile.name for profile in profiles],
-        "accuracy_budget": budget,
-        "calibration": {
-            "images": dataset.calibration.count,
-            "source": f"{dataset.calibration.name} (training images)",
-        },
-        "versions": versions(),
-        **({"batch_norm": drawn} if drawn else {}),
-    }

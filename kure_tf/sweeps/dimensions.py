@@ -3,6 +3,7 @@
 import dataclasses
 
 from kure_tf import ptq
+from kure_tf.data.split import calibration_draw
 from kure_tf.operating_point import OperatingPoint
 from kure_tf.sweeps.sensitivity import SWEEP as SENSITIVITY
 from kure_tf.sweeps.sensitivity import sensitivity_points
@@ -56,8 +57,7 @@ def calibration_images(dataset, seed):
     """
     if seed is None:
         return dataset.calibration
-    count = dataset.calibration.count
-    return dataset.train.take(count, seed, name=f"calibration seed {seed}")
+    return calibration_draw(dataset.train, dataset.calibration.count, seed)
 
 
 def check_dimensions(plan):

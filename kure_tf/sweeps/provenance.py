@@ -26,6 +26,32 @@ def versions() -> dict:
     return found
 
 
+def measurement_facts(model, dataset, batch_norm=None, **calibration) -> dict:
+    """Returns what reports say of model, data and software.
+
+    Args:
+        model: The model.
+        dataset: The `Dataset`.
+        batch_norm: What `batch_norm_facts` returned.
+        **calibration: What to say of the calibration images beyond their
+            number and source.
+    """
+    facts = {
+        "model": model.name,
+        "checkpoint_hash": array_hash(model),
+        "data_set": dataset.name,
+        "split": dataset.test.name,
+        "images": dataset.test.count,
+        "calibration": {
+            "images": dataset.calibration.count,
+            "source": f"{dataset.calibration.name} (training images)",
+            **calibration,
+        },
+        "versions": versions(),
+    }
+    return {**facts, "batch_norm": batch_norm} if batch_norm else facts
+
+
 def array_hash(model) -> str:
     """Returns the SHA-256 of all weights of a model, in their order."""
     digest = hashlib.sha256()

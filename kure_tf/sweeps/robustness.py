@@ -24,7 +24,7 @@ from kure_tf.sweeps.dimensions import (
     methods_of,
 )
 from kure_tf.sweeps.evaluate import Evaluator
-from kure_tf.sweeps.provenance import array_hash, versions
+from kure_tf.sweeps.provenance import measurement_facts
 from kure_tf.sweeps.rounding import SUFFIX, adarounding
 from kure_tf.sweeps.run import run_sweep
 
@@ -182,28 +182,21 @@ def _report(name, rows, provenance):
 
 
 def _provenance(model, dataset, plan):
-    searches = any(method is not None for method in plan.ptq.values())
-    facts = {
-        "model": model.name,
-        "checkpoint_hash": array_hash(model),
-        "data_set": dataset.name,
-        "split": dataset.test.name,
-        "images": dataset.test.count,
+    facts = measurement_facts(
+        model,
+        dataset,
+        batch_norm_facts(dataset, plan),
+        **_augmentation(plan),
+    )
+    if all(method is None for method in plan.ptq.values()):
+        facts["calibration"] = None
+    return {
+        **facts,
         "scheme": _scheme(model, plan),
         "ptq": list(plan.ptq),
-        "calibration": {
-            "images": dataset.calibration.count,
-            "source": f"{dataset.calibration.name} (training images)",
-            **_augmentation(plan),
-        }
-        if searches
-        else None,
         "batch_norm_reestimated": list(plan.reestimate_batch_norm),
         "roundings": list(plan.roundings),
-        "versions": versions(),
     }
-    drawn = batch_norm_facts(dataset, plan)
-    return {**facts, "batch_norm": drawn} if drawn else facts
 
 
 def _augmentation(plan):
