@@ -7,6 +7,7 @@ tools/sweep.py --step_sizes=runs/calibration/step_sizes.json uses them.
 """
 
 import common_flags
+import evaluation_flags
 import quantization_flags
 from absl import flags
 
@@ -46,7 +47,7 @@ def main():
         model,
         augmented_batches(
             dataset.calibration,
-            quantization_flags.EVALUATION_BATCH_SIZE.value,
+            evaluation_flags.EVALUATION_BATCH_SIZE.value,
             augment=augment,
         ),
         provenance={

@@ -8,6 +8,7 @@ Killed and started again, it goes on after the last finished device.
 import sys
 
 import common_flags
+import evaluation_flags
 from absl import flags
 
 _PROFILES = flags.DEFINE_list(
@@ -22,26 +23,12 @@ _BUDGET = flags.DEFINE_float(
 _PTQ = flags.DEFINE_string(
     "ptq", "lp_norm", "PTQ method of the devices that name none."
 )
-_BATCH_NORM_IMAGES = flags.DEFINE_integer(
-    "batch_norm_images",
-    1024,
-    "Training images, for devices that measure batch norm again.",
-    lower_bound=2,
-)
-_BATCH_NORM_AUGMENT = flags.DEFINE_list(
-    "batch_norm_augment",
-    None,
-    "Augmentations of these images; default: those that training.json beside "
-    "the model names, else none.",
-)
-_BATCH_SIZE = flags.DEFINE_integer(
-    "evaluation_batch_size", 250, "Images per evaluation step.", lower_bound=1
-)
 _NAME = flags.DEFINE_string("name", "model", "What the report calls it.")
 _REQUIRE_PASS = flags.DEFINE_bool(
     "require_pass", False, "Exit with 1 if a device is beyond the budget."
 )
 flags.adopt_module_key_flags(common_flags)
+flags.adopt_module_key_flags(evaluation_flags)
 
 
 def main():
@@ -52,7 +39,6 @@ def main():
     dataset = common_flags.load_dataset()
     model = common_flags.load_model(dataset)
     record = common_flags.training_record(model) or {}
-    augment = _BATCH_NORM_AUGMENT.value
     report = check_devices(
         model,
         dataset,
@@ -60,11 +46,9 @@ def main():
         name=_NAME.value,
         budget=_BUDGET.value,
         ptq=_PTQ.value,
-        batch_size=_BATCH_SIZE.value,
-        batch_norm_images=_BATCH_NORM_IMAGES.value,
-        batch_norm_augment=(
-            record.get("augment", ()) if augment is None else augment
-        ),
+        batch_size=evaluation_flags.EVALUATION_BATCH_SIZE.value,
+        batch_norm_images=evaluation_flags.BATCH_NORM_IMAGES.value,
+        batch_norm_augment=evaluation_flags.batch_norm_augment(record),
         folder=folder,
         provenance={
             "seed": record.get("seed"),

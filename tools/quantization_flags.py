@@ -5,6 +5,7 @@ import json
 import zlib
 
 import common_flags
+import evaluation_flags
 from absl import flags
 
 SCHEME = flags.DEFINE_list(
@@ -133,18 +134,6 @@ REESTIMATE_BATCH_NORM = flags.DEFINE_enum(
     "off, on, or both ways side by side. A --scheme that folds batch norm has "
     "none left and is measured as it is.",
 )
-BATCH_NORM_IMAGES = flags.DEFINE_integer(
-    "batch_norm_images",
-    1024,
-    "Training images for --reestimate_batch_norm and --rounding=adaround.",
-    lower_bound=2,
-)
-BATCH_NORM_AUGMENT = flags.DEFINE_list(
-    "batch_norm_augment",
-    None,
-    "Augmentations of these images, as for --augment of tools/train.py; "
-    "default: those that training.json beside the model names, else none.",
-)
 CALIBRATION_AUGMENT = flags.DEFINE_list(
     "calibration_augment",
     [],
@@ -158,9 +147,7 @@ PARITY_RATIOS = flags.DEFINE_list(
     "reference code, whose zero moves (Fig. 4c-d), at the first of "
     "--ratio_bits; such as 0.98,1,1.02.",
 )
-EVALUATION_BATCH_SIZE = flags.DEFINE_integer(
-    "evaluation_batch_size", 250, "Images per evaluation step.", lower_bound=1
-)
+flags.adopt_module_key_flags(evaluation_flags)
 
 
 _REESTIMATE = {"off": (False,), "on": (True,), "both": (False, True)}
@@ -247,10 +234,10 @@ def plan(scheme, record=None, folder=None):
         power_of_two_bits=bits(POWER_OF_TWO_BITS) if first else (),
         points=points if first else (),
         **(_dimensions(bits) if first else {}),
-        batch_size=EVALUATION_BATCH_SIZE.value,
+        batch_size=evaluation_flags.EVALUATION_BATCH_SIZE.value,
         reestimate_batch_norm=reestimate,
-        batch_norm_images=BATCH_NORM_IMAGES.value,
-        batch_norm_augment=tuple(_batch_norm_augment(record)),
+        batch_norm_images=evaluation_flags.BATCH_NORM_IMAGES.value,
+        batch_norm_augment=tuple(evaluation_flags.batch_norm_augment(record)),
         calibration_augment=tuple(CALIBRATION_AUGMENT.value),
         roundings=tuple(ROUNDING.value),
     )
@@ -274,12 +261,6 @@ def _dimensions(bits):
         "calibration_seeds": numbers(int, CALIBRATION_SEEDS),
         "calibration_seed_bits": bits(CALIBRATION_SEED_BITS),
     }
-
-
-def _batch_norm_augment(record):
-    if BATCH_NORM_AUGMENT.value is not None:
-        return BATCH_NORM_AUGMENT.value
-    return (record or {}).get("augment", ())
 
 
 def _number(kind, text):

@@ -1,0 +1,31 @@
+"""Flags of evaluating a quantized model, which several tools share."""
+
+from absl import flags
+
+BATCH_NORM_IMAGES = flags.DEFINE_integer(
+    "batch_norm_images",
+    1024,
+    "Training images that batch norm is measured again on, and rounding is "
+    "learned on.",
+    lower_bound=2,
+)
+BATCH_NORM_AUGMENT = flags.DEFINE_list(
+    "batch_norm_augment",
+    None,
+    "Augmentations of these images, as for --augment of tools/train.py; "
+    "default: those that training.json beside the model names, else none.",
+)
+EVALUATION_BATCH_SIZE = flags.DEFINE_integer(
+    "evaluation_batch_size", 250, "Images per evaluation step.", lower_bound=1
+)
+
+
+def batch_norm_augment(record):
+    """Returns the augmentations of the images for batch norm.
+
+    Args:
+        record: Content of training.json, or None.
+    """
+    if BATCH_NORM_AUGMENT.value is not None:
+        return BATCH_NORM_AUGMENT.value
+    return (record or {}).get("augment", ())
