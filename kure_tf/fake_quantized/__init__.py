@@ -33,7 +33,12 @@ from kure_tf.fake_quantized.setting import (
     set_step_sizes,
 )
 from kure_tf.fake_quantized.strip import strip_quantizers
-from kure_tf.fake_quantized.tensors import prepared_rows, quantizers_of
+from kure_tf.fake_quantized.tensors import (
+    in_rows,
+    prepared_rows,
+    quantizers_of,
+)
+from kure_tf.fake_quantized.watching import watching_quantized
 
 __all__ = [
     "FIRST_BITS",
@@ -49,6 +54,7 @@ __all__ = [
     "fake_quantize_model",
     "fold_batch_norm",
     "hosted_tensors",
+    "in_rows",
     "initial_step_sizes",
     "integer_weights",
     "integers_of",
@@ -66,4 +72,5 @@ __all__ = [
     "set_step_sizes",
     "strip_quantizers",
     "tflite_placement",
+    "watching_quantized",
 ]

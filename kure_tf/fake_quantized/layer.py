@@ -5,6 +5,7 @@ import contextlib
 from kure_tf import compat
 from kure_tf.compat import keras, register_serializable
 from kure_tf.fake_quantized.hosted import HostedTensor, hosted_tensors
+from kure_tf.fake_quantized.watching import quantized
 from kure_tf.quantizers import Quantizer
 
 
@@ -91,7 +92,9 @@ class FakeQuantized(keras.layers.Layer):
         if self._observer is not None:
             self._observer(self, inputs)
         if self.input_quantizer is not None:
-            inputs = self.input_quantizer(inputs, self.states["input"])
+            inputs = quantized(
+                self.input_quantizer, inputs, self.states["input"]
+            )
         with self._computing_with_quantized_kernels():
             return self.layer(inputs)
 
@@ -102,8 +105,10 @@ class FakeQuantized(keras.layers.Layer):
         for kernel in self._kernels:
             name = kernel.attribute
             variable = getattr(self.layer, name)
-            tensors[name] = self.weight_quantizer(
-                compat.full_precision(variable), self.states[name]
+            tensors[name] = quantized(
+                self.weight_quantizer,
+                compat.full_precision(variable),
+                self.states[name],
             )
         return compat.computing_with(self.layer, tensors, self.add_loss)
 

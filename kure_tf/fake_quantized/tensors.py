@@ -89,6 +89,21 @@ def prepared_rows(tensor) -> np.ndarray:
     step_shape = tuple(tensor.state.step_size.shape)
     axes = shared_axes(step_shape, value.ndim)
     value = np.asarray(tensor.quantizer.prepare(value, axes)[0])
+    return in_rows(value, step_shape)
+
+
+def in_rows(value, step_shape) -> np.ndarray:
+    """Returns a tensor's values as an array with a row for each step size.
+
+    Args:
+        value: Array.
+        step_shape: Shape of the step size: () or one that broadcasts against
+            `value`.
+
+    Returns:
+        Array `[step sizes, n]`.
+    """
+    axes = shared_axes(step_shape, value.ndim)
     varying = [axis for axis in range(value.ndim) if axis not in axes]
     moved = np.moveaxis(value, varying, range(len(varying)))
     rows = int(np.prod([value.shape[axis] for axis in varying], dtype=int))

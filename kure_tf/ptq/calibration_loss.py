@@ -13,6 +13,7 @@ from kure_tf.fake_quantized import (
     quantizers_of,
     set_operating_point,
     set_step_sizes,
+    watching_quantized,
 )
 from kure_tf.operating_point import OperatingPoint
 from kure_tf.ops.cross_entropy import checked_labels, cross_entropy
@@ -66,6 +67,7 @@ class CalibrationLoss:
         self.forward_passes = 0.0
         self._loss = self._compiled(self._summed_loss)
         self._gradient = self._compiled(self._mean_loss_and_gradient)
+        self._values_graphs = {}
 
     @functools.cached_property
     def with_batch_statistics(self) -> "CalibrationLoss":
@@ -127,6 +129,62 @@ class CalibrationLoss:
             path: gradient.numpy()
             for path, gradient in zip(self._steps, gradients, strict=True)
         }
+
+    def gradients_of_values(self, point, step_sizes, groups):
+        """Yields the gradient of the mean loss by each quantized tensor.
+
+        By the values behind the quantizer, so that it is the derivative
+        itself: nothing is straight through.
+
+        Args:
+            point: `OperatingPoint`.
+            step_sizes: `StepSizes`; only its tensors are looked at.
+            groups: Which images: integer arrays, a gradient for each.
+
+        Yields:
+            `{tensor path: [(values, gradient), ...]}`, float32 arrays: the
+            values in front of the quantizer and d loss / d values behind it,
+            once for each call of the layer.
+        """
+        set_step_sizes(self.model, step_sizes)
+        set_operating_point(self.model, point)
+        paths = tuple(step_sizes.tensors)
+        if paths not in self._values_graphs:
+            self._values_graphs[paths] = self._values_graph(paths)
+        compute, watched = self._values_graphs[paths]
+        for index in groups:
+            values, gradients = compute(
+                tf.gather(self._pictures, index), tf.gather(self._labels, index)
+            )
+            self.forward_passes += 3.0 * len(index) / self.images
+            found = {path: [] for path in paths}
+            for path, *pair in zip(watched, values, gradients, strict=True):
+                found[path].append(tuple(np.float32(x) for x in pair))
+            yield found
+
+    def _values_graph(self, paths):
+        """Returns (graph, list of the paths that it returns, in order)."""
+        watched = []
+
+        def compute(pictures, labels):
+            before, after = [], []
+            watched.clear()
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+
+                def watch(path, x, result):
+                    if path in paths:
+                        tape.watch(result)
+                        watched.append(path)
+                        before.append(x)
+                        after.append(result)
+
+                with watching_quantized(self.model, watch):
+                    loss = tf.reduce_mean(self._losses(pictures, labels))
+            return before, tape.gradient(
+                loss, after, unconnected_gradients="zero"
+            )
+
+        return self._compiled(compute), watched
 
     def _losses(self, pictures, labels):
         with (

@@ -1,9 +1,13 @@
 """Step sizes learned for a network whose batch norm is estimated again."""
 
+import functools
+
 import numpy as np
 
-from kure_tf.ptq.best_norm import NORMS
-from kure_tf.ptq.step_descent import check_learning_rate, refined_step_sizes
+from kure_tf.fake_quantized import keeping_quantizers
+from kure_tf.ptq.best_norm import NORMS, best_norm
+from kure_tf.ptq.step_descent import descend, smallest_loss
+from kure_tf.ptq.step_ratios import StepRatios
 from kure_tf.quantizers import StepSizes
 
 
@@ -76,26 +80,52 @@ def learned_steps(
         >>> set_operating_point(model, "3/FP")
         >>> reestimate_batch_norm(model, batches)
     """
-    check_learning_rate(learning_rate)
+    if not learning_rate > 0:
+        raise ValueError(
+            f"Expected a positive learning rate. Received: {learning_rate!r}."
+        )
     if not batch_size > 0:
         raise ValueError(
             f"Expected a positive batch size. Received: {batch_size!r}."
         )
     loss = (loss or calibration.loss).with_batch_statistics
-    return refined_step_sizes(
-        calibration,
-        point,
-        loss,
-        _draws(loss.images, batch_size, seed),
-        method="learned_steps",
-        norms=norms,
-        updates=updates,
-        learning_rate=learning_rate,
-        every=max(1, loss.images // batch_size),
-        progress=progress,
-        batch_size=batch_size,
-        seed=seed,
-    )
+    with keeping_quantizers(loss.model):
+        passes_before = loss.forward_passes
+        loss_in_float = loss.in_float()
+        measured = functools.partial(loss, point)
+        start = best_norm(calibration, point, measured, norms)
+        ratios = StepRatios(calibration, start.step_sizes, shared=False)
+        smallest, vector = smallest_loss(
+            descend(
+                loss,
+                point,
+                ratios,
+                _draws(loss.images, batch_size, seed),
+                updates=updates,
+                learning_rate=learning_rate,
+            ),
+            lambda vector: measured(ratios.step_sizes(vector)),
+            (start.loss, np.zeros(ratios.size)),
+            updates=updates,
+            every=max(1, loss.images // batch_size),
+            name=f"learned_steps {point}",
+            progress=progress,
+        )
+        return ratios.step_sizes(
+            vector,
+            {
+                "method": "learned_steps",
+                **start.provenance(),
+                "loss": smallest,
+                "loss_in_float": loss_in_float,
+                "labelled_images": loss.images,
+                "updates": updates,
+                "learning_rate": learning_rate,
+                "batch_size": batch_size,
+                "seed": seed,
+                "forward_passes": round(loss.forward_passes - passes_before, 3),
+            },
+        )
 
 
 def _draws(images, batch_size, seed):

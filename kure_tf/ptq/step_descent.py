@@ -1,91 +1,11 @@
 """Adam on the logarithms of step sizes, and the best of where it went."""
 
-import functools
 import math
 
 import numpy as np
 from tqdm import tqdm
 
-from kure_tf.fake_quantized import keeping_quantizers
-from kure_tf.ptq.best_norm import best_norm
-from kure_tf.ptq.step_ratios import StepRatios
-from kure_tf.quantizers import StepSizes
-
 _MOMENTUM, _MOMENTUM_OF_SQUARES, _EPSILON = 0.9, 0.99, 1e-12
-
-
-def check_learning_rate(learning_rate):
-    """Raises a ValueError for one that is not positive."""
-    if not learning_rate > 0:
-        raise ValueError(
-            f"Expected a positive learning rate. Received: {learning_rate!r}."
-        )
-
-
-def refined_step_sizes(
-    calibration,
-    point,
-    loss,
-    batches,
-    *,
-    method,
-    norms,
-    updates,
-    learning_rate,
-    every=1,
-    progress,
-    **options,
-) -> StepSizes:
-    """Returns the steps of the smallest loss on a descent from `best_norm`.
-
-    Args:
-        calibration: What `calibrate` returned.
-        point: `OperatingPoint`.
-        loss: `CalibrationLoss` to descend and to measure.
-        batches: Iterator over the image numbers of each update.
-        method: Name of the PTQ method, for provenance and progress bar.
-        norms: Norms p to start from.
-        updates, learning_rate: See `descend`.
-        every: See `smallest_loss`.
-        progress: Whether to show a progress bar.
-        **options: What else the provenance says.
-    """
-    with keeping_quantizers(loss.model):
-        passes_before = loss.forward_passes
-        loss_in_float = loss.in_float()
-        measured = functools.partial(loss, point)
-        start = best_norm(calibration, point, measured, norms)
-        ratios = StepRatios(calibration, start.step_sizes, shared=False)
-        best, vector = smallest_loss(
-            descend(
-                loss,
-                point,
-                ratios,
-                batches,
-                updates=updates,
-                learning_rate=learning_rate,
-            ),
-            lambda vector: measured(ratios.step_sizes(vector)),
-            (start.loss, np.zeros(ratios.size)),
-            updates=updates,
-            every=every,
-            name=f"{method} {point}",
-            progress=progress,
-        )
-        return ratios.step_sizes(
-            vector,
-            {
-                "method": method,
-                **start.provenance(),
-                "loss": best,
-                "loss_in_float": loss_in_float,
-                "labelled_images": loss.images,
-                "updates": updates,
-                "learning_rate": learning_rate,
-                **options,
-                "forward_passes": round(loss.forward_passes - passes_before, 3),
-            },
-        )
 
 
 def descend(loss, point, ratios, batches, *, updates, learning_rate):
@@ -120,7 +40,7 @@ def descend(loss, point, ratios, batches, *, updates, learning_rate):
         yield vector
 
 
-def smallest_loss(vectors, loss_at, start, *, updates, every=1, name, progress):
+def smallest_loss(vectors, loss_at, start, *, updates, every, name, progress):
     """Returns (loss, vector) of the smallest loss, the start included.
 
     Args:

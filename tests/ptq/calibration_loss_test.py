@@ -74,6 +74,57 @@ class CalibrationLossTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(by_path["d/kernel"], gradient, rtol=1e-4)
         self.assertAllEqual(by_path["d/input"], 0.0)
 
+    def test_gradients_of_values_are_those_by_hand(self):
+        model, weights = _model()
+        loss = ptq.CalibrationLoss(model, _batches())
+        kernel, bias = (w.astype(np.float64) for w in weights)
+        x = np.concatenate([x for x, _ in _batches()])
+        labels = np.concatenate([labels for _, labels in _batches()])
+        kernel = np.clip(np.round(kernel / 0.4), -3, 3) * 0.4
+        rounded = np.clip(np.round(x / 0.5), -4, 3) * 0.5
+        steps = StepSizes(
+            {
+                **_steps(0.4).tensors,
+                "d/input": TensorStep(np.array(0.5), 3, origin=-2.0),
+            }
+        )
+        groups = [np.arange(0, 40), np.arange(100, 307)]
+        found = list(
+            loss.gradients_of_values(OperatingPoint(3, 3), steps, groups)
+        )
+        self.assertAllClose(loss.forward_passes, 3 * (40 + 207) / 307)
+        for index, by_path in zip(groups, found, strict=True):
+            error = special.softmax(rounded[index] @ kernel + bias, -1)
+            error = (error - np.eye(4)[labels[index]]) / len(index)
+            ((_, gradient),) = by_path["d/kernel"]
+            self.assertAllClose(gradient, rounded[index].T @ error, atol=1e-5)
+            ((values, gradient),) = by_path["d/input"]
+            self.assertAllClose(values, x[index])
+            self.assertAllClose(gradient, error @ kernel.T, atol=1e-6)
+        # Weights alone: another graph, which leaves activations out.
+        (only,) = loss.gradients_of_values(POINT, _steps(0.4), groups[:1])
+        self.assertEqual(list(only), ["d/kernel"])
+
+    def test_a_shared_layer_has_a_gradient_for_each_call(self):
+        inputs = keras.Input((4,))
+        shared = keras.layers.Dense(4, use_bias=False, name="d")
+        model = keras.Model(inputs, shared(shared(inputs)))
+        random = np.random.default_rng(0)
+        model.set_weights([random.normal(size=(4, 4))])
+        copy = fake_quantize_model(
+            model, Placement(weights=UniformQuantizer("narrow"))
+        )
+        x = random.normal(size=(30, 4)).astype(np.float32)
+        labels = random.integers(4, size=30)
+        loss = ptq.CalibrationLoss(copy, [(x, labels)])
+        (found,) = loss.gradients_of_values(POINT, _steps(0.5), [np.arange(30)])
+        kernel = np.clip(np.round(model.get_weights()[0] / 0.5), -3, 3) * 0.5
+        hidden = x @ kernel
+        error = special.softmax(hidden @ kernel, -1) - np.eye(4)[labels]
+        first, second = (gradient for _, gradient in found["d/kernel"])
+        self.assertAllClose(second, hidden.T @ error / 30, atol=1e-5)
+        self.assertAllClose(first, x.T @ (error @ kernel.T) / 30, atol=1e-5)
+
     def test_batch_statistics_and_the_gradient_through_them(self):
         model = keras.Sequential(
             [

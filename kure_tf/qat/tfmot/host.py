@@ -9,6 +9,7 @@ import tensorflow as tf
 from kure_tf import compat
 from kure_tf.fake_quantized.hosted import HostedTensor
 from kure_tf.fake_quantized.tensors import QuantizedTensor, prepared_rows
+from kure_tf.fake_quantized.watching import quantized
 from kure_tf.qat.tfmot.imported import tfmot
 from kure_tf.quantizers import QuantizerState
 
@@ -113,8 +114,8 @@ class TensorHost(tfmot.quantization.keras.quantizers.Quantizer):
         # Its Python is to run as it is; converting it takes most of the time
         # that making a model takes.
         quantize = tf.autograph.experimental.do_not_convert(self.quantizer)
-        return quantize(
-            compat.full_precision(inputs), QuantizerState(**weights)
+        return quantized(
+            quantize, compat.full_precision(inputs), QuantizerState(**weights)
         )
 
     @contextlib.contextmanager

@@ -1,0 +1,177 @@
+"""What a gradient says of other steps, against the quantizers themselves."""
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from kure_tf import (
+    OperatingPoint,
+    fake_quantize_model,
+    ptq,
+    set_operating_point,
+    set_step_sizes,
+)
+from kure_tf.compat import keras
+from kure_tf.fake_quantized import Placement, in_rows, quantizers_of
+from kure_tf.ptq.step_changes import StepChanges
+from kure_tf.ptq.step_ratios import StepRatios
+from kure_tf.quantizers import DoReFaWeightQuantizer, UniformQuantizer
+
+RATIOS = np.array([1.0, 0.75, 0.98, 1.003, 1.02, 1.4])
+PER_TENSOR = UniformQuantizer("narrow")
+PER_CHANNEL = UniformQuantizer("narrow", "per_channel")
+
+
+def _calibration(placement):
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 3)),
+            keras.layers.Conv2D(8, 3, name="c"),
+            keras.layers.Flatten(name="f"),
+            keras.layers.Dense(5, name="d"),
+        ]
+    )
+    random = np.random.default_rng(0)
+    model.set_weights(
+        [random.normal(0.0, 0.3, w.shape) for w in model.get_weights()]
+    )
+    images = random.normal(size=(40, 6, 6, 3)).astype(np.float32)
+    copy = fake_quantize_model(model, placement)
+    return ptq.calibrate(copy, [images], progress=False)
+
+
+def _values(tensor):
+    """Returns what the quantizer takes: a kernel, or any activations."""
+    if tensor.variable is not None:
+        return np.array(tensor.variable)
+    random = np.random.default_rng(1)
+    return random.normal(size=(50, 6, 6, 3)).astype(np.float32)
+
+
+class StepChangesTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.named_parameters(
+        ("per_tensor", Placement(weights=PER_TENSOR), "3/4"),
+        ("per_channel", Placement(weights=PER_CHANNEL), "3/4"),
+        (
+            "asymmetric",
+            Placement(
+                weights=PER_CHANNEL, activations=UniformQuantizer("asymmetric")
+            ),
+            "2/3",
+        ),
+        ("mid_rise", Placement(weights=UniformQuantizer("reference")), "2/FP"),
+        ("paper", Placement(weights=UniformQuantizer("equation1")), "3/FP"),
+        (
+            "dorefa",
+            Placement(weights=DoReFaWeightQuantizer("reference")),
+            "4/FP",
+        ),
+        (
+            "dorefa_per_channel",
+            Placement(weights=DoReFaWeightQuantizer("narrow", "per_channel")),
+            "2/FP",
+        ),
+        ("scaled", Placement(weights=PER_CHANNEL), "3/3 x1.2"),
+        ("many_levels", Placement(weights=PER_TENSOR), "8/8"),
+    )
+    def test_quantizers_say_the_same(self, placement, point):
+        point = OperatingPoint.parse(point)
+        calibration = _calibration(placement)
+        model = calibration.model
+        start = ptq.lp_norm(calibration, point)
+        ratios = StepRatios(calibration, start, shared=False)
+        groups, k = 3, len(RATIOS)
+
+        random = np.random.default_rng(2)
+        found = StepChanges(calibration, point, start, RATIOS)
+        tensors = quantizers_of(model)
+        pairs = {
+            path: [
+                [(_values(tensor), random.normal(size=_values(tensor).shape))]
+                for _ in range(groups)
+            ]
+            for path, tensor in tensors.items()
+        }
+        for group in range(groups):
+            found.add({path: pairs[path][group] for path in pairs})
+        found = found.array()
+        self.assertEqual(found.shape, (ratios.size, groups, k))
+        self.assertAllEqual(found[:, :, 0], np.zeros((ratios.size, groups)))
+
+        wanted = np.zeros(found.shape)
+        for number, ratio in enumerate(RATIOS):
+            wanted[:, :, number] = np.concatenate(
+                [
+                    self._change(model, point, path, (start, steps), pairs)
+                    for steps in [self._all_by(ratio, ratios)]
+                    for path in start.tensors
+                ]
+            )
+        # Of the values in one bin with a threshold it is not known on which
+        # side of it they are. Of a kernel there is rarely one.
+        share = np.square(found - wanted).sum() / np.square(wanted).sum()
+        self.assertLess(share, 3e-2 if point.weight_bits == 8 else 3e-3)
+        if point.weight_bits == 8:
+            return
+        kernels = found.shape[0] - (point.activation_bits is not None) * 2
+        exact = np.isclose(found, wanted, rtol=1e-3, atol=1e-5)
+        self.assertGreater(np.sort(exact.mean((1, 2)))[-kernels:].mean(), 0.7)
+
+    def _change(self, model, point, path, steps, pairs):
+        """Returns gradient times move, summed, `[rows, groups]`."""
+        tensor = quantizers_of(model)[path]
+        results = []
+        for step_sizes in steps:
+            set_step_sizes(model, step_sizes)
+            set_operating_point(model, point)
+            x = tf.constant(_values(tensor))
+            result = tensor.quantizer(x, tensor.state).numpy()
+            results.append(result.astype(np.float64))
+        shape = tuple(tensor.state.step_size.shape)
+        move = in_rows(results[1] - results[0], shape)
+        gradients = [in_rows(g, shape) for ((_, g),) in pairs[path]]
+        return np.stack([(g * move).sum(1) for g in gradients], 1)
+
+    def _all_by(self, ratio, ratios):
+        return ratios.step_sizes(np.full(ratios.size, np.log(ratio)))
+
+    def test_calls_of_a_shared_layer_add_up(self):
+        calibration = _calibration(Placement(weights=PER_TENSOR))
+        point = OperatingPoint(3, 4)
+        start = ptq.lp_norm(calibration, point)
+        tensors = quantizers_of(calibration.model)
+        random = np.random.default_rng(3)
+
+        def pairs():
+            return {
+                path: [
+                    (_values(tensors[path]), random.normal(size=shape))
+                    for shape in [_values(tensors[path]).shape]
+                ]
+                for path in start.tensors
+            }
+
+        one, other = pairs(), pairs()
+        found = StepChanges(calibration, point, start, RATIOS)
+        for group in (one, other, {p: one[p] + other[p] for p in one}):
+            found.add(group)
+        first, second, both = np.moveaxis(found.array(), 1, 0)
+        self.assertAllClose(first + second, both, atol=1e-5)
+
+    def test_an_infinite_gradient_counts_for_nothing(self):
+        calibration = _calibration(Placement(weights=PER_TENSOR))
+        point = OperatingPoint(3, None)
+        start = ptq.lp_norm(calibration, point)
+        found = StepChanges(calibration, point, start, RATIOS)
+        pairs = {}
+        for path in start.tensors:
+            value = _values(quantizers_of(calibration.model)[path])
+            gradient = np.full(value.shape, np.inf)
+            gradient.flat[0] = np.nan
+            pairs[path] = [(value, gradient)]
+        found.add(pairs)
+        self.assertAllEqual(found.array(), np.zeros(found.array().shape))
+
+
+if __name__ == "__main__":
+    tf.test.main()
