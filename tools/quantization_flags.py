@@ -221,8 +221,15 @@ def plan(scheme, record=None, folder=None):
     first = scheme == SCHEME.value[0]
     points = tuple(map(OperatingPoint.parse, POINTS.value))
     reestimate = _REESTIMATE[REESTIMATE_BATCH_NORM.value]
-    if len(SCHEME.value) > 1 and placements.get(scheme).fold_batch_norm:
+    folded = placements.get(scheme).fold_batch_norm
+    if len(SCHEME.value) > 1 and folded:
         reestimate = (False,)
+    if folded and "learned_steps" in PTQ.value:
+        raise ValueError(
+            "--ptq=learned_steps learns step sizes for a network whose batch "
+            f"norm is re-estimated. --scheme={scheme} folds it, so that none "
+            "is left. Take another method for it: --ptq=lapq_gradient."
+        )
     return SweepPlan(
         scheme=scheme,
         ptq=ptq_methods(folder),
@@ -294,11 +301,14 @@ def sweep(model, dataset, folder, *, name, record=None):
         )
     record = record or {}
     runs = []
-    for scheme in SCHEME.value:
+    plans = {
+        scheme: plan(scheme, record, folder / scheme) for scheme in SCHEME.value
+    }
+    for scheme, its_plan in plans.items():
         report = measure_robustness(
             model,
             dataset,
-            plan(scheme, record, folder / scheme),
+            its_plan,
             name=name,
             folder=folder / scheme,
             provenance={

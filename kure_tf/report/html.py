@@ -10,6 +10,7 @@ from kure_tf.report import (
     model_tables,
     plots,
     tables,
+    weight_plots,
 )
 from kure_tf.report.dimension_plots import ratio_panels, sensitivity_panels
 from kure_tf.report.dimension_tables import dimension_tables
@@ -114,7 +115,7 @@ def _sensitivity(series):
 
 
 def _kurtosis(series):
-    panel = plots.kurtosis_plot(series)
+    panel = weight_plots.kurtosis_plot(series)
     if panel is None:
         return ""
     table = model_tables.kurtosis_table(series)
@@ -142,7 +143,7 @@ def _left_out(series):
 
 
 def _histograms(series):
-    layers = plots.histogram_panels(series)
+    layers = weight_plots.histogram_panels(series)
     if not layers:
         return ""
     parts = []

@@ -1,6 +1,7 @@
 """Device profiles: what a class of devices does to a model, as data."""
 
 import dataclasses
+import functools
 import importlib.resources
 import json
 import pathlib
@@ -8,6 +9,7 @@ import pathlib
 from kure_tf import ptq
 from kure_tf.fake_quantized import Placement
 from kure_tf.operating_point import OperatingPoint
+from kure_tf.ptq.predefined import check_allowed
 from kure_tf.quantizers import UniformQuantizer
 
 BUILTIN = "builtin"
@@ -29,6 +31,9 @@ class DeviceProfile:
         first_layer: None: as all others; "float"; or a bit-width.
         last_layer: Likewise.
         ptq: Name of the PTQ method to use; None leaves it to the caller.
+        allowed_steps: The step sizes that the devices hold, if they hold no
+            others; the best of them is taken for each tensor
+            (`ptq.predefined`), and `ptq` is left out.
         reestimate_batch_norm: Whether batch-norm statistics are measured again
             on the quantized weights, in models that have some.
         source: Where the facts are from.
@@ -36,7 +41,8 @@ class DeviceProfile:
     Raises:
         TypeError: If a value is of the wrong kind.
         ValueError: If there is no such grid, granularity, bit-width, point or
-            PTQ method, or batch norm is to be folded and measured again.
+            PTQ method, an allowed step size is not positive, or batch norm is
+            to be folded and measured again.
 
     Example:
         >>> device = DeviceProfile(
@@ -57,6 +63,7 @@ class DeviceProfile:
     first_layer: str | int | None = None
     last_layer: str | int | None = None
     ptq: str | None = None
+    allowed_steps: tuple[float, ...] = ()
     reestimate_batch_norm: bool = False
     source: str = ""
 
@@ -71,6 +78,7 @@ class DeviceProfile:
         if self.ptq is not None:
             self._check_text("ptq")
             ptq.get(self.ptq)
+        self._check_allowed_steps()
         if not isinstance(self.point, OperatingPoint):
             point = OperatingPoint.parse(self.point)
             object.__setattr__(self, "point", point)
@@ -100,10 +108,26 @@ class DeviceProfile:
             name="device",
         )
 
+    def method(self, default=None):
+        """Returns `(name, PTQ method)`.
+
+        Args:
+            default: Name of the method where the profile leaves it open.
+        """
+        if self.allowed_steps:
+            return "predefined", functools.partial(
+                ptq.predefined, allowed=self.allowed_steps
+            )
+        name = self.ptq or default
+        return name, ptq.get(name)
+
     def to_dict(self) -> dict:
         """Returns the profile as plain values, as they are in a file."""
-        values = dataclasses.asdict(self)
-        return {**values, "point": str(self.point)}
+        return {
+            **dataclasses.asdict(self),
+            "point": str(self.point),
+            "allowed_steps": list(self.allowed_steps),
+        }
 
     @classmethod
     def load(cls, path) -> tuple["DeviceProfile", ...]:
@@ -123,6 +147,19 @@ class DeviceProfile:
                 f"{str(path)!r}, which does not exist."
             )
         return _decode(path.read_text(encoding="utf-8"), str(path))
+
+    def _check_allowed_steps(self):
+        if not isinstance(self.allowed_steps, (list, tuple)):
+            raise self._wrong("allowed_steps", "a list of numbers", TypeError)
+        if not self.allowed_steps:
+            object.__setattr__(self, "allowed_steps", ())
+            return
+        steps = check_allowed(self.allowed_steps).tolist()
+        object.__setattr__(self, "allowed_steps", tuple(steps))
+        if self.ptq is not None:
+            raise self._wrong(
+                "ptq", "left out where allowed_steps are the only step sizes"
+            )
 
     def _check_text(self, name, empty=False):
         value = getattr(self, name)

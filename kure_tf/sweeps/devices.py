@@ -108,7 +108,12 @@ def check_devices(
         "devices": [profile.name for profile in profiles],
         "accuracy_budget": budget,
     }
-    profiles = [dataclasses.replace(p, ptq=p.ptq or ptq) for p in profiles]
+    profiles = [
+        profile
+        if profile.allowed_steps
+        else dataclasses.replace(profile, ptq=profile.ptq or ptq)
+        for profile in profiles
+    ]
     kept = finished_rows(folder, name, provenance)
     in_float = next((row for row in kept if row.sweep != SWEEP), None)
     rows = _rows_of(kept, profiles)
@@ -172,13 +177,14 @@ class _Bench:
 
     def _device(self, quantized, calibration, profile):
         again = profile.reestimate_batch_norm and _has_batch_norm(quantized)
+        name, method = profile.method()
         row = self._row(
             quantized,
             profile.point,
             SWEEP,
-            calibrate=functools.partial(ptq_method(profile.ptq), calibration),
+            calibrate=functools.partial(method, calibration),
             reestimate_batch_norm=self._batch_norm if again else None,
-            ptq=profile.ptq,
+            ptq=name,
             scheme=profile.name,
         )
         facts = {"device": profile.name, "profile": profile.to_dict()}

@@ -1,7 +1,7 @@
 import tensorflow as tf
 from absl.testing import parameterized
 
-from kure_tf.report import plots
+from kure_tf.report import weight_plots
 
 
 class LayerNamesTest(parameterized.TestCase):
@@ -23,7 +23,7 @@ class LayerNamesTest(parameterized.TestCase):
         ),
     )
     def test_leave_out_what_all_share(self, paths, names):
-        self.assertEqual(plots._short_names(paths), names)
+        self.assertEqual(weight_plots._short_names(paths), names)
 
 
 if __name__ == "__main__":

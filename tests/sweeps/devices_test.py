@@ -55,6 +55,9 @@ class DeviceProfileTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(
             self._load(one.to_dict(), {"name": "b", **FACTS})[0], one
         )
+        one = profile(allowed_steps=[0.5, 0.25])
+        self.assertEqual(self._load(one.to_dict())[0], one)
+        self.assertEqual(one.allowed_steps, (0.25, 0.5))
 
     @parameterized.named_parameters(
         ("unknown_member", {"colour": 1}, "Unknown: colour"),
@@ -71,6 +74,14 @@ class DeviceProfileTest(tf.test.TestCase, parameterized.TestCase):
         ("bad_pin", {"first_layer": "8"}, "pinned bit-width.*'8'"),
         ("bad_fold", {"fold_batch_norm": "yes"}, "true or false.*'yes'"),
         ("bad_ptq", {"ptq": "magic"}, "PTQ method.*'magic'"),
+        ("negative_step", {"allowed_steps": [-0.1]}, "positive, finite step"),
+        ("no_list", {"allowed_steps": 0.1}, "allowed_steps.*list of numbers"),
+        ("no_number", {"allowed_steps": ["a"]}, "positive, finite step"),
+        (
+            "two_methods",
+            {"allowed_steps": [0.1], "ptq": "minmax"},
+            "left out where allowed_steps",
+        ),
         (
             "folded_and_measured_again",
             {"fold_batch_norm": True, "reestimate_batch_norm": True},
@@ -306,6 +317,20 @@ class CheckDevicesTest(tf.test.TestCase):
             details["too_close"],
             abs(details["drop"] - 0.1) <= 2 * details["drop_standard_error"],
         )
+
+    def test_a_device_may_hold_a_few_step_sizes_only(self):
+        allowed = (0.1, 0.3, 0.5)
+        one = profile(point="3/FP", allowed_steps=allowed)
+        _, row = _check(profiles=[one], ptq="minmax").rows
+        self.assertEqual(row.ptq, "predefined")
+        quantized = fake_quantize_model(_model(), one.placement())
+        calibration = ptq.calibrate(quantized, progress=False)
+        steps = ptq.predefined(calibration, one.point, allowed=allowed)
+        set_step_sizes(quantized, steps)
+        set_operating_point(quantized, "3/FP")
+        images, labels = next(iter(_dataset().test.batches(40)))
+        right = np.argmax(quantized(images), -1) == labels.numpy()
+        self.assertAlmostEqual(row.accuracy, right.mean())
 
     def test_a_model_with_quantizers_is_refused(self):
         quantized = fake_quantize_model(_model(), Placement())

@@ -175,6 +175,8 @@ class BadInputTest(parameterized.TestCase):
             "no_weights": "train.py --workdir=p --weights=gone.npz",
             "no_reports": "report.py --workdir=q",
             "missing_report": "report.py --workdir=q --reports=nowhere",
+            "learned_folded": "sweep.py --workdir=s --scheme=paper,tflite "
+            "--ptq=learned_steps",
             "trained_float": "sweep.py --workdir=s --ptq=trained",
             "trained_steps": "calibrate.py --workdir=t --ptq=trained",
             "theory_bits": "theory.py --workdir=u --bits=4,half",
@@ -229,6 +231,7 @@ class BadInputTest(parameterized.TestCase):
         ("no_reports", "--reports="),
         ("missing_report", "nowhere"),
         ("trained_float", "with quantizers.*'trained'.*Name a method"),
+        ("learned_folded", "--scheme=tflite folds it.*--ptq=lapq_gradient"),
         ("trained_steps", "finds step sizes.*--ptq=lp_norm"),
         ("theory_bits", "--bits to be numbers.*'half'"),
         ("theory_grid", "at least 2 bits on the grid 'narrow'"),
