@@ -143,8 +143,8 @@ class CalibrationLoss:
 
         Yields:
             `{tensor path: [(values, gradient), ...]}`, float32 arrays: the
-            values in front of the quantizer and d loss / d values behind it,
-            once for each call of the layer.
+            values in front of the quantizer, None for kernels, and d loss / d
+            values behind it, once for each call of the layer.
         """
         set_step_sizes(self.model, step_sizes)
         set_operating_point(self.model, point)
@@ -158,13 +158,17 @@ class CalibrationLoss:
             )
             self.forward_passes += 3.0 * len(index) / self.images
             found = {path: [] for path in paths}
-            for path, *pair in zip(watched, values, gradients, strict=True):
-                found[path].append(tuple(np.float32(x) for x in pair))
+            for path, x, gradient in zip(
+                watched, values, gradients, strict=True
+            ):
+                x = None if x is None else np.float32(x)
+                found[path].append((x, np.float32(gradient)))
             yield found
 
     def _values_graph(self, paths):
         """Returns (graph, list of the paths that it returns, in order)."""
         watched = []
+        tensors = quantizers_of(self.model)
 
         def compute(pictures, labels):
             before, after = [], []
@@ -175,7 +179,8 @@ class CalibrationLoss:
                     if path in paths:
                         tape.watch(result)
                         watched.append(path)
-                        before.append(x)
+                        kernel = tensors[path].kind == "weight"
+                        before.append(None if kernel else x)
                         after.append(result)
 
                 with watching_quantized(self.model, watch):
