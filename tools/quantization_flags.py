@@ -21,8 +21,8 @@ PTQ = flags.DEFINE_list(
     "Where step sizes come from: 'minmax', 'lp_norm', 'aciq', 'pow2_nearest', "
     "'pow2_up', 'pow2_search'; 'predefined' chooses out of --allowed_steps; "
     "'lapq_gradient' and 'lapq' search by the loss "
-    "on the labelled calibration images, which takes minutes; so does "
-    "'learned_steps', for --reestimate_batch_norm=on, best with "
+    "on the labelled calibration images, which with 'lapq' takes minutes; so "
+    "does 'learned_steps', for --reestimate_batch_norm=on, best with "
     "--calibration_count=2048 and --calibration_augment as in training; "
     "'trained' keeps those of a model from quantization-aware training. All "
     "are swept over weight bits, the last one over everything else too.",
@@ -173,6 +173,11 @@ def ptq_methods(folder=None):
             methods[name] = None
             continue
         if name == "predefined":
+            if not ALLOWED_STEPS.value:
+                raise ValueError(
+                    "--ptq=predefined needs --allowed_steps, the step sizes "
+                    "to choose from: --allowed_steps=0.01,0.02,0.05."
+                )
             allowed = check_allowed(
                 [_number(float, text) for text in ALLOWED_STEPS.value]
             )

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -57,6 +58,8 @@ def main():
         for step in _each_once(plan):
             print(step.text())
         return
+    # Ended from outside, it ends the step that is running, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     outcomes = []
     for experiment in experiments:
         for step in plan[experiment.name]:

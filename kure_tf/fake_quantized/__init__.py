@@ -38,7 +38,7 @@ from kure_tf.fake_quantized.tensors import (
     prepared_rows,
     quantizers_of,
 )
-from kure_tf.fake_quantized.watching import watching_quantized
+from kure_tf.fake_quantized.watching import quantized, watching_quantized
 
 __all__ = [
     "FIRST_BITS",
@@ -67,6 +67,7 @@ __all__ = [
     "operating_point_of",
     "paper_placement",
     "prepared_rows",
+    "quantized",
     "quantizers_of",
     "set_operating_point",
     "set_step_sizes",

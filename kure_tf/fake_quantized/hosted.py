@@ -31,7 +31,7 @@ def hosted_tensors(layer) -> dict[str, HostedTensor] | None:
     A host is any layer with an attribute `kure_tf_tensors`, the dictionary; an
     attribute `layer`, the layer it computes; and, if an activation is among the
     tensors, a context manager `observed_by(observer)`. It calls its quantizers
-    through `watching.quantized`. `FakeQuantized` is one, the wrapper of
+    through `quantized`. `FakeQuantized` is one, the wrapper of
     tensorflow-model-optimization another.
     """
     return getattr(layer, "kure_tf_tensors", None)

@@ -82,6 +82,8 @@ def get(name):
     if name not in METHODS:
         raise ValueError(
             f"Expected the name of a PTQ method, one of {METHODS}, or a "
-            f"function (calibration, point) -> StepSizes. Received: {name!r}."
+            "function (calibration, point) -> StepSizes, such as "
+            "functools.partial(ptq.predefined, allowed=[0.01, 0.02]). "
+            f"Received: {name!r}."
         )
     return globals()[name]

@@ -120,10 +120,12 @@ class Calibration:
         """Returns `step_size_of(tensor, bits)` for all but the FP tensors.
 
         Args:
-            point: The operating point.
+            point: The `OperatingPoint`, or its text.
             step_size_of: Returns one step size per row of `tensor.values`.
             **provenance: What to note beside the calibration's own.
         """
+        if not isinstance(point, OperatingPoint):
+            point = OperatingPoint.parse(point)
         steps = {}
         for path, tensor in self.tensors.items():
             bits = tensor.bits_at(point)

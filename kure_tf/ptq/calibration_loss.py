@@ -133,8 +133,9 @@ class CalibrationLoss:
     def gradients_of_values(self, point, step_sizes, groups):
         """Yields the gradient of the mean loss by each quantized tensor.
 
-        By the values behind the quantizer, so that it is the derivative
-        itself: nothing is straight through.
+        By the values behind the quantizer, so that the rounding of the tensor
+        itself does not enter. Tensors that are quantized further behind are
+        straight through, as in `fake_quantize`.
 
         Args:
             point: `OperatingPoint`.
@@ -157,6 +158,7 @@ class CalibrationLoss:
                 tf.gather(self._pictures, index), tf.gather(self._labels, index)
             )
             self.forward_passes += 3.0 * len(index) / self.images
+            _check_watched(paths, watched)
             found = {path: [] for path in paths}
             for path, x, gradient in zip(
                 watched, values, gradients, strict=True
@@ -221,6 +223,16 @@ class CalibrationLoss:
                 tf.TensorSpec((None,), tf.int64),
             ],
             autograph=False,
+        )
+
+
+def _check_watched(paths, watched):
+    missing = sorted(set(paths) - set(watched))
+    if missing:
+        raise ValueError(
+            "Expected hosts that call their quantizers through "
+            "kure_tf.fake_quantized.quantized, so that gradients by what they "
+            f"return can be taken. Received others, of {missing}."
         )
 
 

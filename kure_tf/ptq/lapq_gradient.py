@@ -1,26 +1,33 @@
 """Step sizes with a small calibration loss, by its gradient."""
 
 import functools
+import math
 
 import numpy as np
 from tqdm import tqdm
 
 from kure_tf.fake_quantized import keeping_quantizers
+from kure_tf.operating_point import OperatingPoint
 from kure_tf.ptq.best_norm import NORMS, best_norm
 from kure_tf.ptq.loss_model import LossModel
-from kure_tf.ptq.step_changes import StepChanges
-from kure_tf.ptq.step_ratios import StepRatios
+from kure_tf.ptq.step_changes import StepChanges, threshold_count
+from kure_tf.ptq.step_ratios import LARGEST_RATIO, StepRatios
 from kure_tf.quantizers import StepSizes
 
 _PASSES_OF_A_GRADIENT = 3
-_GROUPS = 128
+_GROUPS = 256
 _REACH = 0.3  # Of the logarithms of the ratios that are tried,
 _FAR_REACH = 0.6  # and after none of them was better.
-_FEWEST_RATIOS, _MOST_RATIOS = 31, 201
-_RATIOS_OF_ALL_STEPS = 1 << 19
-_FIRST_DAMPING, _SMALLEST_DAMPING = 1.0, 0.5
+_FEWEST_RATIOS, _MOST_RATIOS = 9, 201
+# Bounds of what the model takes in memory.
+_MOST_IMAGES_PER_GROUP = 32
+_MOST_RATIOS_IN_ALL = 1 << 19
+_MOST_THRESHOLDS_IN_ALL = 1 << 24
+_FIRST_DAMPING, _SMALLEST_DAMPING = 1.0, 0.8
 _AFTER_SUCCESS, _AFTER_FAILURE = 0.7, 3.0
+_SUCCESS = 0.75  # Of the gain that was foretold.
 _TRIALS = 3
+_BOUND = math.log(LARGEST_RATIO)
 
 
 def lapq_gradient(
@@ -39,17 +46,22 @@ def lapq_gradient(
     searched by trial. One gradient of the loss, by the quantized tensors
     themselves, tells how the loss of each image would change with the step
     size of every tensor or channel, and with all of them together
-    (`StepChanges`, `LossModel`); what rounding does to each value is in it.
+    (`StepChanges`, `LossModel`), with what rounding does to each value in it.
     So the best of some hundred ratios is chosen for all step sizes at once, at
     no forward pass. The loss is then measured: if it has not become smaller,
     the next choice relies less on the model, and after three failures it is
-    made anew.
+    made anew, with ratios from further away.
 
     The smallest loss that was measured decides, so the result is no worse than
     its start. A gradient costs 3 forward passes and a measurement 1, however
-    many tensors there are; `lapq` needs some ten passes for each tensor. Each
-    output channel that has a step size of its own moves on its own. No weight
-    is changed.
+    many tensors there are; `lapq` needs some ten passes for each tensor. What
+    the model takes beside the network grows with the number of channels and
+    levels. Each output channel that has a step size of its own moves on its
+    own. No weight is changed.
+
+    At points with stochastic rounding or power-of-two steps, and with a user's
+    quantizer that rounds in other ways, the model foretells little
+    (`StepChanges`), and `lapq` gets further.
 
     Args:
         calibration: What `calibrate` returned for labelled images.
@@ -58,8 +70,8 @@ def lapq_gradient(
         passes: How much may be computed, in forward passes over all images, a
             backward pass counted as two. The float model and the start take
             4 or 5 of them, whatever is allowed.
-        seed: Of the ratios that are tried and of the groups of images; the
-            same seed gives the same steps.
+        seed: Of the ratios that are tried, the groups of images and the order
+            of step sizes; the same seed gives the same steps.
         loss: A `CalibrationLoss` in place of `calibration.loss`, for other
             images (training images, never those of a test) or a model that
             returns probabilities.
@@ -70,9 +82,23 @@ def lapq_gradient(
         computation in forward passes over all images.
 
     Raises:
-        ValueError: If there are no labelled images, or a norm is not positive.
+        ValueError: If there are no labelled images, a norm is not positive,
+            `passes` is negative, or `loss` uses batch statistics.
     """
+    if not (isinstance(passes, (int, float)) and passes >= 0):
+        raise ValueError(
+            "Expected a number of forward passes that may be spent, at least "
+            f"0. Received: {passes!r}."
+        )
+    if not isinstance(point, OperatingPoint):
+        point = OperatingPoint.parse(point)
     loss = loss or calibration.loss
+    if loss.batch_statistics:
+        raise ValueError(
+            "Expected a loss with moving averages in batch normalization, "
+            "since its gradient is taken of a few images at a time. Received "
+            "one with batch statistics: learned_steps is made for that."
+        )
     with (
         keeping_quantizers(loss.model),
         tqdm(
@@ -85,7 +111,7 @@ def lapq_gradient(
     ):
         search = _Search(calibration, point, loss, norms, seed, bar)
         search.run(passes)
-        return search.step_sizes(passes=passes, seed=seed)
+        return search.result(passes=passes, seed=seed)
 
 
 class _Search:
@@ -126,42 +152,58 @@ class _Search:
         logarithms, model = self._modelled(reach)
         damping = self._damping
         for _ in range(_TRIALS):
-            moves = logarithms[model.smallest(damping, self._random)]
+            choice = model.best_choice(damping, self._random)
+            moves = logarithms[choice]
             if not moves.any() or self._passes + 1 > passes:
                 break
-            vector = self._vector + moves
+            vector = np.clip(self._vector + moves, -_BOUND, _BOUND)
             found = self._loss(self._point, self._ratios.step_sizes(vector))
-            better = found < self._smallest
-            if better:
+            gain = self._smallest - found
+            if gain > 0:
                 self._smallest, self._vector = found, vector
-                self._damping = max(damping * _AFTER_SUCCESS, _SMALLEST_DAMPING)
+                if gain > -_SUCCESS * model.change(choice):
+                    damping *= _AFTER_SUCCESS
+                self._damping = max(damping, _SMALLEST_DAMPING)
             self._show()
-            if better:
+            if gain > 0:
                 return True
             damping *= _AFTER_FAILURE
         return False
 
     def _modelled(self, reach):
         """Returns logarithms of ratios, the first one 0, and a `LossModel`."""
-        count = _RATIOS_OF_ALL_STEPS // self._ratios.size
-        count = min(max(count, _FEWEST_RATIOS), _MOST_RATIOS)
-        logarithms = np.linspace(-reach, reach, count)
+        step_sizes = self._ratios.step_sizes(self._vector)
+        logarithms = np.linspace(-reach, reach, self._count(step_sizes))
         # Other ratios each time: the loss is rough.
         logarithms += self._random.uniform() * (logarithms[1] - logarithms[0])
         logarithms = np.append(0.0, logarithms)
 
-        step_sizes = self._ratios.step_sizes(self._vector)
-        changes = StepChanges(
-            self._calibration, self._point, step_sizes, np.exp(logarithms)
-        )
         images = self._random.permutation(self._loss.images)
-        groups = np.array_split(images, min(_GROUPS, len(images)))
-        for gradients in self._loss.gradients_of_values(
-            self._point, step_sizes, groups
+        groups = max(_GROUPS, len(images) // _MOST_IMAGES_PER_GROUP)
+        groups = np.array_split(images, min(groups, len(images)))
+        changes = StepChanges(
+            self._calibration,
+            self._point,
+            step_sizes,
+            np.exp(logarithms),
+            len(groups),
+        )
+        for group, gradients in enumerate(
+            self._loss.gradients_of_values(self._point, step_sizes, groups)
         ):
-            changes.add(gradients)
+            changes.add(group, gradients)
             self._show()
-        return logarithms, LossModel(changes.array(), len(images) / len(groups))
+        return logarithms, LossModel(changes.array, len(images) / len(groups))
+
+    def _count(self, step_sizes):
+        """Returns how many ratios are tried."""
+        thresholds = threshold_count(self._calibration, step_sizes)
+        count = min(
+            _MOST_RATIOS_IN_ALL // self._ratios.size,
+            _MOST_THRESHOLDS_IN_ALL // thresholds,
+            _MOST_RATIOS,
+        )
+        return max(count, _FEWEST_RATIOS)
 
     def _show(self):
         self._bar.update(self._passes - self._bar.n)
@@ -169,8 +211,8 @@ class _Search:
             f"smallest {self._smallest:.4f}", refresh=False
         )
 
-    def step_sizes(self, **options) -> StepSizes:
-        """Returns the best step sizes so far."""
+    def result(self, **options) -> StepSizes:
+        """Returns the best step sizes, with `options` in their provenance."""
         return self._ratios.step_sizes(
             self._vector,
             {

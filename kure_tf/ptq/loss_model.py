@@ -16,9 +16,10 @@ class LossModel:
     E[a^2] is the second order term with the empirical Fisher information in
     place of the Hessian; it knows how the errors of layers add up or cancel. A
     damping above 1 keeps to choices where less depends on it (Levenberg 1944,
-    Marquardt 1963). Known are the means over groups of m images, so that
+    Marquardt 1963). Known are the means over groups of m images each, or
+    nearly so; E[a^2] is estimated from them as
 
-        E[a^2] = E[a]^2 + m Var[group means of a].
+        E[a]^2 + m Var[group means of a].
 
     Args:
         changes: Array `[step sizes, groups, k]` of `StepChanges`; the first of
@@ -30,9 +31,10 @@ class LossModel:
         self._changes = changes
         self._images_per_group = images_per_group
         self._means = changes.mean(1)
-        self._squares = np.square(changes).mean(1)
+        self._squares = np.einsum("sgk,sgk->sk", changes, changes)
+        self._squares /= changes.shape[1]
 
-    def smallest(self, damping, random) -> np.ndarray:
+    def best_choice(self, damping, random) -> np.ndarray:
         """Returns the numbers of the ratios, one for each step size.
 
         Step sizes get their best ratio one after the other, given those of
@@ -55,6 +57,16 @@ class LossModel:
             if (choice == before).all():
                 break
         return choice
+
+    def change(self, choice) -> float:
+        """Returns the change of the loss that a choice is to bring."""
+        total = sum(
+            changes[:, number]
+            for changes, number in zip(self._changes, choice, strict=True)
+        )
+        mean = total.mean()
+        square = mean**2 + self._images_per_group * total.var()
+        return float(mean + square / 2)
 
     def _change(self, one, others, damping):
         """Returns the change of the loss for each ratio of one step size.

@@ -41,8 +41,8 @@ class DeviceProfile:
     Raises:
         TypeError: If a value is of the wrong kind.
         ValueError: If there is no such grid, granularity, bit-width, point or
-            PTQ method, an allowed step size is not positive, or batch norm is
-            to be folded and measured again.
+            PTQ method, an allowed step size is not positive or would not be
+            the one in force, or batch norm is to be folded and measured again.
 
     Example:
         >>> device = DeviceProfile(
@@ -78,10 +78,10 @@ class DeviceProfile:
         if self.ptq is not None:
             self._check_text("ptq")
             ptq.get(self.ptq)
-        self._check_allowed_steps()
         if not isinstance(self.point, OperatingPoint):
             point = OperatingPoint.parse(self.point)
             object.__setattr__(self, "point", point)
+        self._check_allowed_steps()
         if (
             self.point.weight_bits is None
             and self.point.activation_bits is None
@@ -108,7 +108,7 @@ class DeviceProfile:
             name="device",
         )
 
-    def method(self, default=None):
+    def method(self, default="lp_norm"):
         """Returns `(name, PTQ method)`.
 
         Args:
@@ -123,11 +123,9 @@ class DeviceProfile:
 
     def to_dict(self) -> dict:
         """Returns the profile as plain values, as they are in a file."""
-        return {
-            **dataclasses.asdict(self),
-            "point": str(self.point),
-            "allowed_steps": list(self.allowed_steps),
-        }
+        values = {**dataclasses.asdict(self), "point": str(self.point)}
+        steps = list(values.pop("allowed_steps"))
+        return {**values, "allowed_steps": steps} if steps else values
 
     @classmethod
     def load(cls, path) -> tuple["DeviceProfile", ...]:
@@ -149,16 +147,29 @@ class DeviceProfile:
         return _decode(path.read_text(encoding="utf-8"), str(path))
 
     def _check_allowed_steps(self):
-        if not isinstance(self.allowed_steps, (list, tuple)):
+        given = self.allowed_steps
+        if not isinstance(given, (list, tuple)) or not all(
+            isinstance(step, (int, float)) and not isinstance(step, bool)
+            for step in given
+        ):
             raise self._wrong("allowed_steps", "a list of numbers", TypeError)
-        if not self.allowed_steps:
-            object.__setattr__(self, "allowed_steps", ())
-            return
-        steps = check_allowed(self.allowed_steps).tolist()
+        steps = check_allowed(given).tolist() if given else ()
         object.__setattr__(self, "allowed_steps", tuple(steps))
+        if not steps:
+            return
         if self.ptq is not None:
             raise self._wrong(
                 "ptq", "left out where allowed_steps are the only step sizes"
+            )
+        plain = OperatingPoint(
+            self.point.weight_bits, self.point.activation_bits
+        )
+        rounded = dataclasses.replace(
+            plain, rounding_mode=self.point.rounding_mode
+        )
+        if self.point != rounded:
+            raise self._wrong(
+                "point", "one that leaves the allowed_steps as they are"
             )
 
     def _check_text(self, name, empty=False):
@@ -169,9 +180,12 @@ class DeviceProfile:
             raise self._wrong(name, "text that is not empty")
 
     def _wrong(self, name, expected, kind=ValueError):
+        value = getattr(self, name)
+        if isinstance(value, OperatingPoint):
+            value = str(value)
         return kind(
             f"Expected {name} of a device profile to be {expected}. "
-            f"Received: {getattr(self, name)!r}."
+            f"Received: {value!r}."
         )
 
 

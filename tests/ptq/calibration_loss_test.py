@@ -7,7 +7,7 @@ from scipy import special
 
 from kure_tf import OperatingPoint, fake_quantize_model, ptq
 from kure_tf.compat import keras
-from kure_tf.fake_quantized import Placement
+from kure_tf.fake_quantized import FakeQuantized, Placement
 from kure_tf.ptq.step_ratios import StepRatios
 from kure_tf.quantizers import StepSizes, TensorStep, UniformQuantizer
 
@@ -105,6 +105,56 @@ class CalibrationLossTest(tf.test.TestCase, parameterized.TestCase):
         # Weights alone: another graph, which leaves activations out.
         (only,) = loss.gradients_of_values(POINT, _steps(0.4), groups[:1])
         self.assertEqual(list(only), ["d/kernel"])
+
+    def test_a_host_that_does_not_show_its_tensors_is_named(self):
+        model, _ = _model()
+        loss = ptq.CalibrationLoss(model, _batches())
+        call = FakeQuantized.call
+        try:
+            FakeQuantized.call = lambda layer, inputs: layer.layer(inputs)
+            with self.assertRaisesRegex(ValueError, "of.*'d/kernel'"):
+                next(
+                    loss.gradients_of_values(POINT, _steps(0.4), [np.arange(8)])
+                )
+        finally:
+            FakeQuantized.call = call
+
+    def test_quantizers_further_behind_are_straight_through(self):
+        model = keras.Sequential(
+            [
+                keras.Input((5,)),
+                keras.layers.Dense(4, use_bias=False, name="a"),
+                keras.layers.Dense(4, use_bias=False, name="b"),
+            ]
+        )
+        random = np.random.default_rng(0)
+        model.set_weights([random.normal(size=s.shape) for s in model.weights])
+        copy = fake_quantize_model(
+            model,
+            Placement(weights=None, activations=UniformQuantizer("asymmetric")),
+        )
+        x, labels = _batches()[0]
+        loss = ptq.CalibrationLoss(copy, [(x, labels)])
+        steps = StepSizes(
+            {
+                name: TensorStep(np.array(0.5), 3, origin=-2.0)
+                for name in ("a/input", "b/input")
+            }
+        )
+        (found,) = loss.gradients_of_values(
+            OperatingPoint(None, 3), steps, [np.arange(300)]
+        )
+        first, second = (w.astype(np.float64) for w in model.get_weights())
+
+        def quantized(values):
+            return np.clip(np.round(values / 0.5), -4, 3) * 0.5
+
+        hidden = quantized(x) @ first
+        error = special.softmax(quantized(hidden) @ second, -1)
+        error = (error - np.eye(4)[labels]) / 300
+        inside = (hidden > -2.0) & (hidden < 1.5)
+        wanted = ((error @ second.T) * inside) @ first.T
+        self.assertAllClose(found["a/input"][0][1], wanted, atol=1e-6)
 
     def test_a_shared_layer_has_a_gradient_for_each_call(self):
         inputs = keras.Input((4,))

@@ -1,7 +1,9 @@
 """Searches by the calibration loss: what both must keep to, and each alone."""
 
 import functools
+import importlib
 import pathlib
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -17,8 +19,11 @@ from kure_tf import (
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import Placement, quantizers_of
 from kure_tf.ptq.best_norm import best_norm, parabola_minimum
+from kure_tf.ptq.loss_model import LossModel
 from kure_tf.quantizers import UniformQuantizer
 
+# The package's function has the name of its module.
+lapq_gradient_module = importlib.import_module("kure_tf.ptq.lapq_gradient")
 POINT = OperatingPoint(2, 3)
 SEARCHES = {
     "lapq": functools.partial(ptq.lapq, maxiter=1, progress=False),
@@ -100,6 +105,7 @@ class _GivenLosses:
 
     def __init__(self, model, losses):
         self.model, self.images, self.forward_passes = model, 8, 0.0
+        self.batch_statistics = False
         self._losses, self._last = list(losses), losses[-1]
         self.count = 0
 
@@ -307,6 +313,48 @@ class LapqGradientTest(tf.test.TestCase, parameterized.TestCase):
         self.assertGreater(spent + 4, passes)
         if passes < start + 4:
             self.assertEqual(said["loss"], said["first_loss"])
+
+    @parameterized.parameters("8", None, -1, float("nan"))
+    def test_bad_passes_are_refused(self, passes):
+        with self.assertRaisesRegex(ValueError, "forward passes.*at least 0"):
+            ptq.lapq_gradient(None, POINT, passes=passes)
+
+    def test_the_text_of_a_point_will_do(self):
+        _, calibration = _quantized()
+        found = [
+            ptq.lapq_gradient(calibration, point, passes=9, progress=False)
+            for point in (POINT, str(POINT))
+        ]
+        self.assertEqual(found[0].provenance, found[1].provenance)
+
+    def test_batch_statistics_are_refused(self):
+        loss = _GivenLosses(None, [1.0])
+        loss.batch_statistics = True
+        with self.assertRaisesRegex(ValueError, "learned_steps"):
+            ptq.lapq_gradient(None, POINT, loss=loss)
+
+    def test_after_failures_it_relies_less_on_the_model_and_looks_further(self):
+        model, calibration = _quantized()
+        given = _GivenLosses(model, [0.9, 0.7, 0.8, 0.75, 0.9])
+        dampings, reaches = [], []
+        best_choice = LossModel.best_choice
+        step_changes = lapq_gradient_module.StepChanges
+
+        def choice(model, damping, random):
+            dampings.append(damping)
+            return best_choice(model, damping, random)
+
+        def changes(calibration, point, step_sizes, ratios, groups):
+            reaches.append(np.ptp(np.log(ratios[1:])) / 2)
+            return step_changes(calibration, point, step_sizes, ratios, groups)
+
+        with (
+            mock.patch.object(LossModel, "best_choice", choice),
+            mock.patch.object(lapq_gradient_module, "StepChanges", changes),
+        ):
+            ptq.lapq_gradient(calibration, POINT, loss=given, progress=False)
+        self.assertAllClose(dampings[:6], [1, 3, 9, 1, 3, 9])
+        self.assertAllClose(reaches[:2], [0.3, 0.6])
 
     def test_each_channel_moves_on_its_own(self):
         _, calibration = _quantized("per_channel")

@@ -30,7 +30,12 @@ class LossModelTest(tf.test.TestCase, parameterized.TestCase):
     def test_no_single_step_size_has_a_better_ratio(self, seed, damping, size):
         changes = _changes(seed)
         random = np.random.default_rng(0)
-        choice = LossModel(changes, size).smallest(damping, random)
+        choice = LossModel(changes, size).best_choice(damping, random)
+        self.assertAllClose(
+            LossModel(changes, size).change(choice),
+            _modelled(changes, choice, 1.0, size),
+            atol=1e-5,
+        )
         found = _modelled(changes, choice, damping, size)
         for one, number in itertools.product(range(4), range(5)):
             other = choice.copy()
@@ -50,7 +55,7 @@ class LossModelTest(tf.test.TestCase, parameterized.TestCase):
         for one in range(3):
             part = slice(20 * one, 20 * one + 20)
             changes[one, part, 1:] = random.normal(size=(20, 3))
-        choice = LossModel(changes, 1).smallest(1.0, random)
+        choice = LossModel(changes, 1).best_choice(1.0, random)
         best = min(
             itertools.product(range(4), repeat=3),
             key=lambda c: _modelled(changes, c, 1.0, 1),
@@ -70,14 +75,14 @@ class LossModelTest(tf.test.TestCase, parameterized.TestCase):
         together = _modelled(changes, (1, 1), 1.0, 1)
         self.assertAllClose(together, -0.095, atol=1e-5)
         # Moving one step size at a time, the search does not get there.
-        choice = model.smallest(1.0, np.random.default_rng(0))
+        choice = model.best_choice(1.0, np.random.default_rng(0))
         self.assertAllEqual(choice, [0, 0])
 
     def test_more_damping_moves_less(self):
         changes = _changes(3, steps=6, groups=40)
         sizes = []
         for damping in (0.1, 1.0, 10.0, 1000.0):
-            choice = LossModel(changes, 4).smallest(
+            choice = LossModel(changes, 4).best_choice(
                 damping, np.random.default_rng(0)
             )
             total = sum(c[:, k] for c, k in zip(changes, choice, strict=True))

@@ -76,7 +76,19 @@ class DeviceProfileTest(tf.test.TestCase, parameterized.TestCase):
         ("bad_ptq", {"ptq": "magic"}, "PTQ method.*'magic'"),
         ("negative_step", {"allowed_steps": [-0.1]}, "positive, finite step"),
         ("no_list", {"allowed_steps": 0.1}, "allowed_steps.*list of numbers"),
-        ("no_number", {"allowed_steps": ["a"]}, "positive, finite step"),
+        ("no_number", {"allowed_steps": ["a"]}, "allowed_steps.*of numbers"),
+        ("nested", {"allowed_steps": [[0.1]]}, "allowed_steps.*of numbers"),
+        ("no_step", {"allowed_steps": [True]}, "allowed_steps.*of numbers"),
+        (
+            "scaled_steps",
+            {"allowed_steps": [0.1], "point": "4/FP x1.1"},
+            "leaves the allowed_steps as they are.*4/FP x1.1",
+        ),
+        (
+            "rounded_steps",
+            {"allowed_steps": [0.1], "point": "4/4 pow2"},
+            "leaves the allowed_steps as they are",
+        ),
         (
             "two_methods",
             {"allowed_steps": [0.1], "ptq": "minmax"},

@@ -220,7 +220,7 @@ class BadInputTest(parameterized.TestCase):
         ("bad_ratio", "positive, finite step scale.*'much'"),
         ("bad_scheme", "paper.*tflite.*'onnx'"),
         ("no_method", "at least one PTQ method"),
-        ("no_steps", "positive, finite step sizes.*Received"),
+        ("no_steps", "needs --allowed_steps"),
         ("no_experiment", "--experiment: one or several of fig1, fig2"),
         ("no_such_experiment", "experiment of the paper.*fig3b.*'fig9'"),
         ("bad_seeds", "--seeds.*'one'"),
