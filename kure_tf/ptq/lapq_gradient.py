@@ -23,9 +23,9 @@ _FEWEST_RATIOS, _MOST_RATIOS = 9, 201
 _MOST_IMAGES_PER_GROUP = 32
 _MOST_RATIOS_IN_ALL = 1 << 19
 _MOST_THRESHOLDS_IN_ALL = 1 << 24
-_FIRST_DAMPING, _SMALLEST_DAMPING = 1.0, 0.8
+_FIRST_DAMPING, _SMALLEST_DAMPING = 1.0, 0.5
 _AFTER_SUCCESS, _AFTER_FAILURE = 0.7, 3.0
-_SUCCESS = 0.75  # Of the gain that was foretold.
+_SUCCESS = 0.5  # Of the gain that was foretold.
 _TRIALS = 3
 _BOUND = math.log(LARGEST_RATIO)
 
@@ -168,6 +168,7 @@ class _Search:
             if gain > 0:
                 return True
             damping *= _AFTER_FAILURE
+        self._damping = _FIRST_DAMPING
         return False
 
     def _modelled(self, reach):
