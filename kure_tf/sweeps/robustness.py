@@ -83,7 +83,13 @@ def measure_robustness(
 
         def keep(rows, done=tuple(done)):
             if folder is not None:
-                _report(name, [*done, *rows], provenance).save_json(folder)
+                reached = [*done, *rows]
+                known = set(map(id, reached))
+                # What an earlier run measured and this one has not come to.
+                waiting = [row for row in finished if id(row) not in known]
+                _report(name, [*reached, *waiting], provenance).save_json(
+                    folder
+                )
 
         with keeping_quantizers(quantized):
             report = run_sweep(

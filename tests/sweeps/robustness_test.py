@@ -150,6 +150,23 @@ class MeasureRobustnessTest(tf.test.TestCase):
         self.assertEqual(_results(resumed), _results(whole))
         self.assertEqual(resumed.rows[:5], kept)
 
+    def test_killed_in_a_gap_nothing_behind_it_is_lost(self):
+        whole = _measure(_model(), self.folder)
+        report = Report.load(self.folder)
+        (run,) = report.runs
+        left = [*run.rows[:3], *run.rows[5:]]  # As of a plan without two.
+        run = dataclasses.replace(run, rows=tuple(left))
+        dataclasses.replace(report, runs=(run,)).save_json(self.folder)
+        _Counted.calls, _Counted.limit = 0, 1
+        with self.assertRaises(KeyboardInterrupt):
+            _measure(_model(), self.folder)
+        kept = Report.load(self.folder).runs[0].rows
+        self.assertLen(kept, len(POINTS) - 1)
+        _Counted.limit = None
+        resumed = _measure(_model(), self.folder)
+        self.assertEqual(_Counted.calls, 2)
+        self.assertEqual(_results(resumed), _results(whole))
+
     def test_what_is_finished_is_not_measured_again(self):
         first = _measure(_model(), self.folder)
         again = _measure(_model(), self.folder)
