@@ -155,7 +155,8 @@ class _Search:
             choice = model.best_choice(damping, self._random)
             moves = logarithms[choice]
             if not moves.any() or self._passes + 1 > passes:
-                break
+                self._damping = _FIRST_DAMPING
+                return False
             vector = np.clip(self._vector + moves, -_BOUND, _BOUND)
             found = self._loss(self._point, self._ratios.step_sizes(vector))
             gain = self._smallest - found
@@ -168,7 +169,7 @@ class _Search:
             if gain > 0:
                 return True
             damping *= _AFTER_FAILURE
-        self._damping = _FIRST_DAMPING
+        self._damping = damping / _AFTER_FAILURE
         return False
 
     def _modelled(self, reach):

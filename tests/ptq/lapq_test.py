@@ -308,7 +308,8 @@ class LapqGradientTest(tf.test.TestCase, parameterized.TestCase):
         spent = calibration.loss.forward_passes - before
         self.assertAllClose(said["forward_passes"], spent)
         start = 1 + len(said["loss_of_p"])  # The float model, and the norms.
-        self.assertLessEqual(spent, max(start, passes))
+        # Sums of parts of passes are not exact.
+        self.assertLessEqual(spent, max(start, passes) + 1e-6)
         # A gradient, 3 passes, and a measurement.
         self.assertGreater(spent + 4, passes)
         if passes < start + 4:
@@ -353,7 +354,7 @@ class LapqGradientTest(tf.test.TestCase, parameterized.TestCase):
             mock.patch.object(lapq_gradient_module, "StepChanges", changes),
         ):
             ptq.lapq_gradient(calibration, POINT, loss=given, progress=False)
-        self.assertAllClose(dampings[:6], [1, 3, 9, 1, 3, 9])
+        self.assertAllClose(dampings[:5], [1, 3, 9, 9, 27])
         self.assertAllClose(reaches[:2], [0.3, 0.6])
 
     def test_each_channel_moves_on_its_own(self):
