@@ -146,6 +146,10 @@ class CalibrationLoss:
             `{tensor path: [(values, gradient), ...]}`, float32 arrays: the
             values in front of the quantizer, None for kernels, and d loss / d
             values behind it, once for each call of the layer.
+
+        Raises:
+            ValueError: If the layer that hosts a tensor's quantizer does not
+                call it through `fake_quantized.quantized`.
         """
         set_step_sizes(self.model, step_sizes)
         set_operating_point(self.model, point)
@@ -232,7 +236,8 @@ def _check_watched(paths, watched):
         raise ValueError(
             "Expected hosts that call their quantizers through "
             "kure_tf.fake_quantized.quantized, so that gradients by what they "
-            f"return can be taken. Received others, of {missing}."
+            f"return can be taken. Received others, of {missing}. Change their "
+            "`call`, or take a method that needs no such gradients: ptq.lapq."
         )
 
 

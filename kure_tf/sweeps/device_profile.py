@@ -108,18 +108,27 @@ class DeviceProfile:
             name="device",
         )
 
-    def method(self, default="lp_norm"):
-        """Returns `(name, PTQ method)`.
+    def resolved(self, default) -> "DeviceProfile":
+        """Returns the profile with a PTQ method.
 
         Args:
             default: Name of the method where the profile leaves it open.
+        """
+        if self.ptq or self.allowed_steps:
+            return self
+        return dataclasses.replace(self, ptq=default)
+
+    def method(self):
+        """Returns `(name, PTQ method)` of a resolved profile.
+
+        Raises:
+            ValueError: If the profile leaves it open.
         """
         if self.allowed_steps:
             return "predefined", functools.partial(
                 ptq.predefined, allowed=self.allowed_steps
             )
-        name = self.ptq or default
-        return name, ptq.get(name)
+        return self.ptq, ptq.get(self.ptq)
 
     def to_dict(self) -> dict:
         """Returns the profile as plain values, as they are in a file."""
@@ -161,13 +170,9 @@ class DeviceProfile:
             raise self._wrong(
                 "ptq", "left out where allowed_steps are the only step sizes"
             )
-        plain = OperatingPoint(
-            self.point.weight_bits, self.point.activation_bits
-        )
-        rounded = dataclasses.replace(
-            plain, rounding_mode=self.point.rounding_mode
-        )
-        if self.point != rounded:
+        point = self.point
+        scales = {point.step_scale, point.activation_step_scale}
+        if point.step_rounding is not None or scales != {1.0}:
             raise self._wrong(
                 "point", "one that leaves the allowed_steps as they are"
             )

@@ -108,12 +108,7 @@ def check_devices(
         "devices": [profile.name for profile in profiles],
         "accuracy_budget": budget,
     }
-    profiles = [
-        profile
-        if profile.allowed_steps
-        else dataclasses.replace(profile, ptq=profile.ptq or ptq)
-        for profile in profiles
-    ]
+    profiles = [profile.resolved(ptq) for profile in profiles]
     kept = finished_rows(folder, name, provenance)
     in_float = next((row for row in kept if row.sweep != SWEEP), None)
     rows = _rows_of(kept, profiles)

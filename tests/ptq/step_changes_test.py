@@ -110,10 +110,13 @@ class StepChangesTest(tf.test.TestCase, parameterized.TestCase):
 
         wanted = np.zeros(found.shape)
         for number, ratio in enumerate(RATIOS):
+            steps = (
+                start,
+                ratios.step_sizes(np.full(ratios.size, np.log(ratio))),
+            )
             wanted[:, :, number] = np.concatenate(
                 [
-                    self._change(model, point, path, (start, steps), pairs)
-                    for steps in [self._all_by(ratio, ratios)]
+                    self._change(model, point, path, steps, pairs)
                     for path in start.tensors
                 ]
             )
@@ -146,9 +149,6 @@ class StepChangesTest(tf.test.TestCase, parameterized.TestCase):
         gradients = [in_rows(g, shape) for ((_, g),) in pairs[path]]
         return np.stack([(g * move).sum(1) for g in gradients], 1)
 
-    def _all_by(self, ratio, ratios):
-        return ratios.step_sizes(np.full(ratios.size, np.log(ratio)))
-
     def test_calls_of_a_shared_layer_add_up(self):
         calibration = _calibration(Placement(weights=PER_TENSOR))
         point = OperatingPoint(3, 4)
@@ -157,12 +157,10 @@ class StepChangesTest(tf.test.TestCase, parameterized.TestCase):
         random = np.random.default_rng(3)
 
         def pairs():
+            values = {path: _values(tensors[path]) for path in start.tensors}
             return {
-                path: [
-                    (_values(tensors[path]), random.normal(size=shape))
-                    for shape in [_values(tensors[path]).shape]
-                ]
-                for path in start.tensors
+                path: [(value, random.normal(size=value.shape))]
+                for path, value in values.items()
             }
 
         one, other = pairs(), pairs()
