@@ -26,13 +26,13 @@ from kure_tf.fake_quantized import (
     set_operating_point,
     set_step_sizes,
 )
-from kure_tf.operating_point import OperatingPoint
 from kure_tf.ops import kurtosis
 from kure_tf.regularizers import (
     KurtosisRegularizer,
     SumRegularizer,
     regularize_kurtosis,
 )
+from kure_tf.settings.operating_point import OperatingPoint
 from kure_tf.version import __version__
 
 _HEAVIER = {

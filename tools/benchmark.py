@@ -209,8 +209,8 @@ def _sweep():
         set_operating_point,
         set_step_sizes,
     )
-    from kure_tf.operating_point import OperatingPoint
-    from kure_tf.sweeps import Evaluator
+    from kure_tf.evaluation import Evaluator
+    from kure_tf.settings.operating_point import OperatingPoint
 
     images, labels = _batch()
     batches = _tensors(images, labels)
@@ -248,7 +248,7 @@ def _sweep():
 def _qat():
     import kure_tf
     from kure_tf import compat, models
-    from kure_tf.sweeps import Evaluator
+    from kure_tf.evaluation import Evaluator
 
     images, labels = _batch()
     plain = _compiled(models.resnet20())

@@ -172,7 +172,7 @@ def workdir(tool):
     Raises:
         ValueError: If there is no --workdir, or it is another run's.
     """
-    from kure_tf.report.atomic import write_atomically
+    from kure_tf.files import write_atomically
 
     if not WORKDIR.value:
         raise ValueError(
@@ -352,6 +352,6 @@ def save_model(model, path):
 
 def write_json(path, content):
     """Writes JSON atomically."""
-    from kure_tf.report.atomic import write_atomically
+    from kure_tf.files import write_atomically
 
     write_atomically(path, json.dumps(content, indent=1) + "\n")

@@ -27,7 +27,8 @@ flags.adopt_module_key_flags(export_flags)
 def main():
     import dataclasses
 
-    from kure_tf.report import Report
+    from kure_tf.measurements import Report
+    from kure_tf.pages import save_report, to_markdown
 
     folder = common_flags.workdir("compare")
     coefficient = training_flags.KURTOSIS_COEFFICIENT.value
@@ -60,8 +61,8 @@ def main():
         "KURE",
         notes=(*dataset.notes, *_NOTES.value),
     )
-    page = report.save(folder)
-    print(report.to_markdown())
+    page = save_report(report, folder)
+    print(to_markdown(report))
     print(f"Page: {page.resolve().as_uri()}")
 
 

@@ -32,6 +32,7 @@ flags.adopt_module_key_flags(evaluation_flags)
 
 
 def main():
+    from kure_tf.pages import save_report, to_markdown
     from kure_tf.sweeps import check_devices, device_profiles
 
     profiles = device_profiles(_PROFILES.value)
@@ -55,8 +56,8 @@ def main():
             "flags": common_flags.effective_flags(),
         },
     )
-    page = report.save(folder)
-    print(report.to_markdown())
+    page = save_report(report, folder)
+    print(to_markdown(report))
     print(f"Page: {page.resolve().as_uri()}")
     failed = [
         row.details["device"]

@@ -36,7 +36,7 @@ def export(model, dataset, folder, *, name):
         name: What the report calls the model.
     """
     from kure_tf.export import export_tflite
-    from kure_tf.report import Row
+    from kure_tf.measurements import Row
 
     rows = []
     for mode in filter(None, EXPORT.value):

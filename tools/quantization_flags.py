@@ -162,7 +162,7 @@ def ptq_methods(folder=None):
     """
     from kure_tf import ptq
     from kure_tf.ptq.predefined import check_allowed
-    from kure_tf.quantizers import StepSizes
+    from kure_tf.settings import StepSizes
 
     if STEP_SIZES.value:
         given = StepSizes.load(STEP_SIZES.value)
@@ -214,7 +214,7 @@ def plan(scheme, record=None, folder=None):
         folder: See `ptq_methods`.
     """
     from kure_tf.fake_quantized import placement as placements
-    from kure_tf.operating_point import OperatingPoint, check_bits
+    from kure_tf.settings.operating_point import OperatingPoint, check_bits
     from kure_tf.sweeps import SweepPlan
 
     def bits(flag):
@@ -296,7 +296,7 @@ def sweep(model, dataset, folder, *, name, record=None):
     import dataclasses
 
     from kure_tf.fake_quantized import quantizers_of
-    from kure_tf.report import Report
+    from kure_tf.measurements import Report
     from kure_tf.sweeps import measure_robustness, weight_histograms
 
     if quantizers_of(model) and len(SCHEME.value) > 1:
@@ -351,7 +351,7 @@ def sweep(model, dataset, folder, *, name, record=None):
 
 
 def _parity(model, dataset, name):
-    from kure_tf.sweeps import reference_parity
+    from kure_tf.paper import reference_parity
 
     return reference_parity(
         model,

@@ -14,7 +14,8 @@ flags.adopt_module_key_flags(common_flags)
 
 
 def main():
-    from kure_tf.report import Report
+    from kure_tf.measurements import Report
+    from kure_tf.pages import save_report, to_markdown
 
     if not _REPORTS.value:
         raise ValueError(
@@ -24,8 +25,8 @@ def main():
     folder = common_flags.workdir("report")
     reports = [Report.load(path) for path in _REPORTS.value]
     merged = Report.merge(reports, title=_TITLE.value)
-    page = merged.save(folder)
-    print(merged.to_markdown())
+    page = save_report(merged, folder)
+    print(to_markdown(merged))
     print(f"Page: {page.resolve().as_uri()}")
 
 

@@ -46,7 +46,7 @@ _RECORD = "reproduce.json"
 
 
 def main():
-    from kure_tf.report import reproduction
+    from kure_tf.paper import experiments as reproduction
 
     folder = _folder()
     experiments = [
@@ -286,7 +286,7 @@ class _Weights:
 
     def run(self):
         """Writes weights.json of the kernel in the middle of the model."""
-        from kure_tf.sweeps import weight_shape
+        from kure_tf.paper import weight_shape
 
         path = self._folder / "weights.json"
         record = json.loads((self._folder / "training.json").read_text())

@@ -15,6 +15,8 @@ flags.adopt_module_key_flags(quantization_flags)
 
 
 def main():
+    from kure_tf.pages import save_report, to_markdown
+
     folder = common_flags.workdir("sweep")
     dataset = common_flags.load_dataset()
     model = common_flags.load_model(dataset)
@@ -25,8 +27,8 @@ def main():
         name=_NAME.value,
         record=common_flags.training_record(model),
     )
-    page = report.save(folder)
-    print(report.to_markdown())
+    page = save_report(report, folder)
+    print(to_markdown(report))
     print(f"Page: {page.resolve().as_uri()}")
 
 

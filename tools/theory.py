@@ -36,7 +36,7 @@ flags.adopt_module_key_flags(common_flags)
 
 
 def main():
-    from kure_tf.report import theory
+    from kure_tf.paper import theory_page as theory
 
     folder = common_flags.workdir("theory")
     study = theory.make_study(

@@ -199,8 +199,8 @@ def _sampled_precision(seed):
             "--sampled_weight_bits moves a model through operating points "
             "while it is trained, which needs --qat=lsq or --qat=dorefa."
         )
-    from kure_tf.operating_point import parse_bits
     from kure_tf.qat import SampledPrecision
+    from kure_tf.settings.operating_point import parse_bits
 
     scale = SAMPLED_STEP_SCALE.value
     return [
@@ -231,8 +231,9 @@ def train(dataset, folder, *, coefficient, seed):
     import json
 
     from kure_tf import compat
+    from kure_tf.evaluation import Evaluator
     from kure_tf.regularizers import choose_kernels, regularize_kurtosis
-    from kure_tf.sweeps import Evaluator, array_hash, weight_kurtosis
+    from kure_tf.sweeps import array_hash, weight_kurtosis
     from kure_tf.training import KurtosisMonitor, fit
 
     record_path = folder / "training.json"

@@ -10,15 +10,8 @@ from kure_tf.compat.active import (
     keras_of,
     register_serializable,
 )
-from kure_tf.compat.batch_norm import (
-    batch_norms_of,
-    calling,
-)
-from kure_tf.compat.clone import (
-    clone_model,
-    copy_compilation,
-    copy_layer,
-)
+from kure_tf.compat.batch_norm import batch_norms_of, calling
+from kure_tf.compat.clone import clone_model, copy_compilation, copy_layer
 from kure_tf.compat.compiled_loss import compiled_loss_of
 from kure_tf.compat.graph import (
     check_graph_model,
@@ -29,10 +22,7 @@ from kure_tf.compat.graph import (
     output_layers,
     output_shape,
 )
-from kure_tf.compat.kernels import (
-    Kernel,
-    kernels_of,
-)
+from kure_tf.compat.kernels import Kernel, kernels_of
 from kure_tf.compat.moments import make_twice_differentiable
 from kure_tf.compat.replay import (
     Call,
@@ -41,10 +31,7 @@ from kure_tf.compat.replay import (
     is_symbolic,
     replay,
 )
-from kure_tf.compat.saved import (
-    load_model,
-    saved_keras,
-)
+from kure_tf.compat.saved import load_model, saved_keras
 from kure_tf.compat.state import (
     add_state,
     as_weight,

@@ -4,12 +4,7 @@ import json
 import pathlib
 import zipfile
 
-from kure_tf.compat.active import (
-    IS_KERAS_3,
-    KERAS_NAME,
-    KERAS_VERSION,
-    keras,
-)
+from kure_tf.compat.active import IS_KERAS_3, KERAS_NAME, KERAS_VERSION, keras
 
 
 def load_model(path, custom_objects=None):

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf import compat
-from kure_tf.export.captured_output import captured_output
+from kure_tf.evaluation.captured_output import captured_output
 from kure_tf.export.file_details import file_details
 from kure_tf.export.float32 import in_float32
 from kure_tf.export.image_batches import image_batches, name_of

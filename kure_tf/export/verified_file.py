@@ -8,8 +8,7 @@ import sys
 from kure_tf.export.tflite import to_tflite
 from kure_tf.export.verification import VerificationError
 from kure_tf.export.verify import verify
-from kure_tf.report.atomic import write_atomically
-from kure_tf.report.plain import plain
+from kure_tf.files import jsonable, write_atomically
 
 
 def export_tflite(
@@ -117,4 +116,4 @@ def _json(tflite, verification):
         "file": tflite.details,
         "verification": dataclasses.asdict(verification),
     }
-    return json.dumps(plain(content), indent=2) + "\n"
+    return json.dumps(jsonable(content), indent=2) + "\n"

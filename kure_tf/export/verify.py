@@ -8,9 +8,13 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from kure_tf import compat
+from kure_tf.evaluation.litert_runner import (
+    RESOLVERS,
+    Runner,
+    interpreter_version,
+)
 from kure_tf.export.file_details import file_details
 from kure_tf.export.image_batches import count_batches, image_batches, name_of
-from kure_tf.export.runner import RESOLVERS, Runner, interpreter_version
 from kure_tf.export.tflite import TFLiteModel
 from kure_tf.export.verification import Verification, VerificationError
 

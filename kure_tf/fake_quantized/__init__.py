@@ -1,5 +1,18 @@
 """Fake-quantized models: placement, the hosting layer, and what sets them."""
 
+from kure_tf.fake_quantized.apply import (
+    correct_biases,
+    operating_point_of,
+    set_operating_point,
+    set_rounded_weights,
+    set_step_sizes,
+)
+from kure_tf.fake_quantized.batch_norm import (
+    batch_norm_statistics,
+    keeping_batch_norm,
+    set_batch_norm_statistics,
+    using_batch_statistics,
+)
 from kure_tf.fake_quantized.equalize import equalize
 from kure_tf.fake_quantized.first_steps import (
     FIRST_BITS,
@@ -7,15 +20,11 @@ from kure_tf.fake_quantized.first_steps import (
     initial_step_sizes,
 )
 from kure_tf.fake_quantized.fold import fold_batch_norm, norms_behind
-from kure_tf.fake_quantized.hosted import HostedTensor, hosted_tensors
+from kure_tf.fake_quantized.host import HostedTensor, hosted_tensors
 from kure_tf.fake_quantized.integer_weights import (
     IntegerTensor,
     integer_weights,
     integers_of,
-)
-from kure_tf.fake_quantized.keeping import (
-    keeping_kernels,
-    keeping_quantizers,
 )
 from kure_tf.fake_quantized.layer import FakeQuantized, kernels_in
 from kure_tf.fake_quantized.layer_pairs import LayerPair, layer_pairs
@@ -27,20 +36,18 @@ from kure_tf.fake_quantized.placement import (
     paper_placement,
     tflite_placement,
 )
-from kure_tf.fake_quantized.setting import (
-    operating_point_of,
-    set_operating_point,
-    set_step_sizes,
-)
+from kure_tf.fake_quantized.restore import keeping_kernels, keeping_quantizers
 from kure_tf.fake_quantized.strip import strip_quantizers
-from kure_tf.fake_quantized.tensors import (
-    in_rows,
-    prepared_rows,
-    quantizers_of,
-)
-from kure_tf.fake_quantized.watching import quantized, watching_quantized
+from kure_tf.fake_quantized.taps import quantized, watching_quantized
+from kure_tf.fake_quantized.tensors import in_rows, prepared_rows, quantizers_of
 
 __all__ = [
+    "using_batch_statistics",
+    "set_batch_norm_statistics",
+    "keeping_batch_norm",
+    "batch_norm_statistics",
+    "set_rounded_weights",
+    "correct_biases",
     "FIRST_BITS",
     "SCHEMES",
     "FakeQuantized",

@@ -3,9 +3,10 @@
 import numpy as np
 
 from kure_tf import compat
-from kure_tf.fake_quantized.setting import set_step_sizes
+from kure_tf.fake_quantized.apply import set_step_sizes
 from kure_tf.fake_quantized.tensors import prepared_rows, quantizers_of
-from kure_tf.quantizers import SMALLEST_STEP, StepSizes, TensorStep
+from kure_tf.quantizers import SMALLEST_STEP
+from kure_tf.settings import StepSizes, TensorStep
 
 FIRST_BITS = 8
 """Steps are first set for 8 bits; other bits keep the clip."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from kure_tf import compat
 from kure_tf.compat import keras, register_serializable
-from kure_tf.fake_quantized.hosted import hosted_tensors
+from kure_tf.fake_quantized.host import hosted_tensors
 
 
 def fold_batch_norm(model):

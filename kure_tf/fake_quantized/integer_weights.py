@@ -6,7 +6,7 @@ import numpy as np
 
 from kure_tf import compat
 from kure_tf.fake_quantized.tensors import quantizers_of
-from kure_tf.operating_point import FP
+from kure_tf.settings.operating_point import FP
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # It holds arrays.

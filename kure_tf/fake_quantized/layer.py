@@ -4,8 +4,8 @@ import contextlib
 
 from kure_tf import compat
 from kure_tf.compat import keras, register_serializable
-from kure_tf.fake_quantized.hosted import HostedTensor, hosted_tensors
-from kure_tf.fake_quantized.watching import quantized
+from kure_tf.fake_quantized.host import HostedTensor, hosted_tensors
+from kure_tf.fake_quantized.taps import quantized
 from kure_tf.quantizers import Quantizer
 
 

@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 
-from kure_tf.fake_quantized.image_batches import images_of
+from kure_tf.data.batches import images_of
 from kure_tf.fake_quantized.tensors import quantizers_of
 
 SAMPLE = 1 << 18

@@ -3,8 +3,8 @@
 import dataclasses
 
 from kure_tf import compat
-from kure_tf.operating_point import check_bits
 from kure_tf.quantizers import Quantizer, UniformQuantizer
+from kure_tf.settings.operating_point import check_bits
 
 _WEIGHT_GRIDS = ("narrow", "full", "reference", "equation1")
 

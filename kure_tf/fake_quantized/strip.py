@@ -1,7 +1,7 @@
 """Taking the quantizers off a model again."""
 
 from kure_tf import compat
-from kure_tf.fake_quantized.hosted import hosted_tensors
+from kure_tf.fake_quantized.host import hosted_tensors
 
 
 def strip_quantizers(model):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from kure_tf import compat
-from kure_tf.fake_quantized.hosted import hosted_tensors
+from kure_tf.fake_quantized.host import hosted_tensors
 from kure_tf.quantizers import Quantizer, QuantizerState, shared_axes
 
 

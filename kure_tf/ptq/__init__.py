@@ -9,18 +9,8 @@ is data too, set at a point.
 
 from kure_tf.ptq.aciq import aciq
 from kure_tf.ptq.adaround import adaround
-from kure_tf.ptq.batch_norm import (
-    BatchNormStatistics,
-    batch_norm_statistics,
-    keeping_batch_norm,
-    reestimate_batch_norm,
-    set_batch_norm_statistics,
-)
-from kure_tf.ptq.bias_correction import (
-    BiasCorrection,
-    bias_correction,
-    correct_biases,
-)
+from kure_tf.ptq.batch_norm import reestimate_batch_norm
+from kure_tf.ptq.bias_correction import bias_correction
 from kure_tf.ptq.calibration import CalibratedTensor, Calibration, calibrate
 from kure_tf.ptq.calibration_loss import CalibrationLoss
 from kure_tf.ptq.lapq import lapq
@@ -30,23 +20,15 @@ from kure_tf.ptq.lp_norm import lp_norm
 from kure_tf.ptq.minmax import minmax
 from kure_tf.ptq.power_of_two import pow2_nearest, pow2_search, pow2_up
 from kure_tf.ptq.predefined import predefined
-from kure_tf.ptq.reference_bias_correction import reference_bias_correction
-from kure_tf.ptq.rounded_weights import RoundedWeights, set_rounded_weights
 
 __all__ = [
-    "BatchNormStatistics",
-    "BiasCorrection",
     "CalibratedTensor",
     "Calibration",
     "CalibrationLoss",
-    "RoundedWeights",
     "aciq",
     "adaround",
-    "batch_norm_statistics",
     "bias_correction",
     "calibrate",
-    "correct_biases",
-    "keeping_batch_norm",
     "lapq",
     "lapq_gradient",
     "learned_steps",
@@ -57,9 +39,6 @@ __all__ = [
     "pow2_up",
     "predefined",
     "reestimate_batch_norm",
-    "reference_bias_correction",
-    "set_batch_norm_statistics",
-    "set_rounded_weights",
 ]
 
 METHODS = (

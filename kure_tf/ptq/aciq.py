@@ -4,7 +4,7 @@ import numpy as np
 from scipy import optimize
 
 from kure_tf.ptq.distributions import ONE_SIDED, TWO_SIDED
-from kure_tf.quantizers import StepSizes
+from kure_tf.settings import StepSizes
 
 DISTRIBUTIONS = ("auto", "normal", "laplace")
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from kure_tf import compat
+from kure_tf.data.batches import images_of
 from kure_tf.fake_quantized import (
     FakeQuantized,
     integers_of,
@@ -17,18 +18,18 @@ from kure_tf.fake_quantized import (
     set_operating_point,
     set_step_sizes,
     strip_quantizers,
+    using_batch_statistics,
 )
-from kure_tf.fake_quantized.image_batches import images_of
-from kure_tf.operating_point import FP, OperatingPoint
-from kure_tf.ptq.batch_norm import using_batch_statistics
 from kure_tf.ptq.kernel_matrix import KernelMatrix, why_no_matrix
-from kure_tf.ptq.rounded_weights import RoundedWeights, values_of
 from kure_tf.ptq.rounding_search import (
     OutputError,
     SecondMoments,
     learned_codes,
 )
-from kure_tf.quantizers import Quantizer, StepSizes, TensorStep
+from kure_tf.quantizers import Quantizer
+from kure_tf.settings import RoundedWeights, StepSizes, TensorStep
+from kure_tf.settings.operating_point import FP, OperatingPoint
+from kure_tf.settings.rounded_weights import values_of
 
 _GRIDS = ("narrow", "full")
 # Patches of more values than this are multiplied in several parts.

@@ -5,28 +5,18 @@ saw in training. A few unlabelled training images tell it the new mean and
 variance; that costs nothing where the network runs.
 """
 
-import contextlib
-import dataclasses
 import weakref
 
 import numpy as np
 import tensorflow as tf
 
-from kure_tf import compat
-from kure_tf.fake_quantized.image_batches import images_of
-
-
-@dataclasses.dataclass(frozen=True, eq=False)  # It holds arrays.
-class BatchNormStatistics:
-    """What one batch-norm layer normalizes with in inference.
-
-    Attributes:
-        mean: Array of the shape of the layer's `moving_mean`.
-        variance: Likewise for its `moving_variance`; not negative.
-    """
-
-    mean: np.ndarray
-    variance: np.ndarray
+from kure_tf.data.batches import images_of
+from kure_tf.fake_quantized import (
+    set_batch_norm_statistics,
+    using_batch_statistics,
+)
+from kure_tf.fake_quantized.batch_norm import some_batch_norms_of
+from kure_tf.settings import BatchNormStatistics
 
 
 def reestimate_batch_norm(model, batches, *, progress=False) -> int:
@@ -76,7 +66,7 @@ def reestimate_batch_norm(model, batches, *, progress=False) -> int:
         ...     reestimate_batch_norm(model, dataset.calibration.batches(512))
         ...     model.evaluate(test)
     """
-    _some_batch_norms_of(model)
+    some_batch_norms_of(model)
     measure = _measuring_function(model)
     pooled, images = {}, 0
     for batch in images_of(
@@ -91,93 +81,6 @@ def reestimate_batch_norm(model, batches, *, progress=False) -> int:
         model, {path: found.statistics() for path, found in pooled.items()}
     )
     return images
-
-
-def batch_norm_statistics(model) -> dict:
-    """Returns `{layer path: BatchNormStatistics}`, as they are now.
-
-    Raises:
-        TypeError, ValueError: As `reestimate_batch_norm` for `model`.
-    """
-    return {
-        path: BatchNormStatistics(
-            compat.to_numpy(layer.moving_mean),
-            compat.to_numpy(layer.moving_variance),
-        )
-        for path, layer in _some_batch_norms_of(model).items()
-    }
-
-
-def set_batch_norm_statistics(model, statistics):
-    """Writes batch-norm statistics into a model, in place.
-
-    Args:
-        model: A model with batch normalization.
-        statistics: `{layer path: BatchNormStatistics}`, as
-            `batch_norm_statistics` returns it. Layers that it does not name
-            keep theirs.
-
-    Raises:
-        TypeError: As `reestimate_batch_norm` for `model`.
-        ValueError: If a name is not a batch-norm layer of the model, or an
-            array has the wrong shape or is not finite. Nothing is written
-            then.
-    """
-    layers = _some_batch_norms_of(model)
-    unknown = sorted(set(statistics) - set(layers))
-    if unknown:
-        raise ValueError(
-            "Expected statistics of batch-norm layers, of "
-            f"{list(layers)}. Received unknown ones: {unknown}."
-        )
-    for path, found in statistics.items():
-        _check_statistics(path, found, tuple(layers[path].moving_mean.shape))
-    for path, found in statistics.items():
-        layers[path].moving_mean.assign(found.mean)
-        layers[path].moving_variance.assign(found.variance)
-
-
-@contextlib.contextmanager
-def keeping_batch_norm(model):
-    """Puts the batch-norm statistics of `model` back when it closes.
-
-    Whatever the block did to them, and however it ended.
-
-    Raises:
-        TypeError, ValueError: As `reestimate_batch_norm` for `model`.
-    """
-    before = batch_norm_statistics(model)
-    try:
-        yield
-    finally:
-        set_batch_norm_statistics(model, before)
-
-
-@contextlib.contextmanager
-def using_batch_statistics(model):
-    """While open, batch norm normalizes with the moments of its batch.
-
-    In inference mode, without dropout, and no variable is written: neither a
-    moving average nor anything else. The moments are functions of the inputs,
-    and gradients go through them as in training.
-
-    Args:
-        model: As for `reestimate_batch_norm`.
-
-    Yields:
-        `{layer path: [(count, mean, variance), ...]}` with one entry for each
-        call of the layer so far.
-
-    Raises:
-        TypeError, ValueError: As `reestimate_batch_norm` for `model`.
-    """
-    found = {}
-    with contextlib.ExitStack() as stack:
-        for path, layer in _some_batch_norms_of(model).items():
-            found[path] = []
-            call = _measuring_call(layer, found[path].append)
-            stack.enter_context(compat.calling(layer, call))
-        yield found
 
 
 class _Pooled:
@@ -229,64 +132,6 @@ def _measure_of(reference):
     return measure
 
 
-def _measuring_call(layer, keep):
-    """Returns a call that normalizes with its batch's moments, kept too."""
-
-    def call(inputs, training=None, mask=None):
-        del training  # Batch statistics in either mode.
-        # Sums over a batch need more than half precision.
-        x = inputs if inputs.dtype.size >= 4 else tf.cast(inputs, tf.float32)
-        rank = x.shape.rank
-        own_axes = {axis % rank for axis in np.ravel(layer.axis).tolist()}
-        axes = [axis for axis in range(rank) if axis not in own_axes]
-        count, mean, variance = _moments(x, axes, mask)
-        shape = layer.moving_mean.shape
-        keep((count, tf.reshape(mean, shape), tf.reshape(variance, shape)))
-        outputs = tf.nn.batch_normalization(
-            x,
-            mean,
-            variance,
-            _broadcast(layer.beta, x, mean),
-            _broadcast(layer.gamma, x, mean),
-            layer.epsilon,
-        )
-        return tf.cast(outputs, layer.compute_dtype)
-
-    return call
-
-
-def _moments(x, axes, mask):
-    """Returns the number of values per channel, their mean and variance."""
-    if mask is not None and len(mask.shape) == x.shape.rank - 1:
-        weights = tf.cast(mask, x.dtype)[..., tf.newaxis]
-        mean, variance = tf.nn.weighted_moments(x, axes, weights, keepdims=True)
-        return tf.reduce_sum(weights), mean, variance
-    mean, variance = tf.nn.moments(x, axes, keepdims=True)
-    values = tf.size(x, tf.int64) / tf.size(mean, tf.int64)
-    return values, mean, variance
-
-
-def _broadcast(variable, x, mean):
-    """Returns gamma or beta in the shape of the moments, None for None."""
-    if variable is None:
-        return None
-    tensor = compat.full_precision(variable)
-    return tf.cast(tf.reshape(tensor, mean.shape), x.dtype)
-
-
-def _some_batch_norms_of(model):
-    compat.check_graph_model(model)
-    layers = dict(compat.batch_norms_of(model))
-    if not layers:
-        raise ValueError(
-            "Expected a model with batch normalization. Received "
-            f"{model.name!r}, which has none: there are no statistics to "
-            "estimate again. (Where it was folded into the kernels, as the "
-            "'tflite' scheme does, none is left.)"
-        )
-    return layers
-
-
 def _check_moments(path, count, mean, variance):
     if count < 2:
         raise ValueError(
@@ -300,19 +145,3 @@ def _check_moments(path, count, mean, variance):
             "infinity on these images: look at the images and at the weights "
             "of the layers before it."
         )
-
-
-def _check_statistics(path, found, shape):
-    for name, lowest in (("mean", -np.inf), ("variance", 0.0)):
-        value = np.asarray(getattr(found, name))
-        if value.shape != shape:
-            raise ValueError(
-                f"Expected the {name} of {path!r} to have the shape {shape}. "
-                f"Received: {value.shape}."
-            )
-        if not (np.isfinite(value).all() and (value >= lowest).all()):
-            raise ValueError(
-                f"Expected the {name} of {path!r} to be finite"
-                + (" and not negative" if name == "variance" else "")
-                + f". Received values from {value.min()} to {value.max()}."
-            )

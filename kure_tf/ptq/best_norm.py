@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from kure_tf.ptq.lp_norm import lp_norm
-from kure_tf.quantizers import StepSizes
+from kure_tf.settings import StepSizes
 
 NORMS = (2.0, 2.5, 3.0)
 

@@ -1,7 +1,6 @@
 """Moving what weight quantization does to a layer's mean into its bias."""
 
 import contextlib
-import dataclasses
 
 import numpy as np
 import tensorflow as tf
@@ -13,20 +12,8 @@ from kure_tf.fake_quantized import (
     set_operating_point,
     set_step_sizes,
 )
-from kure_tf.operating_point import OperatingPoint
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class BiasCorrection:
-    """What to add to the biases of a fake-quantized model.
-
-    Attributes:
-        shifts: `{layer path: array [output channels]}`.
-        skipped: Paths of quantized layers without a bias to correct.
-    """
-
-    shifts: dict
-    skipped: tuple = ()
+from kure_tf.settings.bias_correction import BiasCorrection
+from kure_tf.settings.operating_point import OperatingPoint
 
 
 def bias_correction(calibration, point, step_sizes) -> BiasCorrection:

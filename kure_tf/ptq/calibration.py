@@ -11,9 +11,10 @@ from kure_tf.fake_quantized import (
     quantizers_of,
     set_operating_point,
 )
-from kure_tf.operating_point import OperatingPoint
 from kure_tf.ptq.calibration_loss import CalibrationLoss
-from kure_tf.quantizers import Quantizer, StepSizes, TensorStep
+from kure_tf.quantizers import Quantizer
+from kure_tf.settings import StepSizes, TensorStep
+from kure_tf.settings.operating_point import OperatingPoint
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,12 +13,12 @@ from kure_tf.fake_quantized import (
     quantizers_of,
     set_operating_point,
     set_step_sizes,
+    using_batch_statistics,
     watching_quantized,
 )
-from kure_tf.operating_point import OperatingPoint
 from kure_tf.ops.cross_entropy import checked_labels, cross_entropy
-from kure_tf.ptq.batch_norm import using_batch_statistics
-from kure_tf.quantizers import StepSizes
+from kure_tf.settings import StepSizes
+from kure_tf.settings.operating_point import OperatingPoint
 
 _IMAGES_PER_STEP = 256
 

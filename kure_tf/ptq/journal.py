@@ -4,7 +4,7 @@ import hashlib
 import json
 import pathlib
 
-from kure_tf.report.atomic import write_atomically
+from kure_tf.files import write_atomically
 
 _FORMAT = "kure_tf journal of losses 1"
 

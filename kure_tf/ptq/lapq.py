@@ -11,7 +11,7 @@ from kure_tf.fake_quantized import keeping_quantizers
 from kure_tf.ptq.best_norm import NORMS, best_norm
 from kure_tf.ptq.journal import Journal
 from kure_tf.ptq.step_ratios import StepRatios
-from kure_tf.quantizers import StepSizes
+from kure_tf.settings import StepSizes
 
 _REACH = math.log(2.0)  # Powell looks at half to twice the first steps,
 _SPACING = 0.02  # down to 2 % apart.

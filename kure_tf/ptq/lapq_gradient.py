@@ -7,12 +7,12 @@ import numpy as np
 from tqdm import tqdm
 
 from kure_tf.fake_quantized import keeping_quantizers
-from kure_tf.operating_point import OperatingPoint
 from kure_tf.ptq.best_norm import NORMS, best_norm
 from kure_tf.ptq.loss_model import LossModel
 from kure_tf.ptq.step_changes import StepChanges, threshold_count
 from kure_tf.ptq.step_ratios import LARGEST_RATIO, StepRatios
-from kure_tf.quantizers import StepSizes
+from kure_tf.settings import StepSizes
+from kure_tf.settings.operating_point import OperatingPoint
 
 _PASSES_OF_A_GRADIENT = 3
 _GROUPS = 256

@@ -8,7 +8,7 @@ from kure_tf.fake_quantized import keeping_quantizers
 from kure_tf.ptq.best_norm import NORMS, best_norm
 from kure_tf.ptq.step_descent import descend, smallest_loss
 from kure_tf.ptq.step_ratios import StepRatios
-from kure_tf.quantizers import StepSizes
+from kure_tf.settings import StepSizes
 
 
 def learned_steps(

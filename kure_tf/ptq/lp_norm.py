@@ -1,7 +1,7 @@
 """Step sizes with the smallest Lp norm of the quantization error."""
 
 from kure_tf.ops.step_search import best_step_size
-from kure_tf.quantizers import StepSizes
+from kure_tf.settings import StepSizes
 
 
 def lp_norm(calibration, point, *, p=2.0) -> StepSizes:

@@ -1,6 +1,6 @@
 """Step sizes from the largest value: nothing is clipped."""
 
-from kure_tf.quantizers import StepSizes
+from kure_tf.settings import StepSizes
 
 
 def minmax(calibration, point) -> StepSizes:

@@ -5,7 +5,7 @@ import numpy as np
 from kure_tf.ops.power_of_two import power_of_two
 from kure_tf.ops.step_search import SortedValues
 from kure_tf.ptq.lp_norm import lp_norm
-from kure_tf.quantizers import StepSizes
+from kure_tf.settings import StepSizes
 
 
 def pow2_nearest(calibration, point, *, method=lp_norm) -> StepSizes:

@@ -4,7 +4,7 @@ import numpy as np
 
 from kure_tf.ops.step_search import SortedValues
 from kure_tf.ptq.lp_norm import lp_norm
-from kure_tf.quantizers import StepSizes
+from kure_tf.settings import StepSizes
 
 CHOICES = ("search", "nearest", "up")
 

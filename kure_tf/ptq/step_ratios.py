@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from kure_tf.quantizers import StepSizes, TensorStep
+from kure_tf.settings import StepSizes, TensorStep
 
 LARGEST_RATIO = 4.0
 """No step gets further from its start than by this factor."""

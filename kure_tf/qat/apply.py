@@ -12,8 +12,8 @@ from kure_tf.fake_quantized import (
     set_step_sizes,
 )
 from kure_tf.fake_quantized import placement as placements
-from kure_tf.operating_point import OperatingPoint
 from kure_tf.qat import methods
+from kure_tf.settings.operating_point import OperatingPoint
 
 ENGINES = ("native", "tfmot")
 

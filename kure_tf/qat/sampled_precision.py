@@ -4,7 +4,7 @@ import numpy as np
 
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import set_operating_point
-from kure_tf.operating_point import OperatingPoint
+from kure_tf.settings.operating_point import OperatingPoint
 
 
 class SampledPrecision(keras.callbacks.Callback):

@@ -6,12 +6,7 @@ from kure_tf.quantizers.dorefa import (
 )
 from kure_tf.quantizers.lsq import LSQQuantizer
 from kure_tf.quantizers.positive import SMALLEST_STEP, Positive
-from kure_tf.quantizers.quantizer import (
-    Quantizer,
-    QuantizerState,
-    shared_axes,
-)
-from kure_tf.quantizers.step_sizes import StepSizes, TensorStep
+from kure_tf.quantizers.quantizer import Quantizer, QuantizerState, shared_axes
 from kure_tf.quantizers.uniform import UniformQuantizer
 
 __all__ = [
@@ -22,8 +17,6 @@ __all__ = [
     "Positive",
     "Quantizer",
     "QuantizerState",
-    "StepSizes",
-    "TensorStep",
     "UniformQuantizer",
     "get",
     "shared_axes",

@@ -4,11 +4,11 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf.compat import register_serializable
-from kure_tf.operating_point import MAX_BITS
 from kure_tf.ops.fake_quantize import switched_fake_quantize
 from kure_tf.ops.straight_through import straight_through
 from kure_tf.quantizers.quantizer import shared_axes
 from kure_tf.quantizers.uniform import UniformQuantizer
+from kure_tf.settings.operating_point import MAX_BITS
 
 
 @register_serializable("kure_tf")

@@ -6,11 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf.compat import add_state
-from kure_tf.operating_point import FP
 from kure_tf.ops import grid as grids
 from kure_tf.ops.rounding import NEAREST
 from kure_tf.ops.step_search import best_step_size
 from kure_tf.quantizers.positive import Positive
+from kure_tf.settings.operating_point import FP
 
 GRANULARITIES = ("per_tensor", "per_channel")
 UNCALIBRATED = 0.0

@@ -3,9 +3,9 @@
 import tensorflow as tf
 
 from kure_tf.compat import register_serializable
-from kure_tf.operating_point import MAX_BITS
 from kure_tf.ops.fake_quantize import switched_fake_quantize
 from kure_tf.quantizers.quantizer import Quantizer
+from kure_tf.settings.operating_point import MAX_BITS
 
 
 @register_serializable("kure_tf")

@@ -6,7 +6,6 @@ from kure_tf.sweeps.device_profile import (
     device_profiles,
 )
 from kure_tf.sweeps.devices import check_devices
-from kure_tf.sweeps.evaluate import Evaluator
 from kure_tf.sweeps.layer_point import LayerPoint
 from kure_tf.sweeps.plan import SweepPlan
 from kure_tf.sweeps.points import bit_width_points, step_size_points
@@ -16,16 +15,13 @@ from kure_tf.sweeps.provenance import (
     weight_histograms,
     weight_kurtosis,
 )
-from kure_tf.sweeps.reference_parity import reference_parity
 from kure_tf.sweeps.robustness import measure_robustness
 from kure_tf.sweeps.rounding import adarounding
 from kure_tf.sweeps.run import run_sweep
 from kure_tf.sweeps.sensitivity import measure_sensitivity, sensitivity_points
-from kure_tf.sweeps.weight_shape import weight_shape
 
 __all__ = [
     "DeviceProfile",
-    "Evaluator",
     "LayerPoint",
     "SweepPlan",
     "adarounding",
@@ -36,12 +32,10 @@ __all__ = [
     "device_profiles",
     "measure_robustness",
     "measure_sensitivity",
-    "reference_parity",
     "run_sweep",
     "sensitivity_points",
     "step_size_points",
     "versions",
     "weight_histograms",
     "weight_kurtosis",
-    "weight_shape",
 ]

@@ -8,9 +8,9 @@ import pathlib
 
 from kure_tf import ptq
 from kure_tf.fake_quantized import Placement
-from kure_tf.operating_point import OperatingPoint
 from kure_tf.ptq.predefined import check_allowed
 from kure_tf.quantizers import UniformQuantizer
+from kure_tf.settings.operating_point import OperatingPoint
 
 BUILTIN = "builtin"
 

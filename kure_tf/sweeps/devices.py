@@ -7,23 +7,19 @@ import numpy as np
 from tqdm import tqdm
 
 from kure_tf.compat import batch_norms_of
-from kure_tf.fake_quantized import (
-    Placement,
-    fake_quantize_model,
-    quantizers_of,
-)
-from kure_tf.operating_point import OperatingPoint
+from kure_tf.evaluation.evaluate import Evaluator
+from kure_tf.evaluation.paired_error import paired_error
+from kure_tf.fake_quantized import Placement, fake_quantize_model, quantizers_of
+from kure_tf.measurements import Report, Run
+from kure_tf.measurements.budget import check_budget, within
 from kure_tf.ptq import calibrate
 from kure_tf.ptq import get as ptq_method
-from kure_tf.report import Report, Run
-from kure_tf.report.budget import check_budget, within
+from kure_tf.settings.operating_point import OperatingPoint
 from kure_tf.sweeps.batch_norm_images import (
     batch_norm_batches,
     batch_norm_facts,
 )
 from kure_tf.sweeps.device_profile import BUILTIN, device_profiles
-from kure_tf.sweeps.evaluate import Evaluator
-from kure_tf.sweeps.paired_error import paired_error
 from kure_tf.sweeps.plan import SweepPlan
 from kure_tf.sweeps.provenance import measurement_facts
 from kure_tf.sweeps.robustness import finished_rows
@@ -131,7 +127,7 @@ def check_devices(
         for profile, row in bench.measure(left):
             rows[profile.name] = row
             if folder is not None:
-                report().save_json(folder)
+                report().save(folder)
     return report()
 
 

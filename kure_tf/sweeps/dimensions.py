@@ -4,7 +4,7 @@ import dataclasses
 
 from kure_tf import ptq
 from kure_tf.data.split import calibration_draw
-from kure_tf.operating_point import OperatingPoint
+from kure_tf.settings.operating_point import OperatingPoint
 from kure_tf.sweeps.sensitivity import SWEEP as SENSITIVITY
 from kure_tf.sweeps.sensitivity import sensitivity_points
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from kure_tf.fake_quantized import quantizers_of, set_operating_point
-from kure_tf.operating_point import OperatingPoint
+from kure_tf.settings.operating_point import OperatingPoint
 
 
 @dataclasses.dataclass(frozen=True)

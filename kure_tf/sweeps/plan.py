@@ -5,7 +5,7 @@ import itertools
 
 from kure_tf import ptq
 from kure_tf.fake_quantized import placement as placements
-from kure_tf.operating_point import OperatingPoint
+from kure_tf.settings.operating_point import OperatingPoint
 from kure_tf.sweeps.dimensions import (
     CALIBRATION_SEED,
     check_dimensions,

@@ -1,6 +1,6 @@
 """Lists of operating points that sweeps go through."""
 
-from kure_tf.operating_point import OperatingPoint
+from kure_tf.settings.operating_point import OperatingPoint
 
 RATIOS = tuple(round(0.70 + 0.05 * i, 2) for i in range(13))
 

@@ -4,26 +4,22 @@ import functools
 import itertools
 import pathlib
 
-from kure_tf import ptq
+from kure_tf import fake_quantized, ptq
+from kure_tf.evaluation.evaluate import Evaluator
 from kure_tf.fake_quantized import (
     fake_quantize_model,
     keeping_quantizers,
     quantizers_of,
 )
 from kure_tf.fake_quantized import placement as placements
+from kure_tf.measurements import Report, Run
 from kure_tf.ptq.adaround import check_roundable
-from kure_tf.report import Report, Run
 from kure_tf.sweeps.augmented_batches import augmented_batches
 from kure_tf.sweeps.batch_norm_images import (
     batch_norm_batches,
     batch_norm_facts,
 )
-from kure_tf.sweeps.dimensions import (
-    calibration_images,
-    expanded,
-    methods_of,
-)
-from kure_tf.sweeps.evaluate import Evaluator
+from kure_tf.sweeps.dimensions import calibration_images, expanded, methods_of
 from kure_tf.sweeps.provenance import measurement_facts
 from kure_tf.sweeps.rounding import SUFFIX, adarounding
 from kure_tf.sweeps.run import run_sweep
@@ -71,7 +67,9 @@ def measure_robustness(
     if plan.learns_rounding:
         check_roundable(quantized)
     if True in plan.reestimate_batch_norm:
-        ptq.batch_norm_statistics(quantized)  # Raises where there is none.
+        fake_quantized.batch_norm_statistics(
+            quantized
+        )  # Raises where there is none.
     evaluate = Evaluator(dataset.test, batch_size=plan.batch_size)
     images = batch_norm_batches(dataset, plan)
     done = []
@@ -87,9 +85,7 @@ def measure_robustness(
                 known = set(map(id, reached))
                 # What an earlier run measured and this one has not come to.
                 waiting = [row for row in finished if id(row) not in known]
-                _report(name, [*reached, *waiting], provenance).save_json(
-                    folder
-                )
+                _report(name, [*reached, *waiting], provenance).save(folder)
 
         with keeping_quantizers(quantized):
             report = run_sweep(

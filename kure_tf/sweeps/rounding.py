@@ -2,8 +2,8 @@
 
 import contextlib
 
-from kure_tf.fake_quantized import keeping_kernels
-from kure_tf.ptq import adaround, set_rounded_weights
+from kure_tf.fake_quantized import keeping_kernels, set_rounded_weights
+from kure_tf.ptq import adaround
 
 ROUNDINGS = ("nearest", "adaround")
 SUFFIX = " + adaround"

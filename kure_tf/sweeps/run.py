@@ -7,15 +7,16 @@ import time
 
 from tqdm import tqdm
 
-from kure_tf.fake_quantized import set_operating_point, set_step_sizes
-from kure_tf.operating_point import OperatingPoint
-from kure_tf.ptq import (
+from kure_tf.evaluation.evaluate import Evaluator
+from kure_tf.fake_quantized import (
     batch_norm_statistics,
     keeping_batch_norm,
-    reestimate_batch_norm,
+    set_operating_point,
+    set_step_sizes,
 )
-from kure_tf.report import Report, Row, Run
-from kure_tf.sweeps.evaluate import Evaluator
+from kure_tf.measurements import Report, Row, Run
+from kure_tf.ptq import reestimate_batch_norm
+from kure_tf.settings.operating_point import OperatingPoint
 from kure_tf.sweeps.layer_point import LayerPoint
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 from kure_tf.fake_quantized import quantizers_of
-from kure_tf.operating_point import OperatingPoint
+from kure_tf.settings.operating_point import OperatingPoint
 from kure_tf.sweeps.layer_point import LayerPoint
 from kure_tf.sweeps.run import run_sweep
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf import compat
-from kure_tf.report.atomic import write_atomically
+from kure_tf.files import write_atomically
 from kure_tf.training.random_state import random_variables
 
 _FORMAT = "kure_tf training checkpoint, version 1"

@@ -5,7 +5,8 @@ from absl.testing import parameterized
 from kure_tf import fake_quantize_model, set_operating_point, set_step_sizes
 from kure_tf.compat import IS_KERAS_3, keras, register_serializable
 from kure_tf.fake_quantized import FakeQuantized, Placement, quantizers_of
-from kure_tf.quantizers import StepSizes, TensorStep, UniformQuantizer
+from kure_tf.quantizers import UniformQuantizer
+from kure_tf.settings import StepSizes, TensorStep
 
 layers = keras.layers
 DEPTHWISE = "kernel" if IS_KERAS_3 else "depthwise_kernel"

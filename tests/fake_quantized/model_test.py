@@ -13,9 +13,11 @@ from kure_tf import (
     set_step_sizes,
 )
 from kure_tf.compat import IS_KERAS_3, keras
+from kure_tf.evaluation import Evaluator
 from kure_tf.fake_quantized import Placement, operating_point_of, quantizers_of
-from kure_tf.quantizers import StepSizes, TensorStep, UniformQuantizer
-from kure_tf.sweeps import Evaluator, bit_width_points, step_size_points
+from kure_tf.quantizers import UniformQuantizer
+from kure_tf.settings import StepSizes, TensorStep
+from kure_tf.sweeps import bit_width_points, step_size_points
 
 layers = keras.layers
 PER_CHANNEL = UniformQuantizer("narrow", "per_channel")

@@ -15,7 +15,8 @@ from kure_tf.fake_quantized import (
     tflite_placement,
 )
 from kure_tf.fake_quantized import placement as placements
-from kure_tf.quantizers import StepSizes, TensorStep, UniformQuantizer
+from kure_tf.quantizers import UniformQuantizer
+from kure_tf.settings import StepSizes, TensorStep
 
 layers = keras.layers
 

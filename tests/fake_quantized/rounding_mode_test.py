@@ -6,20 +6,15 @@ from absl.testing import parameterized
 
 from kure_tf import fake_quantize_model, set_operating_point, set_step_sizes
 from kure_tf.compat import keras
-from kure_tf.fake_quantized import (
-    Placement,
-    keeping_quantizers,
-    quantizers_of,
-)
+from kure_tf.fake_quantized import Placement, keeping_quantizers, quantizers_of
 from kure_tf.quantizers import (
     DoReFaActivationQuantizer,
     DoReFaWeightQuantizer,
     LSQQuantizer,
     Quantizer,
-    StepSizes,
-    TensorStep,
     UniformQuantizer,
 )
+from kure_tf.settings import StepSizes, TensorStep
 
 FLOORS = (
     ("uniform", UniformQuantizer(), UniformQuantizer("asymmetric")),

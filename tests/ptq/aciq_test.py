@@ -10,12 +10,7 @@ from scipy import integrate, stats
 from kure_tf import OperatingPoint, fake_quantize_model, ptq
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import Placement
-from kure_tf.ptq.distributions import (
-    HalfLaplace,
-    HalfNormal,
-    Laplace,
-    Normal,
-)
+from kure_tf.ptq.distributions import HalfLaplace, HalfNormal, Laplace, Normal
 from kure_tf.quantizers import UniformQuantizer
 
 SAMPLERS = {

@@ -9,8 +9,10 @@ from absl.testing import parameterized
 from kure_tf import (
     OperatingPoint,
     fake_quantize_model,
+    fake_quantized,
     ptq,
     set_operating_point,
+    settings,
 )
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import (
@@ -25,12 +27,8 @@ from kure_tf.ptq.rounding_search import (
     SecondMoments,
     learned_codes,
 )
-from kure_tf.quantizers import (
-    DoReFaWeightQuantizer,
-    StepSizes,
-    TensorStep,
-    UniformQuantizer,
-)
+from kure_tf.quantizers import DoReFaWeightQuantizer, UniformQuantizer
+from kure_tf.settings import StepSizes, TensorStep
 
 layers = keras.layers
 POINT = OperatingPoint(2, None)
@@ -213,8 +211,8 @@ class AdaRoundTest(tf.test.TestCase, parameterized.TestCase):
                 self.assertAllEqual(old, new)
             errors = []
             for codes in (None, rounded):
-                ptq.set_rounded_weights(
-                    copy, codes or ptq.RoundedWeights({}, steps)
+                fake_quantized.set_rounded_weights(
+                    copy, codes or settings.RoundedWeights({}, steps)
                 )
                 set_operating_point(copy, POINT)
                 errors.append(np.mean((copy(images) - model(images)) ** 2))
@@ -242,8 +240,8 @@ class AdaRoundTest(tf.test.TestCase, parameterized.TestCase):
         codes[0, 0] = low  # The edges of every channel.
         codes[1, 1] = high
         steps = StepSizes({"l/kernel": TensorStep(step, bits)})
-        rounded = ptq.RoundedWeights({"l/kernel": codes}, steps)
-        ptq.set_rounded_weights(copy, rounded)
+        rounded = settings.RoundedWeights({"l/kernel": codes}, steps)
+        fake_quantized.set_rounded_weights(copy, rounded)
         set_operating_point(copy, OperatingPoint(bits, None))
         self.assertAllEqual(integer_weights(copy)["l/kernel"].codes, codes)
         kernel = tf.constant(np.array(tensor.variable))
@@ -261,9 +259,11 @@ class AdaRoundTest(tf.test.TestCase, parameterized.TestCase):
         for codes in ({}, rounded.codes):
             with keeping_kernels(copy):
                 steps = ptq.lp_norm(calibration, point)
-                ptq.set_rounded_weights(copy, ptq.RoundedWeights({}, steps))
-                ptq.set_rounded_weights(
-                    copy, ptq.RoundedWeights(codes, rounded.step_sizes)
+                fake_quantized.set_rounded_weights(
+                    copy, settings.RoundedWeights({}, steps)
+                )
+                fake_quantized.set_rounded_weights(
+                    copy, settings.RoundedWeights(codes, rounded.step_sizes)
                 )
                 set_operating_point(copy, point)
                 errors.append(np.mean((copy(images) - model(images)) ** 2))
@@ -276,8 +276,8 @@ class AdaRoundTest(tf.test.TestCase, parameterized.TestCase):
         for reestimated in (False, True):
             rounded = _adaround(calibration, reestimated_batch_norm=reestimated)
             self.assertLen(rounded.provenance["layers"], 3)
-            with keeping_kernels(copy), ptq.keeping_batch_norm(copy):
-                ptq.set_rounded_weights(copy, rounded)
+            with keeping_kernels(copy), fake_quantized.keeping_batch_norm(copy):
+                fake_quantized.set_rounded_weights(copy, rounded)
                 set_operating_point(copy, POINT)
                 ptq.reestimate_batch_norm(copy, [images])
                 error = np.mean((copy(images) - model(images)) ** 2)
@@ -302,7 +302,7 @@ class AdaRoundTest(tf.test.TestCase, parameterized.TestCase):
         copy, calibration = _calibrated(model, images, _placement())
         rounded = _adaround(calibration)
         self.assertIn("not linear", rounded.skipped["l/pointwise_kernel"])
-        ptq.set_rounded_weights(copy, rounded)
+        fake_quantized.set_rounded_weights(copy, rounded)
         set_operating_point(copy, POINT)
         for path, codes in rounded.codes.items():
             self.assertAllEqual(integer_weights(copy)[path].codes, codes)
@@ -332,7 +332,9 @@ class AdaRoundTest(tf.test.TestCase, parameterized.TestCase):
         before = np.array(copy.get_weights()[0])
         for codes in ({"m/kernel": np.zeros((4, 3))}, {"l/kernel": [0]}):
             with self.assertRaisesRegex(ValueError, "do not fit"):
-                ptq.set_rounded_weights(copy, ptq.RoundedWeights(codes, steps))
+                fake_quantized.set_rounded_weights(
+                    copy, settings.RoundedWeights(codes, steps)
+                )
         self.assertAllEqual(copy.get_weights()[0], before)
 
 

@@ -7,15 +7,15 @@ from absl.testing import parameterized
 
 from kure_tf import fake_quantize_model, set_operating_point
 from kure_tf.compat import IS_KERAS_3, keras
-from kure_tf.fake_quantized import Placement
-from kure_tf.ptq import (
-    BatchNormStatistics,
+from kure_tf.fake_quantized import (
+    Placement,
     batch_norm_statistics,
     keeping_batch_norm,
-    reestimate_batch_norm,
     set_batch_norm_statistics,
 )
 from kure_tf.ptq import batch_norm as batch_norm_module
+from kure_tf.ptq import reestimate_batch_norm
+from kure_tf.settings import BatchNormStatistics
 
 layers = keras.layers
 WEIGHTS_ONLY = Placement(activations=None)  # All layers, the ends as well.

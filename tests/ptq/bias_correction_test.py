@@ -7,9 +7,11 @@ from absl.testing import parameterized
 from kure_tf import (
     OperatingPoint,
     fake_quantize_model,
+    fake_quantized,
     ptq,
     set_operating_point,
     set_step_sizes,
+    settings,
 )
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import Placement
@@ -54,7 +56,7 @@ class BiasCorrectionTest(tf.test.TestCase, parameterized.TestCase):
         set_operating_point(copy, POINT)
         wanted = _channel_means(model, images)
         self.assertNotAllClose(_channel_means(copy, images), wanted, atol=0.05)
-        ptq.correct_biases(copy, correction)
+        fake_quantized.correct_biases(copy, correction)
         self.assertAllClose(_channel_means(copy, images), wanted, atol=1e-4)
 
     def test_a_dense_layer_by_hand(self):
@@ -67,7 +69,7 @@ class BiasCorrectionTest(tf.test.TestCase, parameterized.TestCase):
         error = kernel - np.clip(np.round(kernel / step), -1, 1) * step
         shift = images.mean(0) @ error
         self.assertAllClose(correction.shifts["l"], shift, atol=1e-5)
-        ptq.correct_biases(copy, correction)
+        fake_quantized.correct_biases(copy, correction)
         self.assertAllClose(copy.layers[-1].layer.bias, bias + shift)
         self.assertAllClose(model.get_weights()[1], bias)
 
@@ -83,7 +85,9 @@ class BiasCorrectionTest(tf.test.TestCase, parameterized.TestCase):
         _, copy, _, _ = _calibrated(LAYERS["conv"]())
         for shifts in ({"m": np.zeros(4)}, {"l": np.zeros(3)}):
             with self.assertRaisesRegex(ValueError, "does not fit"):
-                ptq.correct_biases(copy, ptq.BiasCorrection(shifts))
+                fake_quantized.correct_biases(
+                    copy, settings.BiasCorrection(shifts)
+                )
         calibration = ptq.calibrate(copy, progress=False)
         steps = ptq.lp_norm(calibration, POINT)
         with self.assertRaisesRegex(ValueError, "knows its model and images"):

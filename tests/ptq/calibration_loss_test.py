@@ -9,7 +9,8 @@ from kure_tf import OperatingPoint, fake_quantize_model, ptq
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import FakeQuantized, Placement
 from kure_tf.ptq.step_ratios import StepRatios
-from kure_tf.quantizers import StepSizes, TensorStep, UniformQuantizer
+from kure_tf.quantizers import UniformQuantizer
+from kure_tf.settings import StepSizes, TensorStep
 
 POINT = OperatingPoint(3, None)
 

@@ -10,6 +10,7 @@ from scipy import special
 from kure_tf import (
     OperatingPoint,
     fake_quantize_model,
+    fake_quantized,
     ptq,
     set_operating_point,
     set_step_sizes,
@@ -64,7 +65,7 @@ def _reestimated_loss(model, step_sizes):
     x, labels = _images()
     set_step_sizes(model, step_sizes)
     set_operating_point(model, POINT)
-    with ptq.keeping_batch_norm(model):
+    with fake_quantized.keeping_batch_norm(model):
         ptq.reestimate_batch_norm(model, [x])
         logs = special.log_softmax(model(x, training=False), -1)
     return -logs[np.arange(len(x)), labels].mean()
@@ -94,7 +95,7 @@ class LearnedStepsTest(tf.test.TestCase, parameterized.TestCase):
         set_operating_point(model, "4/FP x1.3")
 
         def state():
-            found = ptq.batch_norm_statistics(model)["bn"]
+            found = fake_quantized.batch_norm_statistics(model)["bn"]
             steps = [
                 np.ravel(variable)
                 for tensor in quantizers_of(model).values()

@@ -7,6 +7,7 @@ from absl.testing import parameterized
 import kure_tf
 from kure_tf import compat, data, training
 from kure_tf.compat import IS_KERAS_3, keras
+from kure_tf.evaluation import Evaluator
 from kure_tf.fake_quantized import (
     Placement,
     integer_weights,
@@ -14,7 +15,6 @@ from kure_tf.fake_quantized import (
     quantizers_of,
 )
 from kure_tf.quantizers import LSQQuantizer, UniformQuantizer
-from kure_tf.sweeps import Evaluator
 
 METHODS = ("lsq", "dorefa")
 

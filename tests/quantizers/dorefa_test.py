@@ -3,12 +3,12 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from kure_tf.compat import keras
-from kure_tf.operating_point import FP
 from kure_tf.quantizers import (
     DoReFaActivationQuantizer,
     DoReFaWeightQuantizer,
     QuantizerState,
 )
+from kure_tf.settings.operating_point import FP
 
 SHAPE = (3, 3, 4, 5)
 

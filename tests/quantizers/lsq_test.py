@@ -3,8 +3,8 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from kure_tf.compat import keras
-from kure_tf.operating_point import FP
 from kure_tf.quantizers import LSQQuantizer, Positive, QuantizerState
+from kure_tf.settings.operating_point import FP
 
 
 def _state(bits, step_size, *, origin=0.0, calibrated_bits=None):

@@ -4,8 +4,8 @@ from absl.testing import parameterized
 
 from kure_tf import quantizers
 from kure_tf.compat import keras
-from kure_tf.operating_point import FP
 from kure_tf.quantizers import Quantizer, QuantizerState, UniformQuantizer
+from kure_tf.settings.operating_point import FP
 
 SHAPE = (3, 3, 4, 5)
 # {grid: (low, high, offset, clipping range in steps) at b bits}

@@ -15,8 +15,9 @@ from kure_tf import (
     set_step_sizes,
 )
 from kure_tf.compat import keras
+from kure_tf.evaluation.paired_error import paired_error
 from kure_tf.fake_quantized import Placement, tflite_placement
-from kure_tf.report import Report, Row
+from kure_tf.measurements import Report, Row
 from kure_tf.sweeps import (
     DeviceProfile,
     builtin_profiles,
@@ -24,7 +25,6 @@ from kure_tf.sweeps import (
     device_profiles,
 )
 from kure_tf.sweeps import devices as devices_module
-from kure_tf.sweeps.paired_error import paired_error
 
 FACTS = {
     "description": "Of the test.",

@@ -15,8 +15,8 @@ from kure_tf import (
 )
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import Placement, quantizers_of
+from kure_tf.measurements import Report
 from kure_tf.quantizers import UniformQuantizer
-from kure_tf.report import Report
 from kure_tf.sweeps import SweepPlan, measure_robustness
 from kure_tf.sweeps import robustness as robustness_module
 from kure_tf.sweeps import run as run_module
@@ -156,7 +156,7 @@ class MeasureRobustnessTest(tf.test.TestCase):
         (run,) = report.runs
         left = [*run.rows[:3], *run.rows[5:]]  # As of a plan without two.
         run = dataclasses.replace(run, rows=tuple(left))
-        dataclasses.replace(report, runs=(run,)).save_json(self.folder)
+        dataclasses.replace(report, runs=(run,)).save(self.folder)
         _Counted.calls, _Counted.limit = 0, 1
         with self.assertRaises(KeyboardInterrupt):
             _measure(_model(), self.folder)

@@ -5,9 +5,13 @@ import tensorflow as tf
 
 from kure_tf import OperatingPoint, fake_quantize_model, run_sweep
 from kure_tf.compat import keras
-from kure_tf.fake_quantized import Placement, operating_point_of, quantizers_of
-from kure_tf.ptq import batch_norm_statistics
-from kure_tf.quantizers import StepSizes, TensorStep
+from kure_tf.fake_quantized import (
+    Placement,
+    batch_norm_statistics,
+    operating_point_of,
+    quantizers_of,
+)
+from kure_tf.settings import StepSizes, TensorStep
 
 POINTS = ["FP/FP", "4/FP", "4/FP x1.1", "4/FP pow2", "3/FP", "4/4", "4/4 x0.9"]
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from kure_tf import OperatingPoint, data, fake_quantize_model, ptq
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import Placement, quantizers_of
-from kure_tf.report.dimensions import block_of
+from kure_tf.pages.dimensions import block_of
 from kure_tf.sweeps import (
     LayerPoint,
     SweepPlan,

@@ -4,7 +4,6 @@ import tf_keras
 
 from kure_tf import compat
 from kure_tf.compat import keras
-from kure_tf.operating_point import check_bits
 from kure_tf.qat.tfmot.host import OutputHost, TensorHost
 from kure_tf.qat.tfmot.imported import tfmot
 from kure_tf.quantizers import (
@@ -13,6 +12,7 @@ from kure_tf.quantizers import (
     LSQQuantizer,
     Quantizer,
 )
+from kure_tf.settings.operating_point import check_bits
 
 _register = tf_keras.utils.register_keras_serializable("kure_tf")
 ACTIVATIONS = ("output", "input")

@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf import compat
-from kure_tf.fake_quantized.hosted import HostedTensor
+from kure_tf.fake_quantized.host import HostedTensor
+from kure_tf.fake_quantized.taps import quantized
 from kure_tf.fake_quantized.tensors import QuantizedTensor, prepared_rows
-from kure_tf.fake_quantized.watching import quantized
 from kure_tf.qat.tfmot.imported import tfmot
 from kure_tf.quantizers import QuantizerState
 

@@ -7,8 +7,6 @@ tf_keras if nobody has asked for `tf.keras` before. `compat` has.
 
 import os
 
-from kure_tf import compat  # noqa: F401  It asks for `tf.keras` first.
-
 _VARIABLE = "TF_USE_LEGACY_KERAS"
 _before = os.environ.get(_VARIABLE)
 try:

@@ -20,12 +20,12 @@ from kure_tf.fake_quantized import (
     set_step_sizes,
     strip_quantizers,
 )
-from kure_tf.operating_point import OperatingPoint
 from kure_tf.ptq import calibrate, minmax
 from kure_tf.qat import quantize_aware, to_tf_keras
 from kure_tf.qat.tfmot import quantize_with_tfmot
 from kure_tf.quantizers import UniformQuantizer
 from kure_tf.regularizers import KurtosisRegularizer, SumRegularizer
+from kure_tf.settings.operating_point import OperatingPoint
 
 layers = tf_keras.layers
 EVERYWHERE = Placement(name="everywhere")

@@ -9,7 +9,8 @@ from kure_tf.fake_quantized import (
     set_step_sizes,
 )
 from kure_tf.qat.tfmot import quantize_with_tfmot
-from kure_tf.quantizers import StepSizes, TensorStep, UniformQuantizer
+from kure_tf.quantizers import UniformQuantizer
+from kure_tf.settings import StepSizes, TensorStep
 
 KERNEL = np.float32([[0.91, -0.37], [0.18, 0.77], [-0.52, 0.33]])
 

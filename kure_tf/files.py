@@ -1,0 +1,127 @@
+"""Whole files or none, and values that JSON can carry."""
+
+import contextlib
+import json
+import math
+import numbers
+import os
+import pathlib
+import secrets
+
+
+def write_atomically(path, data: str | bytes) -> pathlib.Path:
+    """Writes `data` to `path`, replacing what is there in one step.
+
+    The data goes to a hidden temporary file in the same folder, is flushed to
+    the disk and then renamed over `path`. Whatever interrupts this - a full
+    disk, Ctrl-C, a kill - `path` still holds its old content (or still does
+    not exist). Only a kill can leave the temporary file behind.
+
+    Args:
+        path: The file. Missing parent folders are created. A symbolic link
+            is followed: its target is replaced, the link stays.
+        data: The new content. Text is written as UTF-8, without any
+            translation of line ends.
+
+    Returns:
+        `path` as a `pathlib.Path`.
+
+    Raises:
+        TypeError: If `data` is neither text nor bytes.
+        OSError: If the file cannot be written, of the kind that the system
+            reports (`PermissionError` and so on); its message names `path`.
+    """
+    path = pathlib.Path(path)
+    if isinstance(data, str):
+        data = data.encode("utf-8")
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise TypeError(
+            f"Expected the content of {str(path)!r} as str or bytes. "
+            f"Received: {type(data).__name__}."
+        )
+    target = pathlib.Path(os.path.realpath(path))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _write_and_rename(target, data)
+    except OSError as error:
+        raise _named(error, path) from error
+    return path
+
+
+def write_json(path, content) -> pathlib.Path:
+    """Writes `content` as indented JSON, as `write_atomically` writes."""
+    return write_atomically(path, json.dumps(content, indent=1) + "\n")
+
+
+def jsonable(value, name="value"):
+    """Returns `value` as None, bool, int, float, str, list or dict.
+
+    NumPy scalars and arrays become numbers and lists, tuples become lists,
+    paths and the keys of dictionaries become text. A number that is not
+    finite becomes None ("not available"), since JSON has no word for it.
+
+    Args:
+        value: Anything made of these.
+        name: What an error calls it.
+
+    Raises:
+        TypeError: If there is something else in it.
+    """
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, dict):
+        return {
+            str(key): jsonable(item, f"{name}[{str(key)!r}]")
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item, f"{name}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, pathlib.PurePath):
+        return str(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value) if math.isfinite(value) else None
+    if hasattr(value, "tolist"):  # NumPy's arrays and booleans.
+        return jsonable(value.tolist(), name)
+    raise TypeError(
+        f"Expected {name} to be made of numbers, text, lists and "
+        f"dictionaries. Received: {type(value).__name__}."
+    )
+
+
+def _write_and_rename(target, data):
+    # In the same folder, because a rename is atomic only within one file
+    # system. The name is cut, because it must not exceed the system's limit.
+    temporary = target.with_name(
+        f".{target.name[:32]}.{secrets.token_hex(6)}.tmp"
+    )
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            # A disk may report that it is full only now.
+            os.fsync(file.fileno())
+        _keep_mode(target, temporary)
+        os.replace(temporary, target)
+    except BaseException:  # Ctrl-C too must not leave the temporary file.
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def _keep_mode(target, temporary):
+    with contextlib.suppress(OSError):
+        temporary.chmod(target.stat().st_mode)
+
+
+def _named(error, path):
+    """Returns `error` with the file and the way out in its message."""
+    reason = error.strerror or str(error)
+    message = (
+        f"Could not write {str(path)!r}: {reason}. Nothing was changed there: "
+        "free some space or choose another folder, then run again"
+    )
+    if error.errno is None:
+        return OSError(message)
+    return OSError(error.errno, message, str(path))

@@ -1,0 +1,6 @@
+"""Measurements: rows of what was measured, runs and reports, as values."""
+
+from kure_tf.measurements.report import Report
+from kure_tf.measurements.rows import Row, Run
+
+__all__ = ["Report", "Row", "Run"]

@@ -1,0 +1,149 @@
+"""Reports as JSON: the form that everything else is made from again."""
+
+import dataclasses
+import json
+
+from kure_tf.measurements.rows import Row, Run
+
+FORMAT = "kure_tf report"
+SCHEMA_VERSION = 1
+
+
+def encode(title, runs, notes) -> str:
+    """Returns a report as JSON text, one row per line."""
+    head = {
+        "format": FORMAT,
+        "schema_version": SCHEMA_VERSION,
+        "title": title,
+        "notes": list(notes),
+    }
+    members = [f"{_dump(key)}: {_dump(value)}" for key, value in head.items()]
+    encoded = ",\n".join(_encode_run(run) for run in runs)
+    members.append(f'"runs": [\n{encoded}\n]')
+    return "{\n" + ",\n".join(members) + "\n}\n"
+
+
+def decode(text, source="report") -> tuple[str, tuple[Run, ...], tuple]:
+    """Returns title, runs and notes of a report in JSON.
+
+    Args:
+        text: The JSON, str or bytes.
+        source: What an error calls it, usually the file's name.
+
+    Raises:
+        ValueError: If `text` is not JSON (a truncated file), not a report, of
+            a newer schema, or has a missing, unknown or invalid member.
+    """
+    document = _parse(text, source)
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ValueError(
+            f'Expected a report, a JSON object with "format": "{FORMAT}". '
+            f"Received in {source}: {_excerpt(document)}. Reports are the "
+            "files report.json that sweeps write."
+        )
+    version = document.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise ValueError(
+            f"Expected a report of schema version {SCHEMA_VERSION}, the one "
+            f"that this kure_tf reads. Received in {source}: {version!r}. "
+            "Read it with the kure_tf that wrote it, or measure again."
+        )
+    names = {"format", "schema_version", "title", "notes", "runs"}
+    _check_members(document, names, names, source)
+    _check_kind(document["title"], str, f"{source}: title")
+    _check_kind(document["notes"], list, f"{source}: notes")
+    for i, note in enumerate(document["notes"]):
+        _check_kind(note, str, f"{source}: notes[{i}]")
+    _check_kind(document["runs"], list, f"{source}: runs")
+    runs = tuple(
+        _decode_run(run, f"{source}: runs[{i}]")
+        for i, run in enumerate(document["runs"])
+    )
+    return document["title"], runs, tuple(document["notes"])
+
+
+def _encode_run(run):
+    members = {
+        field.name: getattr(run, field.name)
+        for field in dataclasses.fields(run)
+        if field.name != "rows"
+    }
+    lines = [f" {_dump(key)}: {_dump(value)}" for key, value in members.items()]
+    rows = ",\n".join(f"  {_dump(dataclasses.asdict(row))}" for row in run.rows)
+    lines.append(f' "rows": [\n{rows}\n ]' if rows else ' "rows": []')
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def _decode_run(members, where):
+    _check_kind(members, dict, where)
+    _check_fields(members, Run, where)
+    _check_kind(members.get("rows", []), list, f"{where}.rows")
+    rows = [
+        _build(Row, row, f"{where}.rows[{i}]")
+        for i, row in enumerate(members.get("rows", []))
+    ]
+    return _build(Run, members | {"rows": rows}, where)
+
+
+def _build(kind, members, where):
+    _check_kind(members, dict, where)
+    _check_fields(members, kind, where)
+    try:
+        return kind(**members)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _parse(text, source):
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"Expected a report in JSON. {source} is not valid JSON "
+            f"({error}): it is truncated or of another kind. Write it again "
+            "by repeating the sweep."
+        ) from error
+
+
+def _refuse_constant(name):
+    raise ValueError(f"{name} is not JSON")
+
+
+def _check_fields(members, kind, where):
+    fields = dataclasses.fields(kind)
+    required = {
+        field.name
+        for field in fields
+        if field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    }
+    _check_members(members, required, {field.name for field in fields}, where)
+
+
+def _check_members(members, required, allowed, where):
+    missing = sorted(required - set(members))
+    unknown = sorted(set(members) - allowed)
+    if missing or unknown:
+        raise ValueError(
+            f"Expected in {where} the members {', '.join(sorted(allowed))}. "
+            f"Missing: {', '.join(missing) or 'none'}. "
+            f"Unknown: {', '.join(unknown) or 'none'}."
+        )
+
+
+def _check_kind(value, kind, where):
+    if not isinstance(value, kind):
+        names = {str: "text", list: "a list", dict: "an object"}
+        raise ValueError(
+            f"Expected {where} to be {names[kind]}. "
+            f"Received: {_excerpt(value)}."
+        )
+
+
+def _excerpt(value):
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _dump(value):
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

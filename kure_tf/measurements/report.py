@@ -1,0 +1,126 @@
+"""The report: runs side by side, as a value with its JSON and CSV."""
+
+import dataclasses
+import pathlib
+
+from kure_tf.files import write_atomically
+from kure_tf.measurements import csv_file, json_file, merge
+from kure_tf.measurements.rows import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Measurements of one or several runs, with where they come from.
+
+    Attributes:
+        runs: In the order of presentation. Runs of one name are seeds of one
+            run: their `provenance["seed"]` differs.
+        title: Heading of the page.
+        notes: What a reader must know, for instance about the data.
+
+    Raises:
+        TypeError: If a value is of the wrong kind.
+        ValueError: If two runs cannot be told apart.
+    """
+
+    runs: tuple[Run, ...]
+    title: str = "Quantization report"
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        object.__setattr__(self, "runs", tuple(self.runs))
+        notes = (self.notes,) if isinstance(self.notes, str) else self.notes
+        object.__setattr__(self, "notes", tuple(notes))
+        for run in self.runs:
+            if not isinstance(run, Run):
+                raise TypeError(
+                    "Expected the runs of a Report to be Run. "
+                    f"Received: {type(run).__name__}."
+                )
+        for text in (self.title, *self.notes):
+            if not isinstance(text, str):
+                raise TypeError(
+                    "Expected the title and the notes of a Report to be text. "
+                    f"Received: {text!r}."
+                )
+        _check_told_apart(self.runs)
+
+    def save(self, folder) -> pathlib.Path:
+        """Writes report.json into `folder`, atomically; returns its path."""
+        path = pathlib.Path(folder) / "report.json"
+        return write_atomically(path, self.to_json())
+
+    @classmethod
+    def load(cls, path) -> "Report":
+        """Reads a report back from its JSON.
+
+        Args:
+            path: The file, or the folder that holds a report.json.
+
+        Raises:
+            FileNotFoundError: If there is none.
+            ValueError: If it is truncated, no report, or of another schema.
+        """
+        path = pathlib.Path(path)
+        if path.is_dir():
+            path = path / "report.json"
+        if not path.is_file():
+            raise FileNotFoundError(
+                "Expected a report: a report.json or the folder that holds "
+                f"one. Received: {str(path)!r}, which does not exist."
+            )
+        title, runs, notes = json_file.decode(path.read_bytes(), str(path))
+        try:
+            return cls(runs, title, notes)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    @classmethod
+    def merge(cls, reports, *, title=None) -> "Report":
+        """Returns one report with the runs of all `reports` side by side.
+
+        Runs of equal name stay one run with several seeds if only the seed
+        (and files named after it) tells their provenances apart; otherwise
+        their names get the seed or a number. Equal runs and equal notes are
+        taken once.
+
+        Args:
+            reports: At least one.
+            title: Of the result; by default the titles, joined.
+
+        Raises:
+            ValueError: If there are no reports.
+        """
+        reports = list(reports)
+        if not reports:
+            raise ValueError(
+                "Expected at least one report to merge. Received none."
+            )
+        titles = dict.fromkeys(report.title for report in reports)
+        return cls(
+            merge.merged_runs(report.runs for report in reports),
+            title or " | ".join(titles),
+            tuple(dict.fromkeys(n for report in reports for n in report.notes)),
+        )
+
+    def to_json(self) -> str:
+        """Returns the report as JSON; `load` reads it back, equal."""
+        return json_file.encode(self.title, self.runs, self.notes)
+
+    def to_csv(self) -> str:
+        """Returns all rows as CSV text, one line each, with a header."""
+        return csv_file.encode(self.runs)
+
+
+def _check_told_apart(runs):
+    seen = set()
+    for run in runs:
+        key = (run.name, str(run.seed))
+        if key in seen:
+            raise ValueError(
+                "Expected runs of equal name to be seeds of one run, told "
+                "apart by provenance['seed']. Received two runs "
+                f"{run.name!r} with seed {run.seed!r}. `Report.merge` gives "
+                "such runs a number."
+            )
+        seen.add(key)

@@ -1,0 +1,85 @@
+"""Bit margins: how few bits are as good as float."""
+
+import dataclasses
+import statistics
+
+from kure_tf.measurements.budget import within
+from kure_tf.pages.method import Method
+
+MEAN_BITS = range(2, 9)
+
+
+@dataclasses.dataclass(frozen=True)
+class BitMargin:
+    """How few bits are within the budget of float.
+
+    Attributes:
+        method: How the step sizes were found.
+        activations: Whether activations have as many bits as the weights
+            (W=A), rather than being in float (weights only).
+        lowest: The fewest weight bits that are within the budget, and with
+            them all larger ones that were measured; None if there are none.
+        passing: Fewer bits than those that are within it nevertheless.
+        drops: `(weight bits, (float minus accuracy, its standard error))` of
+            all that were measured, from many bits to few.
+        mean: Mean accuracy over the `mean_bits`; None if there are none.
+        mean_bits: The weight bits of 2..8 that were measured.
+    """
+
+    method: Method
+    activations: bool
+    lowest: int | None
+    passing: tuple[int, ...]
+    drops: tuple
+    mean: float | None
+    mean_bits: tuple[int, ...]
+
+
+def bit_margins(one, budget):
+    """Yields the `BitMargin`s of a series; see `margins`."""
+    groups = {}
+    for place, estimate in one.estimates.items():
+        weights, activations = place.bits
+        if (
+            weights is None
+            or activations not in (None, weights)
+            or place.varies_step
+            or place.step_rounding
+            or place.method.sweep
+        ):
+            continue
+        key = (place.method, activations is not None)
+        groups.setdefault(key, {})[weights] = estimate
+    for (method, both), estimates in sorted(groups.items(), key=_kind):
+        in_float = one.float_estimate(method)
+        if in_float is None or in_float.split != method.split:
+            continue
+        yield _bit_margin(method, both, estimates, in_float, budget)
+
+
+def _kind(group):
+    (_, both), _ = group
+    return both
+
+
+def _bit_margin(method, both, estimates, in_float, budget):
+    order = sorted(estimates, reverse=True)
+    drops = {bits: in_float.ahead_of(estimates[bits]) for bits in order}
+    good = [bits for bits in order if within(drops[bits][0], budget)]
+    unbroken = [
+        bits
+        for bits, expected in zip(good, order, strict=False)
+        if bits == expected
+    ]
+    averaged = [bits for bits in order if bits in MEAN_BITS]
+    return BitMargin(
+        method,
+        both,
+        lowest=unbroken[-1] if unbroken else None,
+        passing=tuple(good[len(unbroken) :]),
+        drops=tuple(drops.items()),
+        mean=statistics.fmean(estimates[bits].mean for bits in averaged)
+        if averaged
+        else None,
+        mean_bits=tuple(averaged),
+    )

@@ -1,0 +1,68 @@
+"""Margins: how far step and bits may go before accuracy falls by a budget."""
+
+import dataclasses
+
+from kure_tf.measurements.budget import check_budget
+from kure_tf.measurements.rows import Run
+from kure_tf.pages.margins.bit_margins import BitMargin, bit_margins
+from kure_tf.pages.margins.layer_margins import LayerMargin, layer_margins
+from kure_tf.pages.margins.step_margins import StepMargin, step_margins
+from kure_tf.pages.series import Series
+
+
+@dataclasses.dataclass(frozen=True)
+class Margins:
+    """What `margins` finds for one model.
+
+    Attributes:
+        name: The run's.
+        budget: The accuracy that may be lost, as a fraction.
+        steps: A `StepMargin` for each step sweep.
+        bits: A `BitMargin` for each PTQ method, weights only and W=A.
+        layers: A `LayerMargin` for each sensitivity sweep.
+    """
+
+    name: str
+    budget: float
+    steps: tuple[StepMargin, ...]
+    bits: tuple[BitMargin, ...]
+    layers: tuple[LayerMargin, ...]
+
+
+def margins(run, budget=0.01) -> Margins:
+    """Returns how far step and bits may go for `budget` of accuracy.
+
+    For each (PTQ method, scheme, batch norm) of the rows:
+
+    * Step: from ratio 1 outwards, the accuracy is interpolated linearly
+      between the swept ratios up to the first place where it is `budget` below
+      that at ratio 1. Nothing is extrapolated. The mean accuracy is the area
+      under the same lines (trapezoids) divided by the width of the range.
+    * Bits: the fewest at which float is at most `budget` ahead.
+    * Layers: those whose quantization alone costs most against float.
+
+    Of several seeds, the mean accuracy counts. Standard errors treat two
+    accuracies as independent; on the same images the truth is smaller.
+
+    Args:
+        run: A `Run`, or a `Series` of runs that are seeds of one.
+        budget: Accuracy that may be lost: 0.01 is one point. Positive.
+
+    Raises:
+        TypeError: If `run` is something else.
+        ValueError: If `budget` is not in 0..1.
+    """
+    one = Series(run.name, (run,)) if isinstance(run, Run) else run
+    if not isinstance(one, Series):
+        raise TypeError(
+            "Expected a Run of a report, such as Report.load(path).runs[0], "
+            f"or a Series. Received: {type(run).__name__}."
+        )
+    check_budget(budget)
+    return Margins(
+        one.name,
+        float(budget),
+        tuple(step_margins(one, budget)),
+        tuple(bit_margins(one, budget)),
+        tuple(layer_margins(one)),
+    )

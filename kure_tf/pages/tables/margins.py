@@ -1,0 +1,215 @@
+"""Tables of margins: step, bits, layers, one row per run in each block."""
+
+import functools
+
+from kure_tf.measurements.budget import budget_text
+from kure_tf.pages import labels
+from kure_tf.pages.margins.layer_margins import WORST_LAYERS
+from kure_tf.pages.margins.margins import margins
+from kure_tf.pages.series import bits_order
+from kure_tf.pages.tables.table import Cell, Table
+
+
+def margin_tables(series, budget=0.01) -> list[Table]:
+    """Returns the tables of `margins`, those that there are rows for.
+
+    Args:
+        series: The `Series` of a report.
+        budget: Accuracy that may be lost, as a fraction.
+    """
+    found = [margins(one, budget) for one in series]
+    tables = (_step_table(found), _bit_table(found), _layer_table(found))
+    return [table for table in tables if table is not None]
+
+
+def side_text(side) -> str:
+    """Returns how far a step ratio may go: "6.2 %" or "at least 30 %"."""
+    if side is None:
+        return "-"
+    number = f"{share_text(side.share)} %"
+    return number if side.crossed else f"at least {number}"
+
+
+def share_text(share) -> str:
+    """Returns 0.062 as "6.2" and 0.3 as "30"."""
+    percent = round(100 * share, 1)
+    return f"{percent:.1f}" if percent < 10 else f"{percent:.0f}"
+
+
+def _step_table(found):
+    rows = _rows(
+        found,
+        lambda one: one.steps,
+        lambda step: (bits_order(step.bits), labels.short_point(*step.bits)),
+        _step_cells,
+    )
+    if not rows:
+        return None
+    ranges = {step.ratios for one in found for step in one.steps}
+    swept = " or ".join(f"{low:g} to {high:g}" for low, high in sorted(ranges))
+    return Table(
+        title=f"Step margins for {budget_text(found[0].budget)}",
+        header=(
+            *("Step sizes", "Point", "Run"),
+            *("Too small by", "Too large by"),
+            *("Mean\nbelow 1", "Mean\nabove 1", "Mean\nin all"),
+        ),
+        rows=rows,
+        caption="By how much the step may be too small or too large until the "
+        "accuracy first falls that far below the accuracy at ratio 1, on "
+        f"straight lines between the swept ratios ({swept}); 'at least': not "
+        "within them. In brackets: the same with one standard error of a "
+        "difference less and more to lose. Each run is held against its own "
+        "accuracy at ratio 1, so a low curve may have a wide margin; Mean is "
+        "the accuracy in %, averaged over the ratios (the area under the "
+        "curve divided by its width).",
+        labels=3,
+    )
+
+
+def _step_cells(step):
+    return (
+        *(_side_cell(side) for side in (step.smaller, step.larger)),
+        *(_mean_cell(m) for m in (step.mean_below, step.mean_above, step.mean)),
+    )
+
+
+def _side_cell(side):
+    if side is None:
+        return Cell("-", "ratio 1, or this side of it, was not measured")
+    low, high = (share_text(share) for share in side.interval)
+    text = side_text(side)
+    if low == high:
+        return Cell(text)
+    return Cell(f"{text} ({low} {f'to {high}' if side.crossed else 'and up'})")
+
+
+def _mean_cell(mean):
+    if mean is None:
+        return Cell("-", "fewer than two ratios, or ratio 1 is missing")
+    return Cell(labels.percent(mean))
+
+
+def _bit_table(found):
+    rows = _rows(
+        found,
+        lambda one: one.bits,
+        lambda bits: (
+            bits.activations,
+            "W = A" if bits.activations else "weights only",
+        ),
+        _bit_cells,
+    )
+    if not rows:
+        return None
+    error = _largest(
+        d[1][1] for one in found for b in one.bits for d in b.drops
+    )
+    budget = budget_text(found[0].budget)
+    return Table(
+        title=f"Fewest weight bits within {budget} of float",
+        header=(
+            *("Step sizes", "Quantized", "Run"),
+            *("Fewest bits", "Mean accuracy", "over weight bits"),
+        ),
+        rows=rows,
+        caption="The fewest bits at which float is not further ahead, nor at "
+        "any larger bit-width that was measured. Standard error of one such "
+        f"drop: at most {error} points. Mean accuracy: plain mean in % over "
+        "the weight bits named, those of 2 to 8 that were measured.",
+        labels=3,
+    )
+
+
+def _bit_cells(bits):
+    drops = ", ".join(
+        f"{labels.percent(drop)} at {width}" for width, (drop, _) in bits.drops
+    )
+    hint = f"drop from float, points: {drops} bits"
+    return (
+        Cell(_fewest(bits), hint),
+        Cell("-" if bits.mean is None else labels.percent(bits.mean)),
+        Cell(", ".join(map(str, bits.mean_bits)) or "-"),
+    )
+
+
+def _fewest(bits):
+    text = "none" if bits.lowest is None else str(bits.lowest)
+    if not bits.passing:
+        return text
+    passing = ", ".join(map(str, bits.passing))
+    within = "is" if len(bits.passing) == 1 else "are"
+    return f"{text}; {passing} {within} within, more bits are not"
+
+
+def _layer_table(found):
+    rows = _rows(
+        found,
+        lambda one: one.layers,
+        lambda layers: ("", layers.point),
+        _layer_cells,
+    )
+    if not rows:
+        return None
+    error = _largest(w[2] for one in found for m in one.layers for w in m.worst)
+    ranks = ("Most sensitive", "Second", "Third")
+    return Table(
+        title="Most sensitive layers",
+        header=("Step sizes", "Point", "Run", *ranks, "Of"),
+        rows=rows,
+        caption="One layer alone at the point, all others in float. In "
+        "brackets: by how many points float is ahead. Standard error of one "
+        f"such drop: at most {error} points; smaller drops, and their order, "
+        "may be chance. Of: how many layers were measured.",
+        labels=3,
+    )
+
+
+def _largest(errors):
+    return labels.percent(max(errors), 2)
+
+
+def _layer_cells(layers):
+    cells = [
+        Cell(f"{layer.removesuffix('/kernel')} ({labels.percent(drop)})")
+        for layer, drop, _ in layers.worst
+    ]
+    missing = [Cell("-")] * (WORST_LAYERS - len(cells))
+    return (*cells, *missing, Cell(str(layers.count)))
+
+
+def _rows(found, part_of, kind_of, cells_of):
+    """Returns rows in blocks of one method and kind, one row per run.
+
+    Args:
+        found: `Margins` of the runs.
+        part_of: Which of its parts.
+        kind_of: Returns `(sorting key, label)` of a part.
+        cells_of: Returns the cells of a part.
+    """
+    blocks = {}
+    for one in found:
+        for part in part_of(one):
+            block = blocks.setdefault((part.method, kind_of(part)), [])
+            block.append((one.name, part))
+    methods = list(dict.fromkeys(method for method, _ in blocks))
+    rows, above = [], None
+    order = functools.partial(_order, methods)
+    for (method, (_, kind)), block in sorted(blocks.items(), key=order):
+        for i, (name, part) in enumerate(block):
+            first = "" if i or method == above else method.label(methods)
+            rows.append(
+                (
+                    Cell(first),
+                    Cell("" if i else kind),
+                    Cell(name),
+                    *cells_of(part),
+                )
+            )
+        above = method
+    return tuple(rows)
+
+
+def _order(methods, item):
+    (method, (key, _)), _ = item
+    return methods.index(method), key

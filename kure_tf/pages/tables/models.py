@@ -1,0 +1,155 @@
+"""Tables about the models: kurtosis, exported files, provenance."""
+
+import statistics
+
+from kure_tf.pages import labels
+from kure_tf.pages.tables.table import Cell, Table
+
+
+def kurtosis_table(series) -> Table | None:
+    """Returns the mean kurtosis over the layers that some run regularized."""
+    layers = regularized_layers(series)
+    if not layers:
+        return None
+    rows = []
+    for one in series:
+        before, after = mean_kurtosis(one, layers)
+        if after is not None:
+            texts = (one.name, _decimal(before), _decimal(after))
+            rows.append(tuple(Cell(text) for text in texts))
+    return Table(
+        title="Mean kurtosis",
+        header=("Run", "Before", "After"),
+        rows=tuple(rows),
+        caption=f"Mean over the {len(layers)} layers that were regularized "
+        "in at least one run. 1.8 is uniform, 3 normal.",
+    )
+
+
+def regularized_layers(series) -> list[str]:
+    """Returns the layers whose kurtosis some run regularized, in order."""
+    return list(
+        dict.fromkeys(
+            layer
+            for one in series
+            for run in one.runs
+            for layer, values in run.kurtosis.items()
+            if values.get("regularized")
+        )
+    )
+
+
+def mean_kurtosis(one, layers) -> tuple[float | None, float | None]:
+    """Returns the mean over `layers` and seeds before and after training."""
+    means = []
+    for when in ("before", "after"):
+        values = [
+            run.kurtosis[layer].get(when)
+            for run in one.runs
+            for layer in layers
+            if layer in run.kurtosis
+        ]
+        values = [value for value in values if value is not None]
+        means.append(statistics.fmean(values) if values else None)
+    return tuple(means)
+
+
+def tflite_table(series) -> Table | None:
+    """Returns the exported files, from the rows whose sweep is "tflite"."""
+    rows = [
+        _tflite_row(title_of(run, one), row)
+        for one in series
+        for run in one.runs
+        for row in run.rows
+        if row.sweep == "tflite"
+    ]
+    if not rows:
+        return None
+    return Table(
+        title="LiteRT files",
+        header=(
+            "Run",
+            "File",
+            "Accuracy of the file, %",
+            "Drop from Keras, points",
+            "Same answer as Keras, %",
+            "Size",
+        ),
+        rows=tuple(rows),
+        caption="Each file was run in the LiteRT interpreter beside its Keras "
+        "model, over the same images.",
+        labels=2,
+    )
+
+
+def provenance_facts(series) -> dict[str, list[str]]:
+    """Returns {what: one text per run}, of all runs; flags are left out."""
+    facts = [_facts(run.provenance) for one in series for run in one.runs]
+    names = dict.fromkeys(name for one in facts for name in one)
+    return {name: [one.get(name, "-") for one in facts] for name in names}
+
+
+def run_titles(series) -> list[str]:
+    """Returns one name per run, with its seed where runs share the name."""
+    return [title_of(run, one) for one in series for run in one.runs]
+
+
+def title_of(run, one) -> str:
+    """Returns the name of a run of the series `one`."""
+    return f"{run.name} (seed {run.seed})" if one.seeds > 1 else run.name
+
+
+def flags_text(flags) -> str:
+    """Returns the flags of a provenance, one per line."""
+    if isinstance(flags, dict):
+        return "\n".join(f"--{key}={_flag(v)}" for key, v in flags.items())
+    if isinstance(flags, list):
+        return "\n".join(str(flag) for flag in flags)
+    return str(flags)
+
+
+def _tflite_row(label, row):
+    details = row.details
+    mode = labels.value(details.get("mode") or row.point)
+    texts = (
+        label,
+        mode.replace("_", " "),
+        labels.percent(row.accuracy),
+        _points(details.get("accuracy_drop")),
+        _points(details.get("agreement")),
+        "-"
+        if not details.get("file_size")
+        else labels.size(details["file_size"]),
+    )
+    hint = labels.accuracy_hint(row)
+    return tuple(
+        Cell(text, hint if i == 2 else "") for i, text in enumerate(texts)
+    )
+
+
+def _facts(provenance, prefix=""):
+    """Returns a provenance as {words: text}; nested dictionaries unfolded."""
+    facts = {}
+    for key, thing in provenance.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if not prefix and key == "flags":
+            continue
+        if isinstance(thing, dict):
+            facts |= _facts(thing, f"{name}: ")
+        else:
+            facts[name] = labels.value(thing)
+    return facts
+
+
+def _flag(thing):
+    if isinstance(thing, list):
+        return ",".join(str(item) for item in thing)
+    return "" if thing is None else str(thing)
+
+
+def _points(fraction):
+    return "-" if fraction is None else labels.percent(fraction)
+
+
+def _decimal(number):
+    return "-" if number is None else f"{number:.2f}"

@@ -1,0 +1,18 @@
+"""The paper's tables and figures beside our measurements of them."""
+
+from kure_tf.paper.experiments.experiments import NAMES, SCALES, Experiment, get
+from kure_tf.paper.experiments.files import save, save_index
+from kure_tf.paper.experiments.outcome import Outcome, collect
+from kure_tf.paper.experiments.part import Part
+
+__all__ = [
+    "NAMES",
+    "SCALES",
+    "Experiment",
+    "Outcome",
+    "Part",
+    "collect",
+    "get",
+    "save",
+    "save_index",
+]

@@ -1,0 +1,49 @@
+"""Numbers with an uncertainty, by run and place: one side of a comparison."""
+
+import dataclasses
+
+from kure_tf.pages.series import Estimate
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """One number.
+
+    Attributes:
+        mean: The number; accuracies in %.
+        error: Its standard error, in the same unit; 0 where none is known.
+        deviation: Standard deviation over seeds; None for one of them.
+    """
+
+    mean: float
+    error: float = 0.0
+    deviation: float | None = None
+
+
+def accuracy(fractions, images) -> Value:
+    """Returns the mean of accuracies (0..1), in %, with its standard error.
+
+        error^2 = a (1 - a) / images + s^2 / n
+
+    with s the standard deviation over n seeds, none for one of them.
+
+    Args:
+        fractions: One accuracy per seed.
+        images: How many images each was measured on.
+    """
+    found = Estimate(tuple(fractions), images, split="")
+    deviation = found.deviation
+    return Value(
+        100 * found.mean,
+        100 * found.standard_error,
+        None if deviation is None else 100 * deviation,
+    )
+
+
+def places_of(*sides) -> tuple[str, ...]:
+    """Returns all places of `{run: {place: Value}}`s, in first appearance."""
+    return tuple(
+        dict.fromkeys(
+            place for side in sides for run in side.values() for place in run
+        )
+    )

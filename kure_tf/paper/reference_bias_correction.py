@@ -1,0 +1,74 @@
+"""The bias correction of the paper's reference code, for comparison only."""
+
+import contextlib
+
+import numpy as np
+
+from kure_tf import compat
+from kure_tf.fake_quantized import (
+    keeping_kernels,
+    keeping_quantizers,
+    quantizers_of,
+    set_operating_point,
+    set_step_sizes,
+)
+from kure_tf.settings.operating_point import OperatingPoint
+
+
+@contextlib.contextmanager
+def reference_bias_correction(model, point, step_sizes):
+    """While open, quantized weights have the channel means of the float ones.
+
+        W' = Q(W) + mean(W) - mean(Q(W))    for each output channel
+
+    What the reference code of the KURE paper calls bias correction, which its
+    Fig. 4a-b and parts of A.1 use. It is NOT deployable: W' is on no grid, so
+    that no integer device can run it. `bias_correction` is the form that can.
+
+    The weights are those of `point` inside, although the model then stands at
+    float weights: do not move it to another operating point.
+
+    Args:
+        model: What `fake_quantize_model` returned. Kernels, steps and the
+            operating point are put back in the end.
+        point: `OperatingPoint` of weights and activations.
+        step_sizes: `StepSizes` for it, as a PTQ method returns them.
+
+    Raises:
+        ValueError: As `set_step_sizes` and `set_operating_point`.
+    """
+    with keeping_quantizers(model), keeping_kernels(model):
+        set_step_sizes(model, step_sizes)
+        set_operating_point(model, point)
+        tensors = quantizers_of(model).values()
+        changed = [
+            (tensor.variable, _shifted(tensor))
+            for tensor in tensors
+            if tensor.kind == "weight"
+        ]
+        for variable, value in changed:
+            variable.assign(value)
+        weights_in_float = OperatingPoint(
+            None,
+            point.activation_bits,
+            activation_step_scale=point.activation_step_scale,
+            step_rounding=point.step_rounding,
+            rounding_mode=point.rounding_mode,
+        )
+        set_operating_point(model, weights_in_float)
+        yield
+
+
+def _shifted(tensor):
+    kernel = compat.to_numpy(tensor.variable).astype(np.float32)
+    quantized = np.asarray(tensor.quantizer(kernel, tensor.state))
+    attribute = tensor.path.rpartition("/")[2]
+    (channels,) = (
+        kernel.channel_axes
+        for kernel in compat.kernels_of(tensor.layer.layer)
+        if kernel.attribute == attribute
+    )
+    kept = {axis % kernel.ndim for axis in channels}
+    axes = tuple(axis for axis in range(kernel.ndim) if axis not in kept)
+    error = kernel.astype(np.float64) - quantized
+    return (quantized + error.mean(axis=axes, keepdims=True)).astype(np.float32)

@@ -1,0 +1,130 @@
+"""A study as one self-contained page."""
+
+from html import escape
+
+from kure_tf.pages import elements
+from kure_tf.pages.page import PAGE, STYLE
+from kure_tf.paper.theory_page import plots, tables
+
+TITLE = "Quantization of uniform, normal and Laplace distributions"
+
+
+def render(study) -> str:
+    """Returns `study` as an HTML page; needs matplotlib."""
+    return PAGE.substitute(
+        title=escape(TITLE),
+        style=STYLE,
+        facts=escape(_facts(study)),
+        summary=escape(summarize(study)),
+        sections="\n".join(
+            (
+                _theorem(study),
+                _figure_1(study),
+                _figure_2(study),
+                _corrections(),
+            )
+        ),
+    )
+
+
+def summarize(study) -> str:
+    """Returns in words what Theorem 4 comes to on this grid."""
+    found = study.comparisons["normal"]
+    ratios = [one.mse_ratio for one in found]
+    curvatures = [one.curvature_ratio for one in found]
+    text = (
+        f"At equal variance, on the grid '{study.grid}', the smallest error "
+        f"of a uniform distribution is {_span(ratios)} times below that of a "
+        f"normal one ({_bits(study)}). Its curvature at the optimum is "
+        f"{_span(curvatures)} times that of the normal"
+    )
+    if min(curvatures) > 1:
+        text += (
+            ", the reverse of the paper's Theorem 4: small deviations of the "
+            "step cost it more, and so does a step that is too small."
+        )
+    else:
+        text += "."
+    forgiving = [one.uniform.bits for one in found if one.equal_cost_ratio]
+    if forgiving:
+        text += (
+            " What it forgives is a step that is clearly too large, from "
+            f"{forgiving[0]} bits on."
+        )
+    return text
+
+
+def _bits(study):
+    low, high = study.bits[0], study.bits[-1]
+    return f"{low} to {high} bits" if low != high else f"{low} bits"
+
+
+def _span(values):
+    low, high = f"{min(values):.1f}", f"{max(values):.1f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _facts(study):
+    dot = " \N{MIDDLE DOT} "
+    return dot.join(
+        (
+            "KURE paper, section 3",
+            f"grid '{study.grid}'",
+            _bits(study),
+            f"curves at {study.figure_bits} bits",
+            f"{study.values:,} simulated values, seed {study.seed}",
+        )
+    )
+
+
+def _theorem(study):
+    parts = [_legend(), elements.panels(plots.ratio_panels(study))]
+    for rival in study.comparisons:
+        table = tables.theorem_table(study, rival)
+        parts += [f"<h3>{escape(table.title)}</h3>", elements.table(table)]
+    return elements.section("Theorem 4, as it holds", *parts)
+
+
+def _figure_1(study):
+    text = f"simulated with {study.values:,} values"
+    marks = [elements.key(elements.line("", elements.HOLLOW), text)]
+    if any(one.paper is not None for one in study.curves):
+        line = elements.line('stroke-dasharray="3 3"')
+        text = "the paper's Eq. 5 or 9, where it holds"
+        marks.append(elements.key(line, text))
+    return elements.section(
+        f"Figure 1: error against the step size, {study.figure_bits} bits",
+        _legend(marks),
+        elements.panels(plots.step_panels(study)),
+        elements.caption(
+            "Lines: exact. A vertical line marks the best step. The curvature "
+            "of the uniform falls in a line and jumps whenever a level is no "
+            "longer reached, so that its zeros say little about robustness; "
+            "that of the others falls to zero. Large curvatures at small "
+            "steps are cut off. Simulated errors scatter where a few values "
+            "far out make most of the error."
+        ),
+    )
+
+
+def _figure_2(study):
+    table = tables.optimum_table(study)
+    return elements.section(
+        "Figure 2: the smallest error against bits",
+        _legend(),
+        elements.panels(plots.bits_panels(study)),
+        elements.table(table),
+    )
+
+
+def _corrections():
+    table = tables.correction_table()
+    return elements.section(table.title, elements.table(table, prose=True))
+
+
+def _legend(more=()):
+    keys = [
+        elements.key(elements.swatch(index), label)
+        for index, label in enumerate(plots.LABELS.values())
+    ]
+    return elements.legend([*keys, *more])

@@ -1,6 +1,0 @@
-"""The theory of KURE's section 3 as a page: tables and Figures 1 and 2."""
-
-from kure_tf.report.theory.files import save
-from kure_tf.report.theory.study import Study, make_study
-
-__all__ = ["Study", "make_study", "save"]

@@ -1,0 +1,114 @@
+"""Step sizes as data: what a PTQ method returns, and `step_sizes.json`."""
+
+import dataclasses
+import json
+import pathlib
+
+import numpy as np
+
+from kure_tf.files import write_atomically
+from kure_tf.settings.operating_point import check_bits
+
+_FORMAT = "kure_tf step sizes 1"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)  # It holds an array.
+class TensorStep:
+    """The step size of one tensor.
+
+    Attributes:
+        step_size: Positive array: a scalar, or of a shape that broadcasts
+            against the tensor; in the unit of the tensor.
+        bits: Bit-width that the step size is meant for.
+        origin: Smallest value that calibration saw, at most 0.
+    """
+
+    step_size: np.ndarray
+    bits: int
+    origin: float = 0.0
+
+    def __post_init__(self):
+        step_size = np.asarray(self.step_size, np.float32)
+        if not (np.all(np.isfinite(step_size)) and np.all(step_size > 0)):
+            raise ValueError(
+                "Expected step sizes that are positive and finite in float32. "
+                f"Received: {self.step_size!r}."
+            )
+        if not np.isfinite(self.origin):
+            raise ValueError(
+                "Expected a finite origin: the smallest value of the tensor. "
+                f"Received: {self.origin!r}."
+            )
+        object.__setattr__(self, "step_size", step_size)
+        object.__setattr__(self, "bits", check_bits(self.bits))
+        object.__setattr__(self, "origin", min(float(self.origin), 0.0))
+
+
+@dataclasses.dataclass(frozen=True)
+class StepSizes:
+    """Step sizes of a model's tensors, with where they come from.
+
+    Attributes:
+        tensors: `{tensor path: TensorStep}`; a path is "layer/kernel" or
+            "layer/input", models nested in others in front.
+        provenance: Method, its options, calibration images and seed.
+    """
+
+    tensors: dict
+    provenance: dict = dataclasses.field(default_factory=dict)
+
+    def merged_with(self, other):
+        """Returns both together; `other` wins where both name a tensor."""
+        return StepSizes(
+            {**self.tensors, **other.tensors},
+            {**self.provenance, **other.provenance},
+        )
+
+    def save(self, path):
+        """Writes `step_sizes.json`: the old file or the new one, never half."""
+        content = {
+            "format": _FORMAT,
+            "provenance": self.provenance,
+            "tensors": {
+                name: {
+                    "step_size": step.step_size.tolist(),
+                    "bits": step.bits,
+                    "origin": step.origin,
+                }
+                for name, step in self.tensors.items()
+            },
+        }
+        write_atomically(path, json.dumps(content, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path):
+        """Reads what `save` wrote, or a user's `{tensor path: step size}`.
+
+        The short form needs bits beside it: `{"conv1/kernel": {"step_size":
+        0.1, "bits": 8}}`.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file holds something else.
+        """
+        path = pathlib.Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"No step sizes at {str(path)!r}.")
+        try:
+            content = json.loads(path.read_text())
+            tensors = content.get("tensors", content)
+            steps = {
+                name: TensorStep(
+                    np.array(step["step_size"], np.float32),
+                    step["bits"],
+                    step.get("origin", 0.0),
+                )
+                for name, step in tensors.items()
+            }
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(
+                "Expected a file of step sizes: {'tensors': {'conv1/kernel': "
+                "{'step_size': 0.1, 'bits': 8}, ...}}. Cannot read "
+                f"{str(path)!r}: {error}"
+            ) from error
+        return cls(steps, content.get("provenance", {}))
