@@ -10,7 +10,7 @@ from absl.testing import absltest, parameterized
 from module_imports import ROOT, imports_of, module_name
 
 # DESIGN: values on the ground, verbs above, pages on the roof, the paper next
-# door. A part imports from lower rows, and inside its own only what INSIDE says.
+# door. A part imports from lower rows; inside its own, only what INSIDE says.
 HOUSE = (
     ("version",),
     ("files", "compat", "ops", "data", "settings"),
