@@ -82,6 +82,11 @@ class OperatingPoint:
         mode = check_rounding_mode(self.rounding_mode)
         object.__setattr__(self, "rounding_mode", mode)
 
+    @property
+    def in_float(self) -> bool:
+        """Whether weights and activations are both in float."""
+        return self.weight_bits is None and self.activation_bits is None
+
     @classmethod
     def parse(cls, text):
         """Returns the operating point that `text` writes."""

@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from kure_tf.files import write_atomically
+from kure_tf.files import jsonable, write_json
 from kure_tf.settings.operating_point import check_bits
 
 _FORMAT = "kure_tf step sizes 1"
@@ -64,21 +64,32 @@ class StepSizes:
             {**self.provenance, **other.provenance},
         )
 
-    def save(self, path):
-        """Writes `step_sizes.json`: the old file or the new one, never half."""
-        content = {
-            "format": _FORMAT,
+    def to_dict(self) -> dict:
+        """Returns them as dictionaries, numbers and arrays."""
+        return {
             "provenance": self.provenance,
             "tensors": {
-                name: {
-                    "step_size": step.step_size.tolist(),
-                    "bits": step.bits,
-                    "origin": step.origin,
-                }
+                name: dataclasses.asdict(step)
                 for name, step in self.tensors.items()
             },
         }
-        write_atomically(path, json.dumps(content, indent=1) + "\n")
+
+    @classmethod
+    def from_dict(cls, content) -> "StepSizes":
+        """Returns what `to_dict` gave, or a user's `{tensor path: ...}`."""
+        steps = {
+            name: TensorStep(
+                np.array(step["step_size"], np.float32),
+                step["bits"],
+                step.get("origin", 0.0),
+            )
+            for name, step in content.get("tensors", content).items()
+        }
+        return cls(steps, content.get("provenance", {}))
+
+    def save(self, path):
+        """Writes `step_sizes.json`: the old file or the new one, never half."""
+        write_json(path, jsonable({"format": _FORMAT, **self.to_dict()}))
 
     @classmethod
     def load(cls, path):
@@ -95,20 +106,10 @@ class StepSizes:
         if not path.is_file():
             raise FileNotFoundError(f"No step sizes at {str(path)!r}.")
         try:
-            content = json.loads(path.read_text())
-            tensors = content.get("tensors", content)
-            steps = {
-                name: TensorStep(
-                    np.array(step["step_size"], np.float32),
-                    step["bits"],
-                    step.get("origin", 0.0),
-                )
-                for name, step in tensors.items()
-            }
+            return cls.from_dict(json.loads(path.read_text()))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(
                 "Expected a file of step sizes: {'tensors': {'conv1/kernel': "
                 "{'step_size': 0.1, 'bits': 8}, ...}}. Cannot read "
                 f"{str(path)!r}: {error}"
             ) from error
-        return cls(steps, content.get("provenance", {}))
