@@ -1,0 +1,163 @@
+"""Copies of models."""
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+from graph_models import MODELS, make_inputs, make_plain, nested_twice
+
+from kure_tf import compat
+from kure_tf.compat import keras
+
+
+class _NoConfig(keras.layers.Layer):
+    def __init__(self, size):
+        super().__init__(name="no_config")
+        self.size = size
+
+    def call(self, inputs):
+        return inputs
+
+    def get_config(self):
+        return {"name": "no_config"}
+
+
+def _with_operations():
+    inputs = keras.Input((4,))
+    x = keras.layers.Dense(4, name="dense")(inputs)
+    return keras.Model(
+        inputs, keras.layers.Dense(2, name="head")(x * 2.0 + 1.0)
+    )
+
+
+def _plain_copy(path, layer):
+    copy = compat.copy_layer(layer)
+    return copy, copy
+
+
+def _randomize(model):
+    rng = np.random.default_rng(1)
+    model.set_weights(
+        [rng.uniform(0.5, 1.5, w.shape) for w in model.get_weights()]
+    )
+
+
+class CloneModelTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(*MODELS)
+    def test_the_copy_computes_the_same_with_weights_of_its_own(self, name):
+        model = MODELS[name][0]()
+        _randomize(model)
+        x = make_inputs(model)
+        outputs = model(x)
+
+        copy = compat.clone_model(model, _plain_copy)
+
+        tf.nest.map_structure(self.assertAllEqual, copy(x), outputs)
+        self.assertEqual(copy.name, model.name)
+        self.assertEqual(
+            [path for path, _ in compat.layers_of(copy)],
+            [path for path, _ in compat.layers_of(model)],
+        )
+        copy.set_weights([w * 0 for w in copy.get_weights()])
+        tf.nest.map_structure(self.assertAllEqual, model(x), outputs)
+
+    def test_an_adapted_normalization_stays_adapted(self):
+        norm = keras.layers.Normalization()
+        x = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
+        norm.adapt(x)
+        inputs = keras.Input((4,))
+        model = keras.Model(inputs, keras.layers.Dense(2)(norm(inputs)))
+        copy = compat.clone_model(model, _plain_copy)
+        self.assertAllEqual(copy(x), model(x))
+
+    def test_operations_between_layers_are_copied(self):
+        model = _with_operations()
+        x = make_inputs(model)
+
+        self.assertAllEqual(compat.clone_model(model, _plain_copy)(x), model(x))
+
+    def test_losses_that_layers_add_are_kept(self):
+        model = make_plain()
+        _randomize(model)
+        x = make_inputs(model)
+        model(x)
+
+        copy = compat.clone_model(model, _plain_copy)
+
+        copy(x)
+        self.assertAllClose(sum(copy.losses), sum(model.losses))
+
+    def test_trainable_flags_are_kept(self):
+        model = nested_twice()
+        model.get_layer("head").trainable = False
+        frozen = compat.clone_model(model, _plain_copy)
+        self.assertFalse(frozen.get_layer("head").trainable)
+        self.assertLen(frozen.trainable_weights, 2)
+
+        model.get_layer("middle").trainable = False
+        frozen = compat.clone_model(model, _plain_copy)
+        self.assertEmpty(frozen.trainable_weights)
+
+        model.trainable = False
+        self.assertFalse(compat.clone_model(model, _plain_copy).trainable)
+
+    def test_make_layer_gets_every_path_and_may_wrap(self):
+        paths = []
+
+        def make_layer(path, layer):
+            paths.append(path)
+            inner = compat.copy_layer(layer)
+            if path != "b":
+                return inner, inner
+            return keras.layers.TimeDistributed(inner, name="b"), inner
+
+        inputs = keras.Input((3, 4))
+        dense = keras.layers.Dense(5, name="a")(inputs)
+        model = keras.Model(inputs, keras.layers.Dense(2, name="b")(dense))
+        copy = compat.clone_model(model, make_layer)
+
+        self.assertEqual(paths, ["a", "b"])
+        x = np.ones((1, 3, 4), np.float32)
+        self.assertAllClose(copy(x), model(x))
+
+    def test_a_layer_that_cannot_be_copied_is_named(self):
+        model = keras.Sequential([keras.Input((4,)), _NoConfig(3)])
+
+        with self.assertRaisesRegex(TypeError, "no_config.*get_config"):
+            compat.clone_model(model, _plain_copy)
+
+    def test_compilation_is_kept_with_an_optimizer_of_its_own(self):
+        model = make_plain()
+
+        def loss(y_true, y_pred):
+            return tf.reduce_mean(tf.square(y_true - y_pred))
+
+        model.compile(
+            keras.optimizers.Adam(0.125, beta_1=0.5),
+            loss,
+            metrics=[keras.metrics.MeanAbsoluteError(name="error"), "mse"],
+        )
+        x, y = make_inputs(model), np.zeros((3, 2), np.float32)
+
+        copy = compat.clone_model(model, _plain_copy)
+
+        self.assertIsNot(copy.optimizer, model.optimizer)
+        self.assertAllClose(copy.optimizer.learning_rate, 0.125)
+        self.assertAllClose(copy.optimizer.beta_1, 0.5)
+        results = copy.evaluate(x, y, verbose=0, return_dict=True)
+        expected = model.evaluate(x, y, verbose=0, return_dict=True)
+        self.assertAllClose(results, expected)
+        self.assertIn("error", results)
+        copy.fit(x, y, verbose=0)
+        # The model still has its own metrics and optimizer.
+        self.assertAllClose(
+            model.evaluate(x, y, verbose=0, return_dict=True), expected
+        )
+
+    def test_an_uncompiled_model_stays_uncompiled(self):
+        copy = compat.clone_model(make_plain(), _plain_copy)
+
+        self.assertIsNone(getattr(copy, "optimizer", None))
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,131 @@
+"""A killed training run goes on to the same weights."""
+
+import dataclasses
+import os
+from unittest import mock
+
+import tensorflow as tf
+from absl.testing import parameterized
+from fit_case import RECIPE, Events, FitTestCase, make_dataset, make_model
+
+from kure_tf import training
+from kure_tf.training import fit
+
+
+class ResumeTest(FitTestCase):
+    @parameterized.named_parameters(
+        ("float32_best", {"select": "best"}),
+        (
+            "bfloat16_adam_step",
+            {
+                "mixed_precision": "mixed_bfloat16",
+                "optimizer": "adam",
+                "learning_rate": 0.01,
+                "schedule": "step",
+                "decay_every": 1,
+            },
+        ),
+        ("float16", {"mixed_precision": "mixed_float16"}),
+        (
+            "gradient_l1",
+            {"gradient_l1": 0.05, "mixed_precision": "mixed_bfloat16"},
+        ),
+    )
+    def test_killed_and_resumed_run_ends_with_the_same_weights(self, options):
+        recipe = dataclasses.replace(RECIPE, **options)
+        dataset, straight, resumed = (
+            make_dataset(),
+            make_model(),
+            make_model(seed=7),
+        )
+        expected = fit(straight, dataset, recipe, verbose=0)
+
+        self.interrupt(1, recipe, dataset)
+        tf.random.set_seed(5)
+        # Its own initial weights do not matter: the checkpoint has them.
+        result = fit(
+            resumed, dataset, recipe, workdir=self.workdir(), verbose=0
+        )
+
+        self.assertEqual(result.resumed_from, 1)
+        self.assertSameWeights(straight, resumed)
+        self.assertEqual(result.history, expected.history)
+
+    def test_kill_while_a_checkpoint_is_written_leaves_the_last_one(self):
+        dataset, straight, resumed = make_dataset(), make_model(), make_model()
+        fit(straight, dataset, RECIPE, verbose=0)
+        replace, calls = os.replace, []
+
+        def killed_the_second_time(*arguments):
+            calls.append(1)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            replace(*arguments)
+
+        with mock.patch("os.replace", killed_the_second_time):
+            with self.assertRaises(KeyboardInterrupt):
+                fit(
+                    make_model(),
+                    dataset,
+                    RECIPE,
+                    workdir=self.workdir(),
+                    verbose=0,
+                )
+        self.assertLen(os.listdir(self.workdir()), 1)
+        result = fit(
+            resumed, dataset, RECIPE, workdir=self.workdir(), verbose=0
+        )
+
+        self.assertEqual(result.resumed_from, 1)
+        self.assertSameWeights(straight, resumed)
+
+    def test_finished_run_hands_over_its_weights_without_training(self):
+        first, second, events = make_model(), make_model(seed=3), Events()
+        options = {"workdir": self.workdir(), "verbose": 0}
+        expected = fit(first, make_dataset(), RECIPE, **options)
+
+        result = fit(
+            second, make_dataset(), RECIPE, callbacks=[events], **options
+        )
+
+        self.assertSameWeights(first, second)
+        self.assertEqual(result.history, expected.history)
+        self.assertEmpty(events.events)
+
+    @parameterized.named_parameters(
+        ("recipe", make_model, {"learning_rate": 0.5}, "learning_rate is 0.05"),
+        (
+            "regularizer",
+            lambda: make_model(kernel_regularizer="l2"),
+            {},
+            r"layers\[0\].kernel_regularizer",
+        ),
+        ("model", lambda: make_model(activation="relu"), {}, "activation is"),
+    )
+    def test_workdir_of_another_run_is_refused(self, make, changes, words):
+        options = {"workdir": self.workdir(), "verbose": 0}
+        fit(make_model(), make_dataset(), RECIPE, **options)
+
+        with self.assertRaisesRegex(
+            ValueError, f"workdir of another run.*{words}"
+        ):
+            recipe = dataclasses.replace(RECIPE, **changes)
+            fit(make(), make_dataset(), recipe, **options)
+
+    def test_truncated_checkpoint_is_refused_and_the_model_untouched(self):
+        path = self.workdir() / training.CHECKPOINT_NAME
+        options = {"workdir": self.workdir(), "verbose": 0}
+        fit(make_model(), make_dataset(), RECIPE, **options)
+        path.write_bytes(path.read_bytes()[:-200])
+        model = make_model()
+        before = model.get_weights()
+
+        with self.assertRaisesRegex(ValueError, "truncated or foreign"):
+            fit(model, make_dataset(), RECIPE, **options)
+
+        for weight, expected in zip(model.get_weights(), before, strict=True):
+            self.assertAllEqual(weight, expected)
+
+
+if __name__ == "__main__":
+    tf.test.main()
