@@ -22,7 +22,9 @@ What most programs need is here; the rest is in the sub-packages:
 import importlib
 
 from kure_tf.fake_quantized import (
+    apply,
     fake_quantize_model,
+    keeping,
     set_operating_point,
     set_step_sizes,
 )
@@ -32,7 +34,7 @@ from kure_tf.regularizers import (
     SumRegularizer,
     regularize_kurtosis,
 )
-from kure_tf.settings.operating_point import OperatingPoint
+from kure_tf.settings import OperatingPoint, Setting
 from kure_tf.version import __version__
 
 _HEAVIER = {
@@ -46,9 +48,12 @@ __all__ = [
     "KurtosisMonitor",
     "KurtosisRegularizer",
     "OperatingPoint",
+    "Setting",
     "SumRegularizer",
     "__version__",
+    "apply",
     "fake_quantize_model",
+    "keeping",
     "kurtosis",
     "quantize_aware",
     "regularize_kurtosis",

@@ -1,16 +1,14 @@
 """Fake-quantized models: placement, the hosting layer, and what sets them."""
 
 from kure_tf.fake_quantized.apply import (
-    correct_biases,
+    apply,
     operating_point_of,
+    set_batch_norm_statistics,
     set_operating_point,
-    set_rounded_weights,
     set_step_sizes,
 )
 from kure_tf.fake_quantized.batch_norm import (
     batch_norm_statistics,
-    keeping_batch_norm,
-    set_batch_norm_statistics,
     using_batch_statistics,
 )
 from kure_tf.fake_quantized.equalize import equalize
@@ -36,26 +34,22 @@ from kure_tf.fake_quantized.placement import (
     paper_placement,
     tflite_placement,
 )
-from kure_tf.fake_quantized.restore import keeping_kernels, keeping_quantizers
+from kure_tf.fake_quantized.restore import keeping
 from kure_tf.fake_quantized.strip import strip_quantizers
-from kure_tf.fake_quantized.taps import quantized, watching_quantized
+from kure_tf.fake_quantized.taps import quantized, tapping
 from kure_tf.fake_quantized.tensors import in_rows, prepared_rows, quantizers_of
 
 __all__ = [
-    "using_batch_statistics",
-    "set_batch_norm_statistics",
-    "keeping_batch_norm",
-    "batch_norm_statistics",
-    "set_rounded_weights",
-    "correct_biases",
     "FIRST_BITS",
-    "SCHEMES",
     "FakeQuantized",
     "HostedTensor",
     "IntegerTensor",
     "LayerPair",
     "Observation",
     "Placement",
+    "SCHEMES",
+    "apply",
+    "batch_norm_statistics",
     "check_step_sizes",
     "equalize",
     "fake_quantize_model",
@@ -65,8 +59,7 @@ __all__ = [
     "initial_step_sizes",
     "integer_weights",
     "integers_of",
-    "keeping_kernels",
-    "keeping_quantizers",
+    "keeping",
     "kernels_in",
     "layer_pairs",
     "norms_behind",
@@ -76,9 +69,11 @@ __all__ = [
     "prepared_rows",
     "quantized",
     "quantizers_of",
+    "set_batch_norm_statistics",
     "set_operating_point",
     "set_step_sizes",
     "strip_quantizers",
+    "tapping",
     "tflite_placement",
-    "watching_quantized",
+    "using_batch_statistics",
 ]

@@ -3,13 +3,65 @@
 import numpy as np
 
 from kure_tf import compat
+from kure_tf.fake_quantized.batch_norm import put_batch_norm
+from kure_tf.fake_quantized.changes import Changes
 from kure_tf.fake_quantized.tensors import quantizers_of, some_quantizers_of
 from kure_tf.ops.power_of_two import power_of_two
 from kure_tf.ops.rounding import rounding_code
 from kure_tf.quantizers.quantizer import UNCALIBRATED
-from kure_tf.settings import StepSizes
-from kure_tf.settings.operating_point import FP, OperatingPoint
+from kure_tf.settings import OperatingPoint, Setting, StepSizes
+from kure_tf.settings.operating_point import FP
 from kure_tf.settings.rounded_weights import values_of
+
+
+def apply(model, setting):
+    """Puts a fake-quantized model at a setting, in place.
+
+    Only variables change: nothing is rebuilt or traced again.
+
+    * Step sizes, where the setting has them; else each tensor keeps its
+      clipping range.
+    * Kernels with rounded weights become `codes * step_size`. On its grid, a
+      quantizer gives each of them its own level again, so that the model runs
+      with these codes at the bits they were made for, a step ratio of 1 and no
+      rounding of the step. Other points round the rounded weights once more.
+    * Shifts of biases are added to what is there: apply them once, or undo
+      them first.
+    * Batch-norm statistics, of the layers that the setting names.
+    * The operating point, as `set_operating_point`.
+
+    `with keeping(model)` puts everything back.
+
+    Args:
+        model: What `fake_quantize_model` or `quantize_aware` returned.
+        setting: A `Setting` for it.
+
+    Raises:
+        TypeError: If `setting` is something else.
+        ValueError: If it names a tensor or layer that the model does not have,
+            an array has the wrong shape, rounded weights lack their step size,
+            statistics are not finite, or as `set_operating_point`. Nothing is
+            written then.
+    """
+    tensors = some_quantizers_of(model)
+    if not isinstance(setting, Setting):
+        raise TypeError(
+            "Expected a Setting, such as Setting('4/FP', step_sizes=...). "
+            f"Received: {type(setting).__name__}. For a point alone: "
+            "set_operating_point(model, '4/FP')."
+        )
+    changes = Changes()
+    if setting.step_sizes is not None:
+        _put_step_sizes(changes, tensors, setting.step_sizes)
+    if setting.rounded_weights is not None:
+        _put_rounded_weights(changes, tensors, setting.rounded_weights)
+    if setting.bias_correction is not None:
+        _put_biases(changes, tensors, setting.bias_correction)
+    if setting.batch_norm is not None:
+        put_batch_norm(changes, model, setting.batch_norm)
+    for path, point in _points(model, tensors, setting).items():
+        _put_point(changes, tensors[path], point)
+    changes.write()
 
 
 def set_operating_point(model, point, *, only=None):
@@ -38,20 +90,10 @@ def set_operating_point(model, point, *, only=None):
     tensors = some_quantizers_of(model)
     if only is not None:
         tensors = _chosen(model, tensors, only)
-    changes = []
+    changes = Changes()
     for tensor in tensors.values():
-        weight = tensor.kind == "weight"
-        bits = point.weight_bits if weight else point.activation_bits
-        if bits is not None and tensor.pinned_bits is not None:
-            bits = tensor.pinned_bits
-        _check_ready(tensor, bits)
-        _check_rounding(tensor, point)
-        changes.append((tensor, bits, _step_scale(tensor, bits, point)))
-    for tensor, bits, step_scale in changes:
-        tensor.state.bits.assign(FP if bits is None else bits)
-        tensor.state.step_scale.assign(step_scale)
-        mode = rounding_code(point.rounding_mode, tensor.path)
-        tensor.state.rounding_mode.assign(mode)
+        _put_point(changes, tensor, point)
+    changes.write()
 
 
 def operating_point_of(model) -> tuple:
@@ -87,7 +129,32 @@ def set_step_sizes(model, step_sizes):
             size has the wrong shape, or a grid does not exist at the bits
             that it is meant for. Nothing is written then.
     """
-    tensors = some_quantizers_of(model)
+    changes = Changes()
+    _put_step_sizes(changes, some_quantizers_of(model), step_sizes)
+    changes.write()
+
+
+def set_batch_norm_statistics(model, statistics):
+    """Writes batch-norm statistics into a model, in place.
+
+    Args:
+        model: A model with batch normalization, fake-quantized or not.
+        statistics: `{layer path: BatchNormStatistics}`, as
+            `batch_norm_statistics` returns it. Layers that it does not name
+            keep theirs.
+
+    Raises:
+        TypeError: As `reestimate_batch_norm` for `model`.
+        ValueError: If a name is not a batch-norm layer of the model, or an
+            array has the wrong shape or is not finite. Nothing is written
+            then.
+    """
+    changes = Changes()
+    put_batch_norm(changes, model, statistics)
+    changes.write()
+
+
+def _put_step_sizes(changes, tensors, step_sizes):
     if not isinstance(step_sizes, StepSizes):
         raise TypeError(
             "Expected StepSizes, as a PTQ method or StepSizes.load returns. "
@@ -99,104 +166,69 @@ def set_step_sizes(model, step_sizes):
             f"Expected step sizes for quantized tensors, of {list(tensors)}. "
             f"Received unknown ones: {unknown}."
         )
-    changes = []
     for path, step in step_sizes.tensors.items():
         tensors[path].quantizer.grid.check_bits(step.bits)
         state = tensors[path].state
-        shape = tuple(state.step_size.shape)
-        if step.step_size.size == 1:
-            value = np.broadcast_to(step.step_size.reshape(()), shape)
-        elif step.step_size.size == np.prod(shape):
-            value = step.step_size.reshape(shape)
-        else:
-            raise ValueError(
-                f"Expected a step size of shape {shape} for {path!r}. "
-                f"Received one of shape {step.step_size.shape}."
-            )
-        changes.append((state, value, step))
-    for state, value, step in changes:
-        state.step_size.assign(value)
-        state.calibrated_bits.assign(step.bits)
-        state.origin.assign(step.origin)
+        value = _shaped(path, step.step_size, tuple(state.step_size.shape))
+        changes.put(state.step_size, value)
+        changes.put(state.calibrated_bits, step.bits)
+        changes.put(state.origin, step.origin)
 
 
-def set_rounded_weights(model, rounded):
-    """Writes rounded weights and their step sizes into a model, in place.
+def _shaped(path, step_size, shape):
+    if step_size.size == 1:
+        return np.broadcast_to(step_size.reshape(()), shape)
+    if step_size.size == np.prod(shape):
+        return step_size.reshape(shape)
+    raise ValueError(
+        f"Expected a step size of shape {shape} for {path!r}. "
+        f"Received one of shape {step_size.shape}."
+    )
 
-    The kernels become `codes * step_size`. On its grid, a quantizer gives each
-    of them its own level again, so that the model runs with these codes at an
-    operating point with the bits they were made for, a step ratio of 1 and no
-    rounding of the step. Other points round the rounded weights once more.
 
-    The float kernels are overwritten: `keeping_kernels(model)` puts them back.
-
-    Args:
-        model: What `fake_quantize_model` returned; its quantizers are written
-            too, its operating point is not.
-        rounded: `RoundedWeights` for it.
-
-    Raises:
-        ValueError: If `rounded` names a tensor that is no quantized kernel of
-            the model, does not fit its shape, or lacks its step size. Nothing
-            is written then.
-    """
-    tensors = {
-        path: tensor
-        for path, tensor in quantizers_of(model).items()
-        if tensor.kind == "weight"
-    }
-    values = {}
+def _put_rounded_weights(changes, tensors, rounded):
+    kernels = {p: t for p, t in tensors.items() if t.kind == "weight"}
+    _put_step_sizes(changes, tensors, rounded.step_sizes)
     for path, codes in rounded.codes.items():
-        shape = tuple(tensors[path].variable.shape) if path in tensors else None
+        shape = tuple(kernels[path].variable.shape) if path in kernels else None
         if np.shape(codes) != shape or path not in rounded.step_sizes.tensors:
             raise ValueError(
                 "Expected codes, with step sizes, for quantized kernels, of "
-                f"{sorted(tensors)}. Received some of shape {np.shape(codes)} "
+                f"{sorted(kernels)}. Received some of shape {np.shape(codes)} "
                 f"for {path!r}, which do not fit."
             )
-        step = rounded.step_sizes.tensors[path]
-        values[path] = values_of(codes, step.step_size)
-    set_step_sizes(model, rounded.step_sizes)
-    for path, value in values.items():
-        tensors[path].variable.assign(value)
+        step_size = rounded.step_sizes.tensors[path].step_size
+        changes.put(kernels[path].variable, values_of(codes, step_size))
 
 
-def correct_biases(model, correction):
-    """Adds the shifts to the biases of a fake-quantized model, in place.
-
-    The float model that it was made from is not changed. Apply a correction
-    once, and make a new one for another point.
-
-    Args:
-        model: What `fake_quantize_model` returned.
-        correction: A `BiasCorrection` for it.
-
-    Raises:
-        ValueError: If it names a layer that the model has not quantized, or
-            does not fit its bias. Nothing is written then.
-    """
-    hosts = _hosts(model)
+def _put_biases(changes, tensors, correction):
+    layers = {
+        path.rpartition("/")[0]: tensor.layer.layer
+        for path, tensor in tensors.items()
+        if tensor.kind == "weight"
+    }
     for path, shift in correction.shifts.items():
-        bias = (
-            getattr(hosts[path].layer, "bias", None) if path in hosts else None
-        )
+        bias = getattr(layers.get(path), "bias", None)
         if bias is None or tuple(bias.shape) != np.shape(shift):
             raise ValueError(
                 "Expected a correction of the biases of quantized layers, of "
-                f"{sorted(hosts)}. Received one of shape {np.shape(shift)} for "
-                f"{path!r}, which does not fit."
+                f"{sorted(layers)}. Received one of shape {np.shape(shift)} "
+                f"for {path!r}, which does not fit."
             )
-    for path, shift in correction.shifts.items():
-        bias = hosts[path].layer.bias
-        bias.assign((compat.to_numpy(bias) + shift).astype(np.float32))
+        corrected = compat.to_numpy(bias) + shift
+        changes.put(bias, corrected.astype(np.float32))
 
 
-def _hosts(model):
-    """Returns `{layer path: its host}` where weights have one."""
+def _points(model, tensors, setting):
+    """Returns `{tensor path: its operating point}`."""
+    if setting.layer is None:
+        return dict.fromkeys(tensors, setting.point)
+    own = [p for p in tensors if p.rpartition("/")[0] == setting.layer]
+    own = own or _chosen(model, tensors, setting.layer)
+    others = setting.others or OperatingPoint()
     return {
-        path.rpartition("/")[0]: tensor.layer
-        for path, tensor in quantizers_of(model).items()
-        if tensor.kind == "weight"
+        **dict.fromkeys(tensors, others),
+        **dict.fromkeys(own, setting.point),
     }
 
 
@@ -227,11 +259,25 @@ def _chosen(model, tensors, only):
     return chosen
 
 
-def _check_ready(tensor, bits):
+def _put_point(changes, tensor, point):
+    weight = tensor.kind == "weight"
+    bits = point.weight_bits if weight else point.activation_bits
+    if bits is not None and tensor.pinned_bits is not None:
+        bits = tensor.pinned_bits
+    _check_ready(changes, tensor, bits)
+    _check_rounding(tensor, point)
+    state = tensor.state
+    changes.put(state.step_scale, _step_scale(changes, tensor, bits, point))
+    changes.put(state.bits, FP if bits is None else bits)
+    mode = rounding_code(point.rounding_mode, tensor.path)
+    changes.put(state.rounding_mode, mode)
+
+
+def _check_ready(changes, tensor, bits):
     if bits is None:
         return
     tensor.quantizer.grid.check_bits(bits)
-    if compat.to_numpy(tensor.state.calibrated_bits) == UNCALIBRATED:
+    if changes.value_of(tensor.state.calibrated_bits) == UNCALIBRATED:
         raise ValueError(
             f"Expected {tensor.path!r} to be calibrated before it is "
             f"quantized to {bits} bits. Its step size is not known: run a PTQ "
@@ -252,7 +298,7 @@ def _check_rounding(tensor, point):
         )
 
 
-def _step_scale(tensor, bits, point):
+def _step_scale(changes, tensor, bits, point):
     """Returns step_scale as an array of the shape of the step size."""
     state = tensor.state
     weight = tensor.kind == "weight"
@@ -263,12 +309,12 @@ def _step_scale(tensor, bits, point):
     if bits is None or point.step_rounding is None:
         return ones * np.float32(ratio)
     grid = tensor.quantizer.grid
-    lowest = float(compat.to_numpy(state.origin))
-    calibrated = float(compat.to_numpy(state.calibrated_bits))
+    lowest = float(changes.value_of(state.origin))
+    calibrated = float(changes.value_of(state.calibrated_bits))
     kept = float(grid.extent(calibrated, lowest)) / float(
         grid.extent(float(bits), lowest)
     )
-    step_size = compat.to_numpy(state.step_size).astype(np.float64) * kept
+    step_size = changes.value_of(state.step_size).astype(np.float64) * kept
     step_size *= tensor.unit()
     rounded = power_of_two(step_size, point.step_rounding)
     return (ratio * rounded / step_size * ones).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Batch-norm statistics of a model: read, written, kept, taken from a batch."""
+"""Batch-norm statistics of a model: read, checked, taken from a batch."""
 
 import contextlib
 
@@ -24,20 +24,19 @@ def batch_norm_statistics(model) -> dict:
     }
 
 
-def set_batch_norm_statistics(model, statistics):
-    """Writes batch-norm statistics into a model, in place.
+def put_batch_norm(changes, model, statistics):
+    """Takes note of batch-norm statistics, checked, in `changes`.
 
     Args:
+        changes: `Changes`.
         model: A model with batch normalization.
-        statistics: `{layer path: BatchNormStatistics}`, as
-            `batch_norm_statistics` returns it. Layers that it does not name
-            keep theirs.
+        statistics: `{layer path: BatchNormStatistics}`; layers that it does
+            not name keep theirs.
 
     Raises:
         TypeError: As `reestimate_batch_norm` for `model`.
         ValueError: If a name is not a batch-norm layer of the model, or an
-            array has the wrong shape or is not finite. Nothing is written
-            then.
+            array has the wrong shape or is not finite.
     """
     layers = some_batch_norms_of(model)
     unknown = sorted(set(statistics) - set(layers))
@@ -47,26 +46,10 @@ def set_batch_norm_statistics(model, statistics):
             f"{list(layers)}. Received unknown ones: {unknown}."
         )
     for path, found in statistics.items():
-        _check_statistics(path, found, tuple(layers[path].moving_mean.shape))
-    for path, found in statistics.items():
-        layers[path].moving_mean.assign(found.mean)
-        layers[path].moving_variance.assign(found.variance)
-
-
-@contextlib.contextmanager
-def keeping_batch_norm(model):
-    """Puts the batch-norm statistics of `model` back when it closes.
-
-    Whatever the block did to them, and however it ended.
-
-    Raises:
-        TypeError, ValueError: As `reestimate_batch_norm` for `model`.
-    """
-    before = batch_norm_statistics(model)
-    try:
-        yield
-    finally:
-        set_batch_norm_statistics(model, before)
+        layer = layers[path]
+        _check_statistics(path, found, tuple(layer.moving_mean.shape))
+        changes.put(layer.moving_mean, found.mean)
+        changes.put(layer.moving_variance, found.variance)
 
 
 @contextlib.contextmanager

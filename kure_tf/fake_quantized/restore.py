@@ -1,47 +1,30 @@
-"""Putting a fake-quantized model back to how it stood."""
+"""Putting a model back to how it stood."""
 
 import contextlib
-import dataclasses
 
 from kure_tf import compat
-from kure_tf.fake_quantized.layer import kernels_in
-from kure_tf.fake_quantized.tensors import quantizers_of
 
 
 @contextlib.contextmanager
-def keeping_quantizers(model):
-    """Puts the quantizers of `model` back when it closes.
+def keeping(model):
+    """Puts all weights of `model` back when it closes, however it ended.
 
-    Step sizes, what they are calibrated for, bits, step scales and rounding
-    modes: trained step sizes survive a search, and the operating point a
-    sweep, however the block ended. Kernels are not looked at.
+    Kernels and biases, batch-norm statistics, and all that its quantizers
+    hold: step sizes, bits, step ratios and rounding modes. So trained step
+    sizes survive a search, and the operating point a sweep.
+
+    It costs a copy of the weights when it opens and one when it closes: hold
+    it around a search, not around each of its steps.
 
     Args:
-        model: A fake-quantized model; one without quantizers is left alone.
+        model: A built model, fake-quantized or not.
+
+    Example:
+        >>> with keeping(model):
+        ...     apply(model, setting)
+        ...     model.evaluate(test)
     """
-    kept = []
-    for tensor in quantizers_of(model).values():
-        for field in dataclasses.fields(tensor.state):
-            variable = getattr(tensor.state, field.name)
-            kept.append((variable, compat.to_numpy(variable)))
-    try:
-        yield
-    finally:
-        for variable, value in kept:
-            variable.assign(value)
-
-
-@contextlib.contextmanager
-def keeping_kernels(model):
-    """Puts the kernels of `model` back when it closes.
-
-    Those of its convolutions and dense layers, quantized or not, whatever the
-    block wrote into them, and however it ended.
-    """
-    kept = [
-        (variable, compat.to_numpy(variable))
-        for _, variable in kernels_in(model)
-    ]
+    kept = [(variable, compat.to_numpy(variable)) for variable in model.weights]
     try:
         yield
     finally:

@@ -5,31 +5,31 @@ import contextvars
 
 from kure_tf.fake_quantized.tensors import quantizers_of
 
-_WATCH = contextvars.ContextVar("kure_tf_watch", default=None)
+_TAP = contextvars.ContextVar("kure_tf_tap", default=None)
 
 
 def quantized(quantizer, x, state):
-    """Returns `quantizer(x, state)`, shown to whoever watches.
+    """Returns `quantizer(x, state)`, shown to the tap, if one is open.
 
     Every host calls its quantizers through this.
     """
     result = quantizer(x, state)
-    watch = _WATCH.get()
-    if watch is not None:
-        watch(state, x, result)
+    tap = _TAP.get()
+    if tap is not None:
+        tap(state, x, result)
     return result
 
 
 @contextlib.contextmanager
-def watching_quantized(model, watch):
-    """While open, each tensor that `model` quantizes goes to `watch`.
+def tapping(model, tap):
+    """While open, each tensor that `model` quantizes goes to `tap`.
 
-    A graph that is traced meanwhile has what `watch` did in it, such as
+    A graph that is traced meanwhile has what `tap` did in it, such as
     `tape.watch(after)`.
 
     Args:
         model: A fake-quantized model.
-        watch: Called with (tensor path, tensor before, tensor after); once for
+        tap: Called with (tensor path, tensor before, tensor after); once for
             each time that a shared layer is called.
     """
     paths = {
@@ -40,10 +40,10 @@ def watching_quantized(model, watch):
     def known(state, before, after):
         path = paths.get(id(state.step_size))
         if path is not None:
-            watch(path, before, after)
+            tap(path, before, after)
 
-    token = _WATCH.set(known)
+    token = _TAP.set(known)
     try:
         yield
     finally:
-        _WATCH.reset(token)
+        _TAP.reset(token)

@@ -6,8 +6,7 @@ import numpy as np
 
 from kure_tf import compat
 from kure_tf.fake_quantized import (
-    keeping_kernels,
-    keeping_quantizers,
+    keeping,
     quantizers_of,
     set_operating_point,
     set_step_sizes,
@@ -37,7 +36,7 @@ def reference_bias_correction(model, point, step_sizes):
     Raises:
         ValueError: As `set_step_sizes` and `set_operating_point`.
     """
-    with keeping_quantizers(model), keeping_kernels(model):
+    with keeping(model):
         set_step_sizes(model, step_sizes)
         set_operating_point(model, point)
         tensors = quantizers_of(model).values()

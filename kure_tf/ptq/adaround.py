@@ -11,8 +11,7 @@ from kure_tf.data.batches import images_of
 from kure_tf.fake_quantized import (
     FakeQuantized,
     integers_of,
-    keeping_kernels,
-    keeping_quantizers,
+    keeping,
     norms_behind,
     quantizers_of,
     set_operating_point,
@@ -70,7 +69,8 @@ def adaround(
     small in place of that of the layer before it (`OutputError`), and x' is
     measured with batch statistics. This is not in the paper.
 
-    The model is left as it was. `set_rounded_weights` writes the result.
+    The model is left as it was. `apply(model, Setting(point,
+    rounded_weights=...))` writes the result.
 
     Args:
         calibration: What `calibrate` returned.
@@ -105,7 +105,7 @@ def adaround(
     model = calibration.model
     check_roundable(model)
     images = _images(model, calibration, batches)
-    with keeping_quantizers(model), keeping_kernels(model):
+    with keeping(model):
         set_step_sizes(model, step_sizes)
         set_operating_point(model, point)
         rounding = _Rounding(model, images, reestimated_batch_norm)

@@ -62,7 +62,7 @@ def reestimate_batch_norm(model, batches, *, progress=False) -> int:
 
     Example:
         >>> set_operating_point(model, "3/FP")
-        >>> with keeping_batch_norm(model):
+        >>> with keeping(model):
         ...     reestimate_batch_norm(model, dataset.calibration.batches(512))
         ...     model.evaluate(test)
     """

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.fake_quantized import (
-    keeping_quantizers,
+    keeping,
     quantizers_of,
     set_operating_point,
     set_step_sizes,
@@ -50,7 +50,7 @@ def bias_correction(calibration, point, step_sizes) -> BiasCorrection:
         )
     means = _mean_inputs(model, images)
     shifts, skipped = {}, []
-    with keeping_quantizers(model):
+    with keeping(model):
         set_step_sizes(model, step_sizes)
         set_operating_point(model, OperatingPoint(point.weight_bits, None))
         for path, layer in _hosts(model).items():
@@ -59,36 +59,6 @@ def bias_correction(calibration, point, step_sizes) -> BiasCorrection:
                 continue
             shifts[path] = _shift(layer, means[path])
     return BiasCorrection(shifts, tuple(skipped))
-
-
-def correct_biases(model, correction):
-    """Adds the shifts to the biases of a fake-quantized model, in place.
-
-    The float model that it was made from is not changed. Apply a correction
-    once, and make a new one for another point.
-
-    Args:
-        model: What `fake_quantize_model` returned.
-        correction: A `BiasCorrection` for it.
-
-    Raises:
-        ValueError: If it names a layer that the model has not quantized, or
-            does not fit its bias. Nothing is written then.
-    """
-    hosts = _hosts(model)
-    for path, shift in correction.shifts.items():
-        bias = (
-            getattr(hosts[path].layer, "bias", None) if path in hosts else None
-        )
-        if bias is None or tuple(bias.shape) != np.shape(shift):
-            raise ValueError(
-                "Expected a correction of the biases of quantized layers, of "
-                f"{sorted(hosts)}. Received one of shape {np.shape(shift)} for "
-                f"{path!r}, which does not fit."
-            )
-    for path, shift in correction.shifts.items():
-        bias = hosts[path].layer.bias
-        bias.assign((compat.to_numpy(bias) + shift).astype(np.float32))
 
 
 def _hosts(model):
@@ -112,7 +82,7 @@ def _mean_inputs(model, batches):
         counts[path] = counts.get(path, 0) + len(inputs)
 
     with contextlib.ExitStack() as stack:
-        stack.enter_context(keeping_quantizers(model))
+        stack.enter_context(keeping(model))
         set_operating_point(model, OperatingPoint())
         for host in _hosts(model).values():
             stack.enter_context(host.observed_by(observer))

@@ -13,8 +13,8 @@ from kure_tf.fake_quantized import (
     quantizers_of,
     set_operating_point,
     set_step_sizes,
+    tapping,
     using_batch_statistics,
-    watching_quantized,
 )
 from kure_tf.ops.cross_entropy import checked_labels, cross_entropy
 from kure_tf.settings import StepSizes
@@ -32,7 +32,7 @@ class CalibrationLoss:
     (`with_batch_statistics`).
 
     Calls write the model's variables and leave them so: a search is wrapped in
-    `keeping_quantizers(loss.model)`.
+    `keeping(loss.model)`.
 
     Args:
         model: What `fake_quantize_model` returned.
@@ -189,7 +189,7 @@ class CalibrationLoss:
                         before.append(None if kernel else x)
                         after.append(result)
 
-                with watching_quantized(self.model, watch):
+                with tapping(self.model, watch):
                     loss = tf.reduce_mean(self._losses(pictures, labels))
             return before, tape.gradient(
                 loss, after, unconnected_gradients="zero"

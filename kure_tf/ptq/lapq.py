@@ -7,7 +7,7 @@ import numpy as np
 from scipy import optimize
 from tqdm import tqdm
 
-from kure_tf.fake_quantized import keeping_quantizers
+from kure_tf.fake_quantized import keeping
 from kure_tf.ptq.best_norm import NORMS, best_norm
 from kure_tf.ptq.journal import Journal
 from kure_tf.ptq.step_ratios import StepRatios
@@ -63,7 +63,7 @@ def lapq(
             or `journal` is the file of another search.
     """
     loss = loss or calibration.loss
-    with keeping_quantizers(loss.model):
+    with keeping(loss.model):
         loss_in_float = loss.in_float()
         key = {
             "point": str(point),

@@ -6,7 +6,7 @@ import math
 import numpy as np
 from tqdm import tqdm
 
-from kure_tf.fake_quantized import keeping_quantizers
+from kure_tf.fake_quantized import keeping
 from kure_tf.ptq.best_norm import NORMS, best_norm
 from kure_tf.ptq.loss_model import LossModel
 from kure_tf.ptq.step_changes import StepChanges, threshold_count
@@ -100,7 +100,7 @@ def lapq_gradient(
             "one with batch statistics: learned_steps is made for that."
         )
     with (
-        keeping_quantizers(loss.model),
+        keeping(loss.model),
         tqdm(
             desc=f"lapq_gradient {point}",
             total=passes,

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from kure_tf.fake_quantized import keeping_quantizers
+from kure_tf.fake_quantized import keeping
 from kure_tf.ptq.best_norm import NORMS, best_norm
 from kure_tf.ptq.step_descent import descend, smallest_loss
 from kure_tf.ptq.step_ratios import StepRatios
@@ -89,7 +89,7 @@ def learned_steps(
             f"Expected a positive batch size. Received: {batch_size!r}."
         )
     loss = (loss or calibration.loss).with_batch_statistics
-    with keeping_quantizers(loss.model):
+    with keeping(loss.model):
         passes_before = loss.forward_passes
         loss_in_float = loss.in_float()
         measured = functools.partial(loss, point)

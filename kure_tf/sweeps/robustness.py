@@ -8,7 +8,7 @@ from kure_tf import fake_quantized, ptq
 from kure_tf.evaluation.evaluate import Evaluator
 from kure_tf.fake_quantized import (
     fake_quantize_model,
-    keeping_quantizers,
+    keeping,
     quantizers_of,
 )
 from kure_tf.fake_quantized import placement as placements
@@ -73,7 +73,7 @@ def measure_robustness(
     evaluate = Evaluator(dataset.test, batch_size=plan.batch_size)
     images = batch_norm_batches(dataset, plan)
     done = []
-    with keeping_quantizers(quantized):
+    with keeping(quantized):
         methods, calibration = _methods(quantized, dataset, plan, progress)
     for reestimated, (kind, method_name, points, seed) in itertools.product(
         plan.reestimate_batch_norm, _seeded(plan)
@@ -87,7 +87,7 @@ def measure_robustness(
                 waiting = [row for row in finished if id(row) not in known]
                 _report(name, [*reached, *waiting], provenance).save(folder)
 
-        with keeping_quantizers(quantized):
+        with keeping(quantized):
             report = run_sweep(
                 quantized,
                 expanded(kind, points, quantized),

@@ -2,8 +2,9 @@
 
 import contextlib
 
-from kure_tf.fake_quantized import keeping_kernels, set_rounded_weights
+from kure_tf.fake_quantized import apply, keeping
 from kure_tf.ptq import adaround
+from kure_tf.settings import Setting
 
 ROUNDINGS = ("nearest", "adaround")
 SUFFIX = " + adaround"
@@ -38,8 +39,9 @@ def adarounding(calibration, **options):
             yield {}
             return
         rounded = adaround(calibration, point, step_sizes, **options)
-        with keeping_kernels(calibration.model):
-            set_rounded_weights(calibration.model, rounded)
+        with keeping(calibration.model):
+            setting = Setting(point, rounded_weights=rounded)
+            apply(calibration.model, setting)
             yield {
                 "adaround_tensors": len(rounded.codes),
                 "adaround_skipped": len(rounded.skipped),

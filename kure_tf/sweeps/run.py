@@ -10,7 +10,7 @@ from tqdm import tqdm
 from kure_tf.evaluation.evaluate import Evaluator
 from kure_tf.fake_quantized import (
     batch_norm_statistics,
-    keeping_batch_norm,
+    keeping,
     set_operating_point,
     set_step_sizes,
 )
@@ -161,7 +161,7 @@ def _standing_at(model, place, batches):
         return
     # Put back after each point, not at the end: methods that look for the
     # next step sizes may run the model.
-    with keeping_batch_norm(model):
+    with keeping(model):
         place.set(model)
         yield {"batch_norm_images": reestimate_batch_norm(model, batches)}
 

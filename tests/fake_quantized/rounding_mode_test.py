@@ -6,7 +6,7 @@ from absl.testing import parameterized
 
 from kure_tf import fake_quantize_model, set_operating_point, set_step_sizes
 from kure_tf.compat import keras
-from kure_tf.fake_quantized import Placement, keeping_quantizers, quantizers_of
+from kure_tf.fake_quantized import Placement, keeping, quantizers_of
 from kure_tf.quantizers import (
     DoReFaActivationQuantizer,
     DoReFaWeightQuantizer,
@@ -81,7 +81,7 @@ class RoundingModeTest(tf.test.TestCase, parameterized.TestCase):
     def test_the_mode_is_kept_and_saved(self):
         model = _model()
         set_operating_point(model, "3/FP floor")
-        with keeping_quantizers(model):
+        with keeping(model):
             set_operating_point(model, "3/FP")
         path = pathlib.Path(self.get_temp_dir()) / "model.keras"
         model.save(path)

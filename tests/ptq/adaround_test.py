@@ -9,16 +9,14 @@ from absl.testing import parameterized
 from kure_tf import (
     OperatingPoint,
     fake_quantize_model,
-    fake_quantized,
     ptq,
-    set_operating_point,
-    settings,
 )
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import (
     Placement,
+    apply,
     integer_weights,
-    keeping_kernels,
+    keeping,
     quantizers_of,
 )
 from kure_tf.ptq.kernel_matrix import KernelMatrix
@@ -28,7 +26,7 @@ from kure_tf.ptq.rounding_search import (
     learned_codes,
 )
 from kure_tf.quantizers import DoReFaWeightQuantizer, UniformQuantizer
-from kure_tf.settings import StepSizes, TensorStep
+from kure_tf.settings import RoundedWeights, Setting, StepSizes, TensorStep
 
 layers = keras.layers
 POINT = OperatingPoint(2, None)
@@ -211,10 +209,10 @@ class AdaRoundTest(tf.test.TestCase, parameterized.TestCase):
                 self.assertAllEqual(old, new)
             errors = []
             for codes in (None, rounded):
-                fake_quantized.set_rounded_weights(
-                    copy, codes or settings.RoundedWeights({}, steps)
+                apply(
+                    copy,
+                    Setting(POINT, step_sizes=steps, rounded_weights=codes),
                 )
-                set_operating_point(copy, POINT)
                 errors.append(np.mean((copy(images) - model(images)) ** 2))
             self.assertLess(errors[1], 0.95 * errors[0])
 
@@ -240,9 +238,8 @@ class AdaRoundTest(tf.test.TestCase, parameterized.TestCase):
         codes[0, 0] = low  # The edges of every channel.
         codes[1, 1] = high
         steps = StepSizes({"l/kernel": TensorStep(step, bits)})
-        rounded = settings.RoundedWeights({"l/kernel": codes}, steps)
-        fake_quantized.set_rounded_weights(copy, rounded)
-        set_operating_point(copy, OperatingPoint(bits, None))
+        rounded = RoundedWeights({"l/kernel": codes}, steps)
+        apply(copy, Setting(f"{bits}/FP", rounded_weights=rounded))
         self.assertAllEqual(integer_weights(copy)["l/kernel"].codes, codes)
         kernel = tf.constant(np.array(tensor.variable))
         values = tensor.quantizer(kernel, tensor.state)
@@ -256,16 +253,13 @@ class AdaRoundTest(tf.test.TestCase, parameterized.TestCase):
         point = OperatingPoint(2, 8)  # Ends at 8 bits, activations as well.
         rounded = _adaround(calibration, point)
         errors = []
-        for codes in ({}, rounded.codes):
-            with keeping_kernels(copy):
-                steps = ptq.lp_norm(calibration, point)
-                fake_quantized.set_rounded_weights(
-                    copy, settings.RoundedWeights({}, steps)
+        steps = ptq.lp_norm(calibration, point)
+        for codes in (None, rounded):
+            with keeping(copy):
+                apply(
+                    copy,
+                    Setting(point, step_sizes=steps, rounded_weights=codes),
                 )
-                fake_quantized.set_rounded_weights(
-                    copy, settings.RoundedWeights(codes, rounded.step_sizes)
-                )
-                set_operating_point(copy, point)
                 errors.append(np.mean((copy(images) - model(images)) ** 2))
         self.assertLess(errors[1], 0.6 * errors[0])
 
@@ -276,9 +270,8 @@ class AdaRoundTest(tf.test.TestCase, parameterized.TestCase):
         for reestimated in (False, True):
             rounded = _adaround(calibration, reestimated_batch_norm=reestimated)
             self.assertLen(rounded.provenance["layers"], 3)
-            with keeping_kernels(copy), fake_quantized.keeping_batch_norm(copy):
-                fake_quantized.set_rounded_weights(copy, rounded)
-                set_operating_point(copy, POINT)
+            with keeping(copy):
+                apply(copy, Setting(POINT, rounded_weights=rounded))
                 ptq.reestimate_batch_norm(copy, [images])
                 error = np.mean((copy(images) - model(images)) ** 2)
                 errors[reestimated] = error
@@ -302,8 +295,7 @@ class AdaRoundTest(tf.test.TestCase, parameterized.TestCase):
         copy, calibration = _calibrated(model, images, _placement())
         rounded = _adaround(calibration)
         self.assertIn("not linear", rounded.skipped["l/pointwise_kernel"])
-        fake_quantized.set_rounded_weights(copy, rounded)
-        set_operating_point(copy, POINT)
+        apply(copy, Setting(POINT, rounded_weights=rounded))
         for path, codes in rounded.codes.items():
             self.assertAllEqual(integer_weights(copy)[path].codes, codes)
 
@@ -324,18 +316,6 @@ class AdaRoundTest(tf.test.TestCase, parameterized.TestCase):
             )
             with self.assertRaisesRegex(ValueError, "grid with a zero"):
                 ptq.adaround(calibration, POINT, steps)
-
-    def test_codes_that_do_not_fit_are_refused(self):
-        model, images = _model(layers.Dense(3, name="l"), (4,))
-        copy, calibration = _calibrated(model, images, _placement())
-        steps = ptq.lp_norm(calibration, POINT)
-        before = np.array(copy.get_weights()[0])
-        for codes in ({"m/kernel": np.zeros((4, 3))}, {"l/kernel": [0]}):
-            with self.assertRaisesRegex(ValueError, "do not fit"):
-                fake_quantized.set_rounded_weights(
-                    copy, settings.RoundedWeights(codes, steps)
-                )
-        self.assertAllEqual(copy.get_weights()[0], before)
 
 
 if __name__ == "__main__":

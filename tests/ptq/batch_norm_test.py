@@ -10,7 +10,7 @@ from kure_tf.compat import IS_KERAS_3, keras
 from kure_tf.fake_quantized import (
     Placement,
     batch_norm_statistics,
-    keeping_batch_norm,
+    keeping,
     set_batch_norm_statistics,
 )
 from kure_tf.ptq import batch_norm as batch_norm_module
@@ -374,7 +374,7 @@ class StatisticsTest(tf.test.TestCase, parameterized.TestCase):
     def test_they_are_put_back_after_an_exception(self):
         model = _model()
         before = model.get_weights()
-        with self.assertRaises(KeyboardInterrupt), keeping_batch_norm(model):
+        with self.assertRaises(KeyboardInterrupt), keeping(model):
             reestimate_batch_norm(model, [_images()])
             raise KeyboardInterrupt
         for old, new in zip(before, model.get_weights(), strict=True):

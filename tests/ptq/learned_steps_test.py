@@ -65,7 +65,7 @@ def _reestimated_loss(model, step_sizes):
     x, labels = _images()
     set_step_sizes(model, step_sizes)
     set_operating_point(model, POINT)
-    with fake_quantized.keeping_batch_norm(model):
+    with fake_quantized.keeping(model):
         ptq.reestimate_batch_norm(model, [x])
         logs = special.log_softmax(model(x, training=False), -1)
     return -logs[np.arange(len(x)), labels].mean()
