@@ -37,7 +37,6 @@ def export(model, dataset, folder, *, name):
     """
     from kure_tf.export import export_tflite
     from kure_tf.measurements import Row
-    from kure_tf.settings.operating_point import OperatingPoint
 
     rows = []
     for mode in filter(None, EXPORT.value):
@@ -55,14 +54,15 @@ def export(model, dataset, folder, *, name):
             Row(
                 run=name,
                 sweep="tflite",
-                point=OperatingPoint(
-                    None if mode == "float" else 8,
-                    8 if mode == "int8" else None,
+                point={"int8": "8/8", "dynamic_range": "8/FP"}.get(
+                    mode, "FP/FP"
                 ),
+                weight_bits=None if mode == "float" else 8,
+                activation_bits=8 if mode == "int8" else None,
                 ptq=None if mode == "float" else "converter",
                 scheme="tflite",
-                value=verification.tflite_accuracy,
-                examples=verification.images,
+                accuracy=verification.tflite_accuracy,
+                images=verification.images,
                 split=dataset.test.name,
                 details={
                     "mode": mode,

@@ -11,6 +11,8 @@ import functools
 
 import numpy as np
 
+from kure_tf.ops.quantization_error import mean_squared_error
+
 # Values that lie on a grid of their own may leave out every second level: the
 # best step is then close to twice the smallest one that clips nothing.
 _LARGEST_RATIO = 2.0
@@ -52,29 +54,15 @@ class SortedValues:
         self._sums = np.concatenate([[0.0], np.cumsum(wide * counts)])
         self._squares = float(np.dot(wide * counts, wide))
 
-    def mean_squared_error(self, step_sizes, levels, offset=0.0):
-        """Returns E[(x - Q(x))^2] for each step size, exact up to rounding.
+    @property
+    def total_moments(self):
+        """Number, sum and sum of squares of the values."""
+        return self._counts[-1], self._sums[-1], self._squares
 
-        With c_k the level of the n_k values that round to it and S_k their
-        sum, n E = sum x^2 - 2 sum_k c_k S_k + sum_k c_k^2 n_k. (Where values
-        were counted into bins, exact for the bins' middles.)
-
-        Args:
-            step_sizes: Array `[s]`.
-            levels: `(low, high)`, whole numbers.
-            offset: Shift of the levels in steps.
-        """
-        low, high = levels
-        codes = np.arange(low, high + 1) + offset
-        centers = codes * step_sizes[:, None]
-        edges = (codes[:-1] + 0.5) * step_sizes[:, None]
-        inner = np.searchsorted(self.values, edges.astype(np.float32))
-        ends = np.zeros((len(step_sizes), 1), inner.dtype)
-        at = np.concatenate([ends, inner, ends + self.values.size], axis=1)
-        n = np.diff(self._counts[at], axis=1)
-        s = np.diff(self._sums[at], axis=1)
-        total = self._squares + np.sum(centers * (centers * n - 2 * s), axis=1)
-        return np.maximum(total, 0.0) / self.size
+    def moments_below(self, x):
+        """Returns number and sum of the values below `x`, for each `x`."""
+        at = np.searchsorted(self.values, x.astype(np.float32))
+        return self._counts[at], self._sums[at]
 
     def mean_error(self, step_sizes, levels, offset=0.0, p=2.0):
         """Returns E|x - Q(x)|^p for each step size.
@@ -83,7 +71,7 @@ class SortedValues:
         quantiles and the 1,024 values at either end.
         """
         if p == 2 and not self.has_few_values:
-            return self.mean_squared_error(step_sizes, levels, offset)
+            return mean_squared_error(self, step_sizes, levels, offset)
         x, weights = self._points
         blocks = 1 + len(step_sizes) * x.size // _BLOCK
         errors = []

@@ -6,6 +6,7 @@ from kure_tf import compat
 from kure_tf.fake_quantized import kernels_in
 from kure_tf.ops import grid as grids
 from kure_tf.ops.kurtosis import kurtosis
+from kure_tf.ops.quantization_error import mean_squared_error
 from kure_tf.ops.step_search import SortedValues, best_step_size
 
 _RATIOS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0)
@@ -48,8 +49,8 @@ def weight_shape(model, path, bits=4, ratios=_RATIOS) -> dict:
         )
     low, high = (float(level) for level in grids.NARROW.levels(bits))
     step = best_step_size(values, np.abs(values).max() / high, (low, high))
-    errors = SortedValues(values).mean_squared_error(
-        step * np.array([1.0, *ratios]), (low, high)
+    errors = mean_squared_error(
+        SortedValues(values), step * np.array([1.0, *ratios]), (low, high)
     )
     costs = np.abs(errors[1:] - errors[0]) / variance
     return {

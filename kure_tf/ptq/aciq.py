@@ -3,13 +3,18 @@
 import numpy as np
 from scipy import optimize
 
-from kure_tf.ptq.distributions import ONE_SIDED, TWO_SIDED
+from kure_tf.ops.distributions import Laplace, Normal
+from kure_tf.ops.quantization_error import mean_squared_error
 from kure_tf.settings import StepSizes
 
-DISTRIBUTIONS = ("auto", "normal", "laplace")
+_KINDS = {
+    "auto": (Normal, Laplace),
+    "normal": (Normal,),
+    "laplace": (Laplace,),
+}
 
-# Clips that are tried, in scales of the distribution; the best one grows with
-# the logarithm of the number of levels: 20 for a Laplace one at 16 bits.
+# Clips that are tried, in standard deviations; the best one grows with the
+# logarithm of the number of levels: 14 for a Laplace distribution at 16 bits.
 _CLIPS = np.geomspace(0.2, 40.0, 48)
 
 
@@ -24,10 +29,9 @@ def aciq(calibration, point, *, distribution="auto") -> StepSizes:
     are enough.
 
     Three things differ from the paper. The error is that of the grid in use,
-    without approximation (see `Distribution.mean_squared_error`), and its
-    minimum is found numerically. The grid stays anchored at zero; it is the
-    distribution that may lie beside it. No step is larger than the one that
-    clips nothing.
+    without approximation (see `ops.quantization_error`), and its minimum is
+    found numerically. The grid stays anchored at zero; it is the distribution
+    that may lie beside it. No step is larger than the one that clips nothing.
 
     On grids that start at zero (ReLU outputs), a half-normal and an
     exponential distribution are fitted to the values above zero; zeros
@@ -44,9 +48,9 @@ def aciq(calibration, point, *, distribution="auto") -> StepSizes:
     Raises:
         ValueError: If there is no such distribution.
     """
-    if distribution not in DISTRIBUTIONS:
+    if distribution not in _KINDS:
         raise ValueError(
-            f"Expected a distribution, one of {DISTRIBUTIONS}. Received: "
+            f"Expected a distribution, one of {tuple(_KINDS)}. Received: "
             f"{distribution!r}."
         )
 
@@ -67,33 +71,35 @@ def _best_step_size(values, largest, levels, offset, distribution):
     if high == 0 and offset == 0:  # Nothing above zero: look from below.
         values, low, high = -values, 0, -low
     values = np.asarray(values, np.float64)
-    family = TWO_SIDED
-    if low == 0 and offset == 0:
-        values, family = values[values > 0], ONE_SIDED
-    fitted = _fitted(values, family, distribution)
+    fitted = _fitted(values, low == 0 and offset == 0, distribution)
     if fitted is None:
         return largest
 
     def error(log_steps):
-        return fitted.mean_squared_error(np.exp(log_steps), (low, high), offset)
+        return mean_squared_error(
+            fitted, np.exp(log_steps), (low, high), offset
+        )
 
     # The error of a distribution beside zero may have two minima.
     extent = max(abs(low + offset), abs(high + offset))
-    logs = np.log((fitted.scale * _CLIPS + abs(fitted.location)) / extent)
+    clips = fitted.standard_deviation * _CLIPS + abs(fitted.location)
+    logs = np.log(clips / extent)
     best = int(np.argmin(error(logs)))
-    bounds = logs[max(best - 1, 0)], logs[min(best + 1, len(logs) - 1)]
     found = optimize.minimize_scalar(
-        lambda log_step: error(np.array([log_step]))[0],
-        bounds=bounds,
+        error,
+        bounds=(logs[max(best - 1, 0)], logs[min(best + 1, len(logs) - 1)]),
         method="bounded",
         options={"xatol": 1e-5},
     )
     return min(float(np.exp(found.x)), largest)
 
 
-def _fitted(values, family, distribution):
+def _fitted(values, absolute, distribution):
     """Returns the likeliest distribution, None where there is no spread."""
-    names = family if distribution == "auto" else [distribution]
-    fits = [family[name].fit(values) for name in names] if values.size else []
-    fits = [fit for fit in fits if fit.scale > 0]
-    return max(fits, key=lambda fit: fit.log_likelihood, default=None)
+    if absolute:
+        values = values[values > 0]
+    if not values.size or (not absolute and np.ptp(values) == 0):
+        return None
+    kinds = _KINDS[distribution]
+    fits = [kind.fit(values, absolute=absolute) for kind in kinds]
+    return min(fits, key=lambda fit: fit.entropy)

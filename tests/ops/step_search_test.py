@@ -3,6 +3,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from kure_tf.ops import GRIDS
+from kure_tf.ops.quantization_error import mean_squared_error
 from kure_tf.ops.step_search import SortedValues, best_step_size
 
 
@@ -143,8 +144,8 @@ class BestStepSizeTest(tf.test.TestCase, parameterized.TestCase):
 
         # The minimum is flat: the step has fewer digits than the error.
         self.assertAllClose(step_size * grid.extent(bits), tau, rtol=0.01)
-        error = SortedValues(quantiles).mean_squared_error(
-            np.array([step_size]), levels
+        error = mean_squared_error(
+            SortedValues(quantiles), np.array([step_size]), levels
         )
         self.assertAllClose(error, [mse], rtol=1e-3)
 
@@ -171,7 +172,7 @@ class SortedValuesTest(tf.test.TestCase, parameterized.TestCase):
         levels, offset, largest = _problem(x, *case)
         step_sizes = largest * np.array([1.7, 1.0, 0.61, 0.2, 0.03])
 
-        errors = SortedValues(x).mean_squared_error(step_sizes, levels, offset)
+        errors = mean_squared_error(SortedValues(x), step_sizes, levels, offset)
 
         self.assertAllClose(
             errors,

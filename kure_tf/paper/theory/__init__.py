@@ -7,7 +7,7 @@ Two kinds of numbers, kept apart:
 * `paper`: the paper's own formulas by equation, in corrected form, each with
   its printed form beside it, the range it holds in, and its error there.
 
-    >>> from kure_tf.ops import theory
+    >>> from kure_tf.paper import theory
     >>> best = theory.optimum(theory.Normal(), bits=4, grid="equation1")
     >>> round(best.clipping_range, 4), round(best.mean_squared_error, 6)
     (2.5512, 0.010405)
@@ -15,14 +15,14 @@ Two kinds of numbers, kept apart:
     3.01
 """
 
-from kure_tf.paper.theory import paper
-from kure_tf.paper.theory.distributions import (
+from kure_tf.ops.distributions import (
     DISTRIBUTIONS,
     Distribution,
     Laplace,
     Normal,
     Uniform,
 )
+from kure_tf.paper.theory import paper
 from kure_tf.paper.theory.error import curvature, mean_squared_error, slope
 from kure_tf.paper.theory.optimum import (
     Optimum,

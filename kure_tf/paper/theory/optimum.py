@@ -8,9 +8,11 @@ import numpy as np
 from scipy import optimize
 
 from kure_tf.ops import grid as grids
-from kure_tf.paper.theory.checks import check_bits, check_numbers
-from kure_tf.paper.theory.distributions import Distribution, check_distribution
+from kure_tf.ops.checks import check_numbers
+from kure_tf.ops.distributions import Distribution
+from kure_tf.paper.theory.checks import check_bits
 from kure_tf.paper.theory.error import (
+    check_distribution,
     curvature,
     levels_in_steps,
     mean_squared_error,
@@ -54,7 +56,7 @@ class Optimum:
     @property
     def signal_to_noise(self):
         """E[X^2] over the MSE, in decibels."""
-        power = self.distribution.standard_deviation**2
+        power = self.distribution.total_moments[2]
         return 10 * math.log10(power / self.mean_squared_error)
 
 
@@ -84,7 +86,11 @@ def optimum(distribution, bits, grid="equation1") -> Optimum:
     check_distribution(distribution)
     grid, bits = grids.get(grid), check_bits(bits)
     unit = distribution.standard_deviation
-    standard = dataclasses.replace(distribution, standard_deviation=1.0)
+    standard = dataclasses.replace(
+        distribution,
+        standard_deviation=1.0,
+        location=distribution.location / unit,
+    )
     step, mse, second = _standard_optimum(standard, bits, grid)
     return Optimum(
         distribution=distribution,
@@ -151,8 +157,9 @@ def second_order_sensitivity(distribution, epsilon, bits, grid="equation1"):
 @functools.lru_cache(maxsize=1024)
 def _standard_optimum(distribution, bits, grid):
     """Returns step size, MSE and curvature at standard deviation 1."""
-    codes = levels_in_steps(bits, grid)
-    ends = np.array([_SMALLEST, _LARGEST]) / np.max(np.abs(codes))
+    levels, offset = levels_in_steps(bits, grid)
+    extent = max(abs(level + offset) for level in levels)
+    ends = np.array([_SMALLEST, _LARGEST]) / extent
     for _ in range(2):  # Coarse, then fine: the error need not be convex.
         steps = np.geomspace(*ends, _POINTS)
         errors = mean_squared_error(distribution, steps, bits, grid)

@@ -23,12 +23,8 @@ import math
 import numpy as np
 from scipy import optimize, special
 
-from kure_tf.paper.theory.checks import (
-    check_at_most,
-    check_bits,
-    check_numbers,
-    check_positive,
-)
+from kure_tf.ops.checks import check_numbers, check_positive
+from kure_tf.paper.theory.checks import check_at_most, check_bits
 
 # Steps up to which Eq. 9 stands for the quantizer, in standard deviations.
 _NORMAL_LIMIT = 2.0

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import optimize
 
 from kure_tf.ops import grid as grids
-from kure_tf.paper.theory.checks import check_positive
-from kure_tf.paper.theory.distributions import Uniform, get
+from kure_tf.ops.checks import check_positive
+from kure_tf.ops.distributions import Uniform, get
 from kure_tf.paper.theory.error import mean_squared_error
 from kure_tf.paper.theory.optimum import Optimum, optimum
 
