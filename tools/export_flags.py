@@ -37,6 +37,7 @@ def export(model, dataset, folder, *, name):
     """
     from kure_tf.export import export_tflite
     from kure_tf.measurements import Row
+    from kure_tf.settings.operating_point import OperatingPoint
 
     rows = []
     for mode in filter(None, EXPORT.value):
@@ -54,15 +55,14 @@ def export(model, dataset, folder, *, name):
             Row(
                 run=name,
                 sweep="tflite",
-                point={"int8": "8/8", "dynamic_range": "8/FP"}.get(
-                    mode, "FP/FP"
+                point=OperatingPoint(
+                    None if mode == "float" else 8,
+                    8 if mode == "int8" else None,
                 ),
-                weight_bits=None if mode == "float" else 8,
-                activation_bits=8 if mode == "int8" else None,
                 ptq=None if mode == "float" else "converter",
                 scheme="tflite",
-                accuracy=verification.tflite_accuracy,
-                images=verification.images,
+                value=verification.tflite_accuracy,
+                examples=verification.images,
                 split=dataset.test.name,
                 details={
                     "mode": mode,

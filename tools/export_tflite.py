@@ -22,7 +22,7 @@ def main():
         details = row.details
         print(
             f"{folder / details['mode']}.tflite: {details['file_size']:,} "
-            f"bytes, accuracy {100 * row.accuracy:.2f} % on {row.images} "
+            f"bytes, accuracy {100 * row.value:.2f} % on {row.examples} "
             f"{row.split} images, agreement with Keras "
             f"{100 * details['agreement']:.2f} %, accuracy drop "
             f"{100 * details['accuracy_drop']:.2f} points."

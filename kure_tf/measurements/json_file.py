@@ -4,9 +4,10 @@ import dataclasses
 import json
 
 from kure_tf.measurements.rows import Row, Run
+from kure_tf.settings.operating_point import OperatingPoint
 
 FORMAT = "kure_tf report"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def encode(title, runs, notes) -> str:
@@ -32,7 +33,7 @@ def decode(text, source="report") -> tuple[str, tuple[Run, ...], tuple]:
 
     Raises:
         ValueError: If `text` is not JSON (a truncated file), not a report, of
-            a newer schema, or has a missing, unknown or invalid member.
+            another schema, or has a missing, unknown or invalid member.
     """
     document = _parse(text, source)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -46,7 +47,8 @@ def decode(text, source="report") -> tuple[str, tuple[Run, ...], tuple]:
         raise ValueError(
             f"Expected a report of schema version {SCHEMA_VERSION}, the one "
             f"that this kure_tf reads. Received in {source}: {version!r}. "
-            "Read it with the kure_tf that wrote it, or measure again."
+            "Read it with the kure_tf that wrote it, or delete it and "
+            "measure again."
         )
     names = {"format", "schema_version", "title", "notes", "runs"}
     _check_members(document, names, names, source)
@@ -69,9 +71,19 @@ def _encode_run(run):
         if field.name != "rows"
     }
     lines = [f" {_dump(key)}: {_dump(value)}" for key, value in members.items()]
-    rows = ",\n".join(f"  {_dump(dataclasses.asdict(row))}" for row in run.rows)
+    rows = ",\n".join(f"  {_dump(_row_members(row))}" for row in run.rows)
     lines.append(f' "rows": [\n{rows}\n ]' if rows else ' "rows": []')
     return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def _row_members(row):
+    """Returns the members of a row; operating points are their texts."""
+    members = {
+        field.name: getattr(row, field.name)
+        for field in dataclasses.fields(row)
+    }
+    others = None if row.others is None else str(row.others)
+    return {**members, "point": str(row.point), "others": others}
 
 
 def _decode_run(members, where):
@@ -79,17 +91,22 @@ def _decode_run(members, where):
     _check_fields(members, Run, where)
     _check_kind(members.get("rows", []), list, f"{where}.rows")
     rows = [
-        _build(Row, row, f"{where}.rows[{i}]")
+        _build(_row, row, f"{where}.rows[{i}]", Row)
         for i, row in enumerate(members.get("rows", []))
     ]
-    return _build(Run, members | {"rows": rows}, where)
+    return _build(Run, members | {"rows": rows}, where, Run)
 
 
-def _build(kind, members, where):
+def _row(point, others=None, **members):
+    others = None if others is None else OperatingPoint.parse(others)
+    return Row(point=OperatingPoint.parse(point), others=others, **members)
+
+
+def _build(make, members, where, kind):
     _check_kind(members, dict, where)
     _check_fields(members, kind, where)
     try:
-        return kind(**members)
+        return make(**members)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from error
 

@@ -1,34 +1,15 @@
-"""What was measured: a `Row` is one accuracy, a `Run` is one model's rows."""
+"""What was measured: a `Row` is one value, a `Run` is one model's rows."""
 
 import dataclasses
 import math
 import numbers
-import re
 
 from kure_tf.files import jsonable
+from kure_tf.settings.operating_point import OperatingPoint
 
-_KEY = (
-    "run",
-    "sweep",
-    "point",
-    "weight_bits",
-    "activation_bits",
-    "step_scale",
-    "activation_step_scale",
-    "step_rounding",
-    "rounding_mode",
-    "layer",
-    "others",
-    "calibration_seed",
-    "ptq",
-    "scheme",
-    "reestimated_batch_norm",
-    "images",
-    "split",
+_RESULT = frozenset(
+    ("value", "higher_is_better", "standard_error", "seconds", "details")
 )
-
-
-_ROUNDING_MODE = re.compile(r"nearest|half_up|floor|stochastic:[0-9]+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,36 +18,32 @@ class Row:
 
     Attributes:
         run: Name of the run that it belongs to, such as "KURE".
-        point: The operating point as text, such as "4/FP x1.05 pow2".
-        weight_bits: Bit-width of the weights; None is float ("FP").
-        activation_bits: Likewise for the activations.
-        step_scale: Ratio of the step size used to the calibrated one, for
-            weights.
-        activation_step_scale: Likewise for activations.
-        step_rounding: How step sizes were rounded to powers of two: None (not
-            at all), "nearest" or "up".
-        rounding_mode: How values were rounded: "nearest", "half_up", "floor"
-            or "stochastic:<seed>".
+        point: The `OperatingPoint`; of a single `layer` the layer's.
         layer: Path of the layer that alone stood at the point; None: all did.
-        others: The operating point of all other layers as text, such as
-            "8/FP"; None: they were in float, or there is no such `layer`.
-        calibration_seed: Seed of the draw of calibration images; None: the
+        others: The `OperatingPoint` of all other layers; None: they were in
+            float, or there is no such `layer`.
+        calibration_seed: Seed of the draw of calibration examples; None: the
             data set's own.
         ptq: Where the step sizes came from, such as "lp_norm p=2"; None in
             float.
         scheme: Quantization scheme, "paper" or "tflite".
         reestimated_batch_norm: Whether batch-norm statistics were measured
             again on the quantized weights.
-        accuracy: Top-1 accuracy, 0..1.
-        loss: Mean loss; None if not measured or not finite.
-        images: How many images were evaluated.
+        metric: What was measured, such as "accuracy", which is the top-1
+            accuracy, 0..1, or "mean_absolute_error".
+        value: Its value, finite, in the metric's own unit.
+        higher_is_better: Whether a larger value is the better one.
+        standard_error: That of `value`, in the same unit; None if not known.
+            If not given, that of an accuracy a is sqrt(a (1 - a) / examples).
+        examples: How many examples were evaluated.
         split: Which split they came from, such as "test".
         seconds: Time of the evaluation; None if not measured.
         sweep: "bit_width", "step_size", "tflite" or a name of your own.
-        details: Whatever else is known, as plain values. For a "tflite" row
-            the reports show `mode` (text), `file_size` (bytes), `agreement`
-            (share of images with the same top-1 class, 0..1) and
-            `accuracy_drop` (Keras model minus file, as a fraction).
+        details: Whatever else is known, as plain values: metrics measured
+            beside this one by their names, such as "loss". For a "tflite" row
+            pages show `mode` (text), `file_size` (bytes), `agreement` (share
+            of examples with the same top-1 class, 0..1) and `accuracy_drop`
+            (Keras model minus file, as a fraction).
 
     Raises:
         TypeError: If a value is of the wrong kind.
@@ -74,71 +51,57 @@ class Row:
     """
 
     run: str
-    point: str
-    weight_bits: int | None = None
-    activation_bits: int | None = None
-    step_scale: float = 1.0
-    activation_step_scale: float = 1.0
-    step_rounding: str | None = None
-    rounding_mode: str = "nearest"
+    point: OperatingPoint
     layer: str | None = None
-    others: str | None = None
+    others: OperatingPoint | None = None
     calibration_seed: int | None = None
     ptq: str | None = None
     scheme: str | None = None
     reestimated_batch_norm: bool = False
-    accuracy: float
-    loss: float | None = None
-    images: int
+    metric: str = "accuracy"
+    value: float
+    higher_is_better: bool = True
+    standard_error: float | None = None
+    examples: int
     split: str = "test"
     seconds: float | None = None
     sweep: str = "bit_width"
     details: dict = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self):
-        for name in ("run", "point", "split", "sweep", "rounding_mode"):
+        for name in ("run", "metric", "split", "sweep"):
             _set(self, name, _text(self, name))
-        if not _ROUNDING_MODE.fullmatch(self.rounding_mode):
-            raise _wrong(
-                self,
-                "rounding_mode",
-                "'nearest', 'half_up', 'floor' or 'stochastic:<seed>', such "
-                "as 'stochastic:0'",
-            )
-        for name in ("ptq", "scheme", "layer", "others"):
+        for name in ("ptq", "scheme", "layer"):
             if getattr(self, name) is not None:
                 _set(self, name, _text(self, name))
-        for name in ("weight_bits", "activation_bits"):
-            if getattr(self, name) is not None:
-                _set(self, name, _whole(self, name))
-        if self.others is not None and self.layer is None:
-            raise _wrong(self, "others", "None where no single layer is named")
-        _set(self, "images", _whole(self, "images"))
-        _set(self, "accuracy", _number(self, "accuracy", 0, 1))
-        for name in ("step_scale", "activation_step_scale"):
-            _set(self, name, _number(self, name, 0, math.inf))
+        _check_points(self)
+        _set(self, "examples", _whole(self, "examples"))
         if self.calibration_seed is not None:
             seed = _whole(self, "calibration_seed", low=0)
             _set(self, "calibration_seed", seed)
-        for name in ("loss", "seconds"):
+        for name in ("reestimated_batch_norm", "higher_is_better"):
+            _set(self, name, _bool(self, name))
+        _set(self, "value", self._checked_value())
+        if self.standard_error is None and self.metric == "accuracy":
+            error = math.sqrt(self.value * (1 - self.value) / self.examples)
+            _set(self, "standard_error", error)
+        for name in ("standard_error", "seconds"):
             _set(self, name, _number_or_none(self, name))
-        flag = jsonable(self.reestimated_batch_norm)
-        if not isinstance(flag, bool):
-            raise _wrong(self, "reestimated_batch_norm", "a bool", TypeError)
-        _set(self, "reestimated_batch_norm", flag)
-        if self.step_rounding not in (None, "nearest", "up"):
-            raise _wrong(self, "step_rounding", "None, 'nearest' or 'up'")
         _set(self, "details", _dictionary(self, "details"))
+
+    def _checked_value(self):
+        if self.metric == "accuracy":
+            return _number(self, "value", 0, 1)
+        return _number(self, "value", -math.inf, math.inf)
 
     @property
     def key(self) -> tuple:
         """What was measured, without the result: equal keys, same work."""
-        return tuple(getattr(self, name) for name in _KEY)
-
-    @property
-    def standard_error(self) -> float:
-        """Standard error of `accuracy`: sqrt(a (1 - a) / n), n images."""
-        return math.sqrt(self.accuracy * (1 - self.accuracy) / self.images)
+        return tuple(
+            getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in _RESULT
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,8 +114,8 @@ class Run:
             standard deviation over the seeds.
         rows: The measurements; each row's `run` is `name`.
         provenance: Everything needed to repeat them: model, checkpoint hash,
-            data set, split, image count, scheme, PTQ method, calibration size
-            and seed, "seed" (of the training), "versions", "flags".
+            data set, split, count of examples, scheme, PTQ method, calibration
+            size and seed, "seed" (of the training), "versions", "flags".
         kurtosis: Layer name to `{"before": float or None, "after": float,
             "regularized": bool}`, in the order of the layers.
         histograms: Layer name to `{"edges": n + 1 values, "counts": n}`.
@@ -240,6 +203,18 @@ def _check_histogram(layer, values):
         )
 
 
+def _check_points(row):
+    for name in ("point", "others"):
+        value = getattr(row, name)
+        if not isinstance(value, OperatingPoint) and (
+            name == "point" or value is not None
+        ):
+            allowed = "an OperatingPoint, such as OperatingPoint.parse('4/FP')"
+            raise _wrong(row, name, allowed, TypeError)
+    if row.others is not None and row.layer is None:
+        raise _wrong(row, "others", "None where no single layer is named")
+
+
 def _set(instance, name, value):
     object.__setattr__(instance, name, value)
 
@@ -264,6 +239,13 @@ def _whole(instance, name, low=1):
     if value < low:
         raise _wrong(instance, name, f"at least {low}")
     return int(value)
+
+
+def _bool(instance, name):
+    flag = jsonable(getattr(instance, name))  # NumPy's become Python's.
+    if not isinstance(flag, bool):
+        raise _wrong(instance, name, "a bool", TypeError)
+    return flag
 
 
 def _number(instance, name, low, high):

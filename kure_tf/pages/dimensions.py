@@ -34,14 +34,14 @@ def dimension_of(row) -> str | None:
         return SENSITIVITY
     if row.calibration_seed is not None:
         return CALIBRATION_SEED
-    if row.rounding_mode != "nearest":
+    if row.point.rounding_mode != "nearest":
         return ROUNDING_MODE
     if row.sweep in _BY_NAME:
         return row.sweep
-    both_are_off = row.step_scale == row.activation_step_scale
+    both_are_off = row.point.step_scale == row.point.activation_step_scale
     if row.sweep == JOINT_RATIO and both_are_off:
         return JOINT_RATIO
-    if row.activation_step_scale != 1:
+    if row.point.activation_step_scale != 1:
         return JOINT_RATIO if both_are_off else ACTIVATION_RATIO
     return None
 
@@ -91,7 +91,7 @@ class Block:
 def block_of(row, dimension=None) -> Block:
     """Returns the block of a row, without what its dimension goes through."""
     fields = {
-        field.name: getattr(row, field.name)
+        field.name: getattr(row.point, field.name)
         for field in dataclasses.fields(Block)
         if field.name != "method"
     }
@@ -138,7 +138,7 @@ def measured_once(run) -> list:
         if row.sweep in OWN_TABLES:
             continue
         which = (block_of(row), row.layer, row.others, row.calibration_seed)
-        if which not in rows or row.images >= rows[which].images:
+        if which not in rows or row.examples >= rows[which].examples:
             rows[which] = row
     return list(rows.values())
 
@@ -173,7 +173,7 @@ def baseline(one, block) -> float | None:
 def mean(by_run) -> float:
     """Returns the mean accuracy over runs of the mean of each one's rows."""
     return statistics.fmean(
-        statistics.fmean(row.accuracy for row in rows) for rows in by_run
+        statistics.fmean(row.value for row in rows) for rows in by_run
     )
 
 
@@ -185,7 +185,7 @@ def mean_and_deviation(by_run, draws=False) -> str:
         draws: False: deviation of the runs, which differ in the seed of their
             training. True: of the rows within each run, averaged over runs.
     """
-    runs = [[row.accuracy for row in rows] for rows in by_run]
+    runs = [[row.value for row in rows] for rows in by_run]
     samples = runs if draws else [[statistics.fmean(run) for run in runs]]
     deviations = [statistics.stdev(s) for s in samples if len(s) > 1]
     text = labels.percent(mean(by_run))

@@ -37,7 +37,7 @@ def count(number) -> str:
 def accuracy_hint(row) -> str:
     """Returns on how many images a row's accuracy was measured, how well."""
     return (
-        f"{count(row.images)} {row.split} images, standard error "
+        f"{count(row.examples)} {row.split} images, standard error "
         f"{percent(row.standard_error, 2)} points"
     )
 

@@ -45,7 +45,12 @@ def layer_sweeps(series) -> dict:
     found = found_in(
         series,
         SENSITIVITY,
-        lambda row: (row.point, row.others, row.calibration_seed, row.layer),
+        lambda row: (
+            str(row.point),
+            None if row.others is None else str(row.others),
+            row.calibration_seed,
+            row.layer,
+        ),
     )
     groups = {}
     for block, names in found.items():

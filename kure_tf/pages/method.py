@@ -41,7 +41,7 @@ def method_of(row, *known) -> Method:
             more to the model than its row tells.
     """
     known = ("bit_width", "step_size", "power_of_two", *known)
-    in_float = row.weight_bits is None and row.activation_bits is None
+    in_float = row.point.in_float
     return Method(
         ptq=None if in_float and row.others is None else row.ptq,
         scheme=row.scheme,

@@ -86,8 +86,8 @@ class Series:
                 rows.setdefault(place, []).append(row)
         return {
             place: Estimate(
-                tuple(row.accuracy for row in found),
-                min(row.images for row in found),
+                tuple(row.value for row in found),
+                min(row.examples for row in found),
                 place.method.split,
             )
             for place, found in rows.items()
@@ -137,11 +137,11 @@ def place_of(row) -> Place:
     """Returns the place of one row."""
     return Place(
         method_of(row),
-        row.weight_bits,
-        row.activation_bits,
-        step_scale=row.step_scale,
-        step_rounding=row.step_rounding,
-        varies_step=row.sweep == "step_size" or row.step_scale != 1.0,
+        row.point.weight_bits,
+        row.point.activation_bits,
+        step_scale=row.point.step_scale,
+        step_rounding=row.point.step_rounding,
+        varies_step=row.sweep == "step_size" or row.point.step_scale != 1.0,
     )
 
 
@@ -157,6 +157,6 @@ def _rows_by_place(run):
             continue  # They have tables of their own.
         place = place_of(row)
         # Measured twice: more images tell more, else the later one holds.
-        if place not in rows or row.images >= rows[place].images:
+        if place not in rows or row.examples >= rows[place].examples:
             rows[place] = row
     return rows

@@ -206,9 +206,9 @@ class _Bench:
 
 def _judged(row, in_float, budget):
     """Returns the row of a device with the verdict in its details."""
-    drop = in_float.accuracy - row.accuracy
+    drop = in_float.value - row.value
     lost, gained = row.details["lost"], row.details["gained"]
-    error = paired_error(lost, gained, row.images)
+    error = paired_error(lost, gained, row.examples)
     verdict = {
         "budget": budget,
         "drop": drop,

@@ -21,15 +21,15 @@ class LayerPoint:
     others: OperatingPoint = OperatingPoint()
 
     @property
-    def others_text(self) -> str | None:
+    def others_or_none(self) -> OperatingPoint | None:
         """The point of the others; None if in float, or if there are none."""
         float_or_none = self.layer is None or self.others == OperatingPoint()
-        return None if float_or_none else str(self.others)
+        return None if float_or_none else self.others
 
     @property
     def in_float(self) -> bool:
         """Whether all layers are in float."""
-        return self.point == OperatingPoint() and self.others_text is None
+        return self.point == OperatingPoint() and self.others_or_none is None
 
     def set(self, model):
         """Moves `model` there; only variables change.

@@ -104,21 +104,15 @@ def run_sweep(
         bar.set_postfix_str(f"{point} {place.layer or ''}")
         row = Row(
             run=name,
-            point=str(point),
-            weight_bits=point.weight_bits,
-            activation_bits=point.activation_bits,
-            step_scale=point.step_scale,
-            activation_step_scale=point.activation_step_scale,
-            step_rounding=point.step_rounding,
-            rounding_mode=point.rounding_mode,
+            point=point,
             layer=place.layer,
-            others=place.others_text,
+            others=place.others_or_none,
             calibration_seed=calibration_seed,
             ptq=None if place.in_float else ptq,
             scheme=scheme,
             reestimated_batch_norm=reestimate_batch_norm is not None,
-            accuracy=0.0,
-            images=images or 1,
+            value=0.0,
+            examples=images or 1,
             split=split,
             sweep=sweep,
         )
@@ -185,7 +179,7 @@ def _check_reestimation(model, batches):
 
 def _measurement(row):
     """What identifies a row before it is measured: the key without count."""
-    return dataclasses.replace(row, images=1).key
+    return dataclasses.replace(row, examples=1).key
 
 
 def _measured(row, measured, images, seconds):
@@ -207,13 +201,13 @@ def _measured(row, measured, images, seconds):
     details = {
         key: float(value)
         for key, value in measured.items()
-        if key not in ("accuracy", "loss", "images")
+        if key not in ("accuracy", "images")
     }
     return dataclasses.replace(
         row,
-        images=int(images),
-        accuracy=float(measured["accuracy"]),
-        loss=float(measured["loss"]) if "loss" in measured else None,
+        examples=int(images),
+        value=float(measured["accuracy"]),
+        standard_error=None,  # That of the new value.
         seconds=round(seconds, 3),
         details=details,
     )

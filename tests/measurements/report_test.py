@@ -9,25 +9,18 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from measured import row
 
-from kure_tf.measurements import Report, Row, Run
+from kure_tf.measurements import Report, Run
 from kure_tf.pages import save_report, to_html, to_markdown
 
 
-def make_run(name="KURE", accuracies=None, *, seed=0, images=10_000, **more):
-    """Returns a run with {(weight bits, activation bits): accuracy}."""
-    accuracies = accuracies or {(None, None): 0.9, (4, None): 0.8}
+def make_run(name="KURE", accuracies=None, *, seed=0, examples=10_000, **more):
+    """Returns a run with {point: accuracy}."""
+    accuracies = accuracies or {"FP/FP": 0.9, "4/FP": 0.8}
     rows = [
-        Row(
-            run=name,
-            point=f"{weights or 'FP'}/{activations or 'FP'}",
-            weight_bits=weights,
-            activation_bits=activations,
-            ptq=None if weights is None else "minmax",
-            accuracy=accuracy,
-            images=images,
-        )
-        for (weights, activations), accuracy in accuracies.items()
+        row(point, accuracy, run=name, examples=examples)
+        for point, accuracy in accuracies.items()
     ]
     rows += more.pop("rows", [])
     provenance = {"seed": seed, "model": "small_cnn"}
@@ -35,34 +28,16 @@ def make_run(name="KURE", accuracies=None, *, seed=0, images=10_000, **more):
     return Run(name, rows, provenance=provenance, **more)
 
 
-def step_row(name, scale, accuracy, **more):
-    values = {"point": f"4/FP x{scale}", "weight_bits": 4, "ptq": "minmax"}
-    values |= {"run": name, "sweep": "step_size", "step_scale": scale}
-    return Row(accuracy=accuracy, images=10_000, **(values | more))
-
-
 def full_report():
     counts, edges = np.histogram(np.linspace(-1, 1, 100), 10)
     run = make_run(
         rows=[
-            step_row("KURE", 0.9, 0.7),
-            step_row("KURE", 1.0, 0.85, step_rounding="up"),
-            Row(
-                run="KURE",
-                point="4/FP",
-                weight_bits=4,
-                ptq="minmax",
-                reestimated_batch_norm=True,
-                accuracy=0.83,
-                images=10_000,
-            ),
-            Row(
-                run="KURE",
-                point="8/8",
-                weight_bits=8,
-                activation_bits=8,
-                accuracy=0.89,
-                images=10_000,
+            row("4/FP x0.9", 0.7, sweep="step_size"),
+            row("4/FP pow2-up", 0.85, sweep="step_size"),
+            row("4/FP", 0.83, reestimated_batch_norm=True),
+            row(
+                "8/8",
+                0.89,
                 sweep="tflite",
                 details={
                     "mode": "int8",
@@ -80,7 +55,7 @@ def full_report():
         provenance={"flags": {"seed": 0, "note": "<b>"}},
         history=[{"epoch": 1, "loss": 0.5}],
     )
-    plain = make_run("plain", {(None, None): 0.91, (4, None): 0.6})
+    plain = make_run("plain", {"FP/FP": 0.91, "4/FP": 0.6})
     return Report([plain, run], "Title <b>", ["A note & more."])
 
 
@@ -135,14 +110,14 @@ class ReportFilesTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(
             list(lines[0]),
             "run seed point weight_bits activation_bits step_scale "
-            "activation_step_scale step_rounding rounding_mode layer "
+            "step_rounding activation_step_scale rounding_mode layer "
             "others calibration_seed ptq scheme reestimated_batch_norm "
-            "accuracy loss images split seconds sweep standard_error "
-            "details".split(),
+            "metric value higher_is_better standard_error examples split "
+            "seconds sweep details".split(),
         )
         line = next(x for x in lines if x["step_scale"] == "0.9")
         self.assertEqual(line["activation_bits"], "FP")
-        self.assertEqual(float(line["accuracy"]), 0.7)
+        self.assertEqual(float(line["value"]), 0.7)
         self.assertAllClose(float(line["standard_error"]), 0.004583, atol=1e-6)
 
     def test_missing_report_names_what_is_expected(self):
@@ -157,8 +132,18 @@ class ReportFilesTest(parameterized.TestCase, tf.test.TestCase):
         ("a_list", lambda text: "[1, 2]", "kure_tf report"),
         (
             "newer",
-            lambda text: text.replace('version": 1', 'version": 99'),
-            "schema version 1.*99",
+            lambda text: text.replace('version": 2', 'version": 99'),
+            "schema version 2.*99",
+        ),
+        (
+            "of_before_rows_had_metrics",
+            lambda text: text.replace('version": 2', 'version": 1'),
+            "schema version 2.*1.*delete it and measure again",
+        ),
+        (
+            "no_point",
+            lambda text: text.replace('"4/FP"', '"banana"'),
+            r"runs\[0\].rows\[1\].*an operating point.*'banana'",
         ),
         (
             "unknown_member",
@@ -168,7 +153,7 @@ class ReportFilesTest(parameterized.TestCase, tf.test.TestCase):
         (
             "impossible_accuracy",
             lambda text: text.replace("0.8,", "80,"),
-            r"runs\[0\].rows\[1\].*accuracy.*in 0..1",
+            r"runs\[0\].rows\[1\].*value.*in 0..1",
         ),
         (
             "rows_no_list",
@@ -200,12 +185,12 @@ class ReportFilesTest(parameterized.TestCase, tf.test.TestCase):
         document = json.loads(full_report().to_json())
 
         self.assertEqual(document["format"], "kure_tf report")
-        self.assertEqual(document["schema_version"], 1)
+        self.assertEqual(document["schema_version"], 2)
 
 
 class MarkdownTest(parameterized.TestCase, tf.test.TestCase):
     def test_runs_stand_side_by_side_under_falling_bits(self):
-        bits = {(None, None): 0.9, (2, None): 0.1234, (8, None): 0.88}
+        bits = {"FP/FP": 0.9, "2/FP": 0.1234, "8/FP": 0.88}
         report = Report([make_run("a", bits), make_run("b")])
 
         header = table_line(report, "Step sizes", "Run")
@@ -218,7 +203,7 @@ class MarkdownTest(parameterized.TestCase, tf.test.TestCase):
         )
 
     def test_weights_and_activations_have_their_own_table(self):
-        points = {(None, None): 0.9, (4, 4): 0.5, (8, 8): 0.7}
+        points = {"FP/FP": 0.9, "4/4": 0.5, "8/8": 0.7}
 
         report = Report([make_run("a", points)])
 
@@ -241,23 +226,17 @@ class MarkdownTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.parameters("bit_width", "power_of_two")
     def test_powers_of_two_of_a_sweep_of_bits_are_a_block(self, sweep):
-        rounded = step_row("KURE", 1.0, 0.5, step_rounding="nearest")
-        rounded = Row(**(vars(rounded) | {"sweep": sweep}))
-
-        report = Report([make_run(rows=[rounded])])
+        report = Report([make_run(rows=[row("4/FP pow2", 0.5, sweep=sweep)])])
 
         self.assertEqual(table_line(report, "minmax, pow2")[3], "50.0")
 
     def test_steps_that_were_trained_are_called_so(self):
-        row = step_row("KURE", 1.0, 0.5)
-        row = Row(**(vars(row) | {"sweep": "bit_width", "ptq": "trained"}))
-
-        report = Report([make_run(rows=[row])])
+        report = Report([make_run(rows=[row("4/FP", 0.5, ptq="trained")])])
 
         self.assertEqual(table_line(report, "steps as trained")[3], "50.0")
 
     def test_the_largest_standard_error_is_stated(self):
-        report = Report([make_run("a", {(4, None): 0.8}, images=400)])
+        report = Report([make_run("a", {"4/FP": 0.8}, examples=400)])
 
         # sqrt(0.8 * 0.2 / 400) = 0.02
         text = " ".join(to_markdown(report).split())
@@ -265,7 +244,7 @@ class MarkdownTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_seeds_of_one_run_give_mean_and_standard_deviation(self):
         runs = [
-            make_run("a", {(4, None): accuracy}, seed=seed)
+            make_run("a", {"4/FP": accuracy}, seed=seed)
             for seed, accuracy in enumerate([0.70, 0.72, 0.77])
         ]
 

@@ -7,51 +7,55 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from kure_tf.measurements import Row, Run
+from kure_tf.settings.operating_point import OperatingPoint
 
 
 def row(**changes):
-    values = {"run": "KURE", "point": "4/FP", "weight_bits": 4}
-    values |= {"accuracy": 0.9, "images": 100, "ptq": "minmax"}
-    return Row(**(values | changes))
+    values = {"run": "KURE", "point": OperatingPoint(4), "ptq": "minmax"}
+    return Row(**(values | {"value": 0.9, "examples": 100} | changes))
 
 
 class RowTest(parameterized.TestCase, tf.test.TestCase):
     def test_standard_error_is_binomial(self):
         self.assertAllClose(row().standard_error, math.sqrt(0.9 * 0.1 / 100))
 
+    def test_a_standard_error_that_is_given_is_kept(self):
+        self.assertEqual(row(standard_error=0.1).standard_error, 0.1)
+
+    def test_other_metrics_have_any_value_and_no_error_of_their_own(self):
+        one = row(metric="loss", value=-17.5, higher_is_better=False)
+
+        self.assertEqual((one.value, one.standard_error), (-17.5, None))
+
     def test_numpy_scalars_become_plain_values(self):
         one = row(
-            accuracy=np.float32(0.5),
-            images=np.int64(7),
+            value=np.float32(0.5),
+            examples=np.int64(7),
+            higher_is_better=np.bool_(True),
             reestimated_batch_norm=np.bool_(True),
             details={"x": np.arange(2), "y": (np.float64(1), math.nan)},
         )
 
-        json.dumps(dataclasses.asdict(one), allow_nan=False)
+        values = dataclasses.asdict(one) | {"point": str(one.point)}
+        json.dumps(values, allow_nan=False)
         self.assertEqual(one.details, {"x": [0, 1], "y": [1.0, None]})
         self.assertIs(one.reestimated_batch_norm, True)
 
-    def test_a_loss_that_is_not_finite_is_not_available(self):
-        self.assertIsNone(row(loss=math.inf).loss)
-
     def test_key_ignores_what_was_measured(self):
-        measured = row(accuracy=0.1, loss=2.0, seconds=3.0, details={"a": 1})
+        measured = row(value=0.1, seconds=3.0, details={"loss": 2.0})
 
         self.assertEqual(measured.key, row().key)
 
     @parameterized.parameters(
-        {"point": "3/FP"},
+        {"point": OperatingPoint(4, rounding_mode="floor")},
         {"run": "other"},
-        {"step_scale": 1.05},
-        {"activation_step_scale": 1.05},
-        {"step_rounding": "up"},
-        {"rounding_mode": "floor"},
+        {"metric": "loss"},
         {"layer": "conv1"},
         {"calibration_seed": 0},
         {"ptq": "lp_norm p=2"},
         {"scheme": "tflite"},
         {"reestimated_batch_norm": True},
-        {"images": 50},
+        {"examples": 50},
         {"split": "validation"},
         {"sweep": "step_size"},
     )
@@ -59,27 +63,23 @@ class RowTest(parameterized.TestCase, tf.test.TestCase):
         self.assertNotEqual(row(**changes).key, row().key)
 
     def test_key_tells_a_layer_alone_from_one_among_others(self):
-        among = row(layer="conv1", others="8/FP")
+        among = row(layer="conv1", others=OperatingPoint(8))
         self.assertNotEqual(among.key, row(layer="conv1").key)
 
-    @parameterized.parameters("nearest", "half_up", "floor", "stochastic:12")
-    def test_rounding_modes_are_kept(self, mode):
-        self.assertEqual(row(rounding_mode=mode).rounding_mode, mode)
-
     @parameterized.named_parameters(
-        ("accuracy_in_percent", {"accuracy": 90.0}, ValueError, "in 0..1"),
-        ("accuracy_nan", {"accuracy": math.nan}, ValueError, "finite"),
-        ("accuracy_text", {"accuracy": "0.9"}, TypeError, "a number"),
-        ("no_images", {"images": 0}, ValueError, "at least 1"),
-        ("fractional_bits", {"weight_bits": 4.5}, TypeError, "an integer"),
-        ("bool_bits", {"weight_bits": True}, TypeError, "an integer"),
+        ("accuracy_in_percent", {"value": 90.0}, ValueError, "in 0..1"),
+        ("accuracy_nan", {"value": math.nan}, ValueError, "finite"),
+        ("accuracy_text", {"value": "0.9"}, TypeError, "a number"),
+        ("no_examples", {"examples": 0}, ValueError, "at least 1"),
+        ("half_an_example", {"examples": 4.5}, TypeError, "an integer"),
+        ("bool_examples", {"examples": True}, TypeError, "an integer"),
+        ("text", {"point": "banana"}, TypeError, "OperatingPoint.*'banana'"),
+        ("fields", {"weight_bits": 99}, TypeError, "weight_bits"),
         ("empty_run", {"run": " "}, ValueError, "not empty"),
         ("seed", {"calibration_seed": -1}, ValueError, "at least 0"),
         ("no_layer", {"layer": ""}, ValueError, "not empty"),
-        ("rounding", {"step_rounding": "down"}, ValueError, "'nearest' or"),
-        ("mode", {"rounding_mode": "flor"}, ValueError, "'floor' or.*'flor'"),
-        ("mode_seed", {"rounding_mode": "stochastic:-1"}, ValueError, "<seed>"),
-        ("others", {"others": "8/FP"}, ValueError, "no single layer"),
+        ("direction", {"higher_is_better": 1}, TypeError, "a bool"),
+        ("others", {"others": OperatingPoint(8)}, ValueError, "no single lay"),
         ("details", {"details": {"a": object()}}, TypeError, r"\['a'\]"),
     )
     def test_wrong_values_are_refused(self, changes, kind, words):

@@ -1,6 +1,7 @@
 import tensorflow as tf
+from measured import row
 
-from kure_tf.measurements import Report, Row, Run
+from kure_tf.measurements import Report, Run
 from kure_tf.pages import to_html, to_markdown
 from kure_tf.pages.series import series_of
 from kure_tf.pages.summary import summarize
@@ -16,23 +17,12 @@ def device(name, drop, passed, **more):
         "too_close": False,
         **more,
     }
-    return Row(
-        run="KURE",
-        point="4/4",
-        weight_bits=4,
-        activation_bits=4,
-        scheme=name,
-        ptq="minmax",
-        accuracy=0.9 - drop,
-        images=10_000,
-        sweep="device",
-        details=details,
-    )
+    return row("4/4", 0.9 - drop, scheme=name, sweep="device", details=details)
 
 
 def report():
     rows = [
-        Row(run="KURE", point="FP/FP", accuracy=0.9, images=10_000),
+        row("FP/FP", 0.9),
         device("small", 0.004, True),
         device("close", 0.011, False, too_close=True),
         device("large", 0.25, False),

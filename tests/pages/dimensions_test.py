@@ -1,40 +1,25 @@
 import dataclasses
 
 import tensorflow as tf
+from measured import row as _row
 
-from kure_tf.measurements import Report, Row, Run
+from kure_tf.measurements import Report, Run
 from kure_tf.pages import to_html, to_markdown
 from kure_tf.pages.series import places_of, series_of
 from kure_tf.pages.tables.ratios import dimension_tables
 
-
-def _row(accuracy, bits=(4, None), **more):
-    weight_bits, activation_bits = bits
-    scale = f" x{more['step_scale']}" if "step_scale" in more else ""
-    return Row(
-        run="KURE",
-        point=f"{weight_bits or 'FP'}/{activation_bits or 'FP'}{scale}",
-        weight_bits=weight_bits,
-        activation_bits=activation_bits,
-        ptq=weight_bits and "minmax",
-        accuracy=accuracy,
-        images=10_000,
-        **more,
-    )
-
-
-PLAIN = (_row(0.9, (None, None)), _row(0.8), _row(0.75, (4, 4)))
+PLAIN = (_row("FP/FP", 0.9), _row("4/FP", 0.8), _row("4/4", 0.75))
 MORE = (
-    _row(0.6, rounding_mode="floor", sweep="rounding_mode"),
-    _row(0.70, rounding_mode="stochastic:0", sweep="rounding_mode"),
-    _row(0.74, rounding_mode="stochastic:1", sweep="bit_width"),
-    _row(0.85, layer="x", sweep="sensitivity"),
-    _row(0.65, layer="y", sweep="sensitivity"),
-    _row(0.77, layer="x", others="4/FP", step_scale=0.8, sweep="sensitivity"),
-    _row(0.70, (4, 4), calibration_seed=1, sweep="calibration_seed"),
-    _row(0.72, (4, 4), calibration_seed=2, sweep="calibration_seed"),
-    _row(0.50, (4, 4), activation_step_scale=0.7, sweep="mine"),
-    _row(0.40, step_scale=0.7, sweep="clipping"),
+    _row("4/FP floor", 0.6, sweep="rounding_mode"),
+    _row("4/FP stochastic:0", 0.70, sweep="rounding_mode"),
+    _row("4/FP stochastic:1", 0.74, sweep="bit_width"),
+    _row("4/FP", 0.85, layer="x", sweep="sensitivity"),
+    _row("4/FP", 0.65, layer="y", sweep="sensitivity"),
+    _row("4/FP x0.8", 0.77, layer="x", others="4/FP", sweep="sensitivity"),
+    _row("4/4", 0.70, calibration_seed=1, sweep="calibration_seed"),
+    _row("4/4", 0.72, calibration_seed=2, sweep="calibration_seed"),
+    _row("4/4 x1/0.7", 0.50, sweep="mine"),
+    _row("4/FP x0.7", 0.40, sweep="clipping"),
 )
 
 
@@ -60,9 +45,8 @@ def _seeds(*groups):
     ]
 
 
-def _ratios(accuracy, weights, activations, **more):
-    scales = {"step_scale": weights, "activation_step_scale": activations}
-    return _row(accuracy, (4, 4), **scales, **more)
+def _ratios(accuracy, weights, activations, rest="", **more):
+    return _row(f"4/4 x{weights}/{activations} {rest}", accuracy, **more)
 
 
 class DimensionsTest(tf.test.TestCase):
@@ -103,10 +87,10 @@ class DimensionsTest(tf.test.TestCase):
 
     def test_modes_at_other_steps_are_lines_of_their_own(self):
         rows = [
-            _row(0.9, rounding_mode="floor"),
-            _row(0.5, rounding_mode="floor", step_scale=0.7),
-            _row(0.6, step_scale=0.7, sweep="step_size"),
-            _row(0.4, rounding_mode="floor", step_rounding="up"),
+            _row("4/FP floor", 0.9),
+            _row("4/FP x0.7 floor", 0.5),
+            _row("4/FP x0.7", 0.6, sweep="step_size"),
+            _row("4/FP pow2-up floor", 0.4),
         ]
         table, lines = _lines("Rounding mode", _seeds(rows))
         self.assertEqual(table.header[2:], ("nearest", "floor"))
@@ -131,7 +115,7 @@ class DimensionsTest(tf.test.TestCase):
     def test_rounded_steps_are_columns_of_their_own(self):
         rows = [
             _ratios(0.7, 1, 1.1),
-            _ratios(0.3, 1, 1.1, step_rounding="nearest"),
+            _ratios(0.3, 1, 1.1, "pow2"),
         ]
         table, lines = _lines("Step ratio of the act", _seeds(rows))
         self.assertEqual(
@@ -140,14 +124,14 @@ class DimensionsTest(tf.test.TestCase):
         self.assertEqual(lines, [["1.10", "70.0", "30.0"]])
 
     def test_a_measurement_repeated_on_more_images_is_not_averaged(self):
-        few = dataclasses.replace(_ratios(0.1, 1, 1.1), images=100)
+        few = dataclasses.replace(_ratios(0.1, 1, 1.1), examples=100)
         _, lines = _lines("Step ratio of", _seeds([_ratios(0.7, 1, 1.1), few]))
         self.assertEqual(lines, [["1.10", "70.0"]])
 
     def test_deviation_over_draws_leaves_out_that_of_the_trainings(self):
         def draws(*accuracies, **more):
             return [
-                _row(a, (4, 4), calibration_seed=seed, **more)
+                _row("4/4", a, calibration_seed=seed, **more)
                 for seed, a in enumerate(accuracies)
             ]
 
@@ -159,7 +143,7 @@ class DimensionsTest(tf.test.TestCase):
     def test_deviation_over_stochastic_seeds_is_within_one_model(self):
         def modes(*accuracies):
             return [
-                _row(a, rounding_mode=f"stochastic:{seed}")
+                _row(f"4/FP stochastic:{seed}", a)
                 for seed, a in enumerate(accuracies)
             ]
 
@@ -183,10 +167,10 @@ class DimensionsTest(tf.test.TestCase):
 
     def test_one_layer_among_others_is_compared_with_all_at_their_point(self):
         rows = [
-            _row(0.95, (None, None)),
-            _row(0.9, (8, None)),
-            _row(0.8, layer="x"),
-            _row(0.6, layer="x", others="8/FP"),
+            _row("FP/FP", 0.95),
+            _row("8/FP", 0.9),
+            _row("4/FP", 0.8, layer="x"),
+            _row("4/FP", 0.6, layer="x", others="8/FP"),
         ]
         runs = _seeds(rows)
         _, alone = _lines("Sensitivity of layers: 4/FP, minmax", runs)

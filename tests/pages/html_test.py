@@ -1,4 +1,5 @@
 import ast
+import dataclasses
 import functools
 import html.parser
 import pathlib
@@ -9,9 +10,10 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from measured import row
 
 import kure_tf.pages
-from kure_tf.measurements import Report, Row, Run
+from kure_tf.measurements import Report, Run
 from kure_tf.pages import to_html
 
 SCALES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3)
@@ -19,29 +21,17 @@ VOID = {"meta", "br", "hr", "img", "link", "input"}
 
 
 def run(name, level, regularized):
-    def row(bits, activation_bits, accuracy, **more):
-        point = f"{bits or 'FP'}/{activation_bits or 'FP'}"
-        return Row(
-            run=name,
-            point=point,
-            weight_bits=bits,
-            activation_bits=activation_bits,
-            accuracy=accuracy,
-            images=10_000,
-            ptq=bits and "minmax",
-            **more,
-        )
-
-    rows = [row(None, None, 0.9)]
-    rows += [row(b, None, level * (b + 3) / 11) for b in range(8, 1, -1)]
-    rows += [row(b, b, level * b / 9) for b in (8, 4, 3)]
-    rows += [row(3, None, level, reestimated_batch_norm=True)]
+    rows = [row("FP/FP", 0.9)]
+    rows += [row(f"{b}/FP", level * (b + 3) / 11) for b in range(8, 1, -1)]
+    rows += [row(f"{b}/{b}", level * b / 9) for b in (8, 4, 3)]
+    rows += [row("3/FP", level, reestimated_batch_norm=True)]
     rows += [
-        row(b, None, level / s**2 / 2.1, step_scale=s, sweep="step_size")
+        row(f"{b}/FP x{s}", level / s**2 / 2.1, sweep="step_size")
         for b in (4, 3)
         for s in SCALES
     ]
-    rows.append(row(8, 8, 0.9, sweep="tflite", details={"mode": "int8"}))
+    rows.append(row("8/8", 0.9, sweep="tflite", details={"mode": "int8"}))
+    rows = [dataclasses.replace(one, run=name) for one in rows]
     counts, edges = np.histogram(np.linspace(-1, 1, 500), 40)
     return Run(
         name,
@@ -188,15 +178,7 @@ class HtmlTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_step_ratios_may_span_decades(self):
         rows = [
-            Row(
-                run="a",
-                point=f"4/FP x{scale}",
-                weight_bits=4,
-                step_scale=scale,
-                sweep="step_size",
-                accuracy=0.5,
-                images=10,
-            )
+            row(f"4/FP x{scale}", 0.5, run="a", ptq=None, sweep="step_size")
             for scale in (0.05, 1.0, 3.0)
         ]
 

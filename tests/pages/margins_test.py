@@ -5,8 +5,9 @@ import tensorflow as tf
 from absl.testing import parameterized
 from hypothesis import given
 from hypothesis import strategies as st
+from measured import row as row_at
 
-from kure_tf.measurements import Report, Row, Run
+from kure_tf.measurements import Report, Run
 from kure_tf.pages import to_markdown
 from kure_tf.pages.margins import margins
 from kure_tf.pages.series import series_of
@@ -15,22 +16,16 @@ from kure_tf.pages.summary import summarize
 RATIOS = tuple(round(0.7 + 0.05 * i, 2) for i in range(13))
 
 
-def row(bits=4, accuracy=0.8, activation_bits=None, name="net", **more):
-    options = {"ptq": "minmax" if bits else None, "images": 10_000, **more}
-    return Row(
-        run=name,
-        point=f"{bits or 'FP'}/{activation_bits or 'FP'}",
-        weight_bits=bits,
-        activation_bits=activation_bits,
-        accuracy=accuracy,
-        **options,
-    )
+def row(bits=4, accuracy=0.8, activation_bits=None, rest="", **more):
+    """Returns a row; `rest` is what its point says after the bits."""
+    point = f"{bits or 'FP'}/{activation_bits or 'FP'} {rest}"
+    return row_at(point, accuracy, run="net", **more)
 
 
 def swept(curve, ratios=RATIOS, **more):
     """Rows of a step sweep along the function `curve`."""
     return [
-        row(accuracy=curve(r), step_scale=r, sweep="step_size", **more)
+        row(accuracy=curve(r), rest=f"x{r}", sweep="step_size", **more)
         for r in ratios
     ]
 
@@ -132,7 +127,7 @@ class StepMarginTest(tf.test.TestCase, parameterized.TestCase):
             *swept(triangle(0.5, 1), reestimated_batch_norm=True),
             *swept(triangle(0.25, 1), scheme="tflite"),
             *swept(triangle(0.2, 1), bits=3),
-            row(step_rounding="nearest", sweep="power_of_two"),
+            row(rest="pow2", sweep="power_of_two"),
         ]
         found = margins(Run("net", rows)).steps
         self.assertAllClose(

@@ -2,22 +2,16 @@ import dataclasses
 
 import tensorflow as tf
 from absl.testing import parameterized
+from measured import row
 
-from kure_tf.measurements import Row, Run
+from kure_tf.measurements import Run
 from kure_tf.pages.series import series_of
 from kure_tf.pages.summary import summarize
 
 
-def run(name, accuracies, *, regularized=False, seed=0, images=10_000):
+def run(name, accuracies, *, regularized=False, seed=0, examples=10_000):
     rows = [
-        Row(
-            run=name,
-            point=f"{bits or 'FP'}/FP",
-            weight_bits=bits,
-            ptq=bits and "minmax",
-            accuracy=accuracy,
-            images=images,
-        )
+        row(f"{bits or 'FP'}/FP", accuracy, run=name, examples=examples)
         for bits, accuracy in accuracies.items()
     ]
     kurtosis = {"before": 5.0, "after": 1.9 if regularized else 5.1}
@@ -55,7 +49,7 @@ class SummaryTest(parameterized.TestCase, tf.test.TestCase):
         kept = run("KURE", {4: 0.86, 3: 0.8}, regularized=True)
         again = [
             dataclasses.replace(
-                row, accuracy=row.accuracy + 0.05, reestimated_batch_norm=True
+                row, value=row.value + 0.05, reestimated_batch_norm=True
             )
             for row in kept.rows
         ]
@@ -88,8 +82,8 @@ class SummaryTest(parameterized.TestCase, tf.test.TestCase):
         self, plain, kure, words
     ):
         text = self.summary(
-            run("plain", {3: plain}, images=400),
-            run("KURE", {3: kure}, images=400, regularized=True),
+            run("plain", {3: plain}, examples=400),
+            run("KURE", {3: kure}, examples=400, regularized=True),
         )
 
         # sqrt(.61 * .39 + .6 * .4) / 20 = 3.46 points

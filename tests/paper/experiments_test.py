@@ -4,8 +4,9 @@ import pathlib
 
 import tensorflow as tf
 from absl.testing import parameterized
+from measured import row as row_at
 
-from kure_tf.measurements import Report, Row, Run
+from kure_tf.measurements import Report, Run
 from kure_tf.paper import experiments as reproduction
 from kure_tf.paper.experiments import claims, part, places, published
 from kure_tf.paper.experiments.values import Value, accuracy
@@ -19,17 +20,12 @@ EXPERIMENTS = [
 ]
 
 
-def row(accuracy, weight_bits, activation_bits=None, **more):
-    values = {
-        "run": "model",
-        "point": "text",
-        "weight_bits": weight_bits,
-        "activation_bits": activation_bits,
-        "accuracy": accuracy,
-        "images": 100,
-        "ptq": None if weight_bits is None else "lapq",
-    }
-    return Row(**(values | more))
+def row(accuracy, weights, activations=None, rest="", **more):
+    """Returns a row; `rest` is what its point says after the bits."""
+    point = f"{weights or 'FP'}/{activations or 'FP'} {rest}"
+    ptq = None if weights is None else "lapq"
+    values = {"run": "model", "examples": 100, "ptq": ptq}
+    return row_at(point, accuracy, **(values | more))
 
 
 class ValuesTest(tf.test.TestCase):
@@ -132,23 +128,23 @@ class PlacesTest(tf.test.TestCase, parameterized.TestCase):
         (places.weight_bits, row(0.5, 3), "W3"),
         (places.weight_bits, row(0.5, None), "FP"),
         (places.weight_bits, row(0.5, 3, 3), None),
-        (places.weight_bits, row(0.5, 3, step_scale=1.1), None),
+        (places.weight_bits, row(0.5, 3, rest="x1.1"), None),
         (places.any_bits, row(0.5, 4, 4), "4/4"),
         (places.any_bits, row(0.5, 4), "4/FP"),
         (places.any_bits, row(0.5, None), "FP"),
-        (places.any_bits, row(0.5, 4, rounding_mode="floor"), None),
+        (places.any_bits, row(0.5, 4, rest="floor"), None),
         (places.weight_bits_at(4), row(0.5, 3, 4), "W3"),
         (places.weight_bits_at(4), row(0.5, 3), None),
-        (places.step_ratio(4), row(0.5, 4, step_scale=1.05), "1.05"),
-        (places.step_ratio(4), row(0.5, 3, step_scale=1.05), None),
+        (places.step_ratio(4), row(0.5, 4, rest="x1.05"), "1.05"),
+        (places.step_ratio(4), row(0.5, 3, rest="x1.05"), None),
         (places.step_ratio(4), row(0.5, 4, sweep="reference_parity"), None),
         (
             places.step_ratio(4, None, "reference_parity"),
-            row(0.5, 4, sweep="reference_parity", step_scale=0.9),
+            row(0.5, 4, rest="x0.9", sweep="reference_parity"),
             "0.9",
         ),
-        (places.power_of_two, row(0.5, 4, step_rounding="nearest"), "W4 pow2"),
-        (places.power_of_two, row(0.5, 4, step_rounding="up"), None),
+        (places.power_of_two, row(0.5, 4, rest="pow2"), "W4 pow2"),
+        (places.power_of_two, row(0.5, 4, rest="pow2-up"), None),
         (places.power_of_two, row(0.5, 4), "W4"),
     )
     def test_place_of_a_row(self, place_of, one, expected):

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from measured import row as row_at
 
 from kure_tf import (
     data,
@@ -17,7 +18,7 @@ from kure_tf import (
 from kure_tf.compat import keras
 from kure_tf.evaluation.paired_error import paired_error
 from kure_tf.fake_quantized import Placement, tflite_placement
-from kure_tf.measurements import Report, Row
+from kure_tf.measurements import Report
 from kure_tf.sweeps import (
     DeviceProfile,
     builtin_profiles,
@@ -276,7 +277,7 @@ class CheckDevicesTest(tf.test.TestCase):
         stricter = _check(self.folder, ptq="minmax", budget=1e-4)
         self.assertEqual(_Counted.calls, 2)  # Nothing is measured again.
         self.assertEqual(stricter.rows[1].details["budget"], 1e-4)
-        self.assertEqual(stricter.rows[1].accuracy, resumed.rows[1].accuracy)
+        self.assertEqual(stricter.rows[1].value, resumed.rows[1].value)
 
     def _count_models(self):
         made = []
@@ -291,15 +292,8 @@ class CheckDevicesTest(tf.test.TestCase):
         return made
 
     def test_a_row_of_a_profile_that_has_changed_is_not_kept(self):
-        row = Row(
-            run="tiny",
-            point="8/8",
-            scheme="own",
-            accuracy=0.5,
-            images=10,
-            sweep="device",
-            details={"profile": profile().to_dict()},
-        )
+        details = {"profile": profile().to_dict()}
+        row = row_at("8/8", 0.5, scheme="own", sweep="device", details=details)
         self.assertLen(devices_module._rows_of([row], [profile()]), 1)
         changed = profile(weight_granularity="per_channel")
         self.assertEmpty(devices_module._rows_of([row], [changed]))
@@ -318,8 +312,8 @@ class CheckDevicesTest(tf.test.TestCase):
             np.argmax(m(images), -1) == labels.numpy()
             for m in (model, quantized)
         )
-        self.assertAlmostEqual(in_float.accuracy, right.mean())
-        self.assertAlmostEqual(row.accuracy, here.mean())
+        self.assertAlmostEqual(in_float.value, right.mean())
+        self.assertAlmostEqual(row.value, here.mean())
         details = row.details
         self.assertAlmostEqual(details["drop"], right.mean() - here.mean())
         self.assertAlmostEqual(details["lost"], (right & ~here).mean())
@@ -342,7 +336,7 @@ class CheckDevicesTest(tf.test.TestCase):
         set_operating_point(quantized, "3/FP")
         images, labels = next(iter(_dataset().test.batches(40)))
         right = np.argmax(quantized(images), -1) == labels.numpy()
-        self.assertAlmostEqual(row.accuracy, right.mean())
+        self.assertAlmostEqual(row.value, right.mean())
 
     def test_a_model_with_quantizers_is_refused(self):
         quantized = fake_quantize_model(_model(), Placement())

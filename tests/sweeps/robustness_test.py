@@ -119,7 +119,7 @@ class MeasureRobustnessTest(tf.test.TestCase):
 
     def test_rows_are_those_of_the_plan(self):
         run = _measure(_model(), provenance={"seed": 4})
-        self.assertEqual(tuple(row.point for row in run.rows), POINTS)
+        self.assertEqual(tuple(str(row.point) for row in run.rows), POINTS)
         self.assertEqual(
             [row.sweep for row in run.rows],
             ["bit_width"] * 6 + ["step_size"] * 2 + ["power_of_two"] * 2,
@@ -128,7 +128,7 @@ class MeasureRobustnessTest(tf.test.TestCase):
             [row.ptq for row in run.rows],
             [None, *["minmax"] * 2, *["lp_norm p=2"] * 7],
         )
-        self.assertEqual({row.images for row in run.rows}, {30})
+        self.assertEqual({row.examples for row in run.rows}, {30})
         self.assertEqual({row.scheme for row in run.rows}, {"paper"})
         self.assertEqual(run.provenance["seed"], 4)
         self.assertEqual(run.provenance["images"], 30)
@@ -221,7 +221,7 @@ class MeasureRobustnessTest(tf.test.TestCase):
         model = _model(batch_norm=True)
         before = model.get_weights()
         run = _measure(model, self.folder, plan=plan)
-        self.assertEqual(tuple(row.point for row in run.rows), POINTS * 2)
+        self.assertEqual(tuple(str(row.point) for row in run.rows), POINTS * 2)
         self.assertEqual(
             [row.reestimated_batch_norm for row in run.rows],
             [False] * len(POINTS) + [True] * len(POINTS),
@@ -375,9 +375,10 @@ class QuantizedModelTest(tf.test.TestCase):
         alone.update({(row.ptq, row.point): row for row in trained.rows})
         for row in both.rows:
             other = alone[row.ptq, row.point]
-            self.assertEqual(row.loss, other.loss)
-        losses = {row.ptq: row.loss for row in both.rows if row.point == "4/FP"}
-        self.assertNotEqual(losses["minmax"], losses["trained"])
+            self.assertEqual(row.details, other.details)
+        point = OperatingPoint.parse("4/FP")
+        losses = [r.details["loss"] for r in both.rows if r.point == point]
+        self.assertNotEqual(*losses)
 
     def test_a_float_model_has_no_trained_steps(self):
         with self.assertRaisesRegex(
@@ -406,14 +407,15 @@ class LearnedRoundingTest(tf.test.TestCase):
         )
         run = _measure(model, plan=plan)
         self.assertEqual(
-            [(row.point, row.ptq) for row in run.rows],
+            [(str(row.point), row.ptq) for row in run.rows],
             [
                 ("FP/FP", None),
                 ("2/FP", "lp_norm"),
                 ("2/FP", "lp_norm + adaround"),
             ],
         )
-        self.assertNotEqual(run.rows[1].loss, run.rows[2].loss)
+        losses = [row.details["loss"] for row in run.rows]
+        self.assertNotEqual(losses[1], losses[2])
         self.assertEqual(run.provenance["roundings"], ["nearest", "adaround"])
         self.assertIn("images", run.provenance["batch_norm"])
         for old, new in zip(before, model.get_weights(), strict=True):

@@ -82,18 +82,15 @@ class RunSweepTest(tf.test.TestCase):
     def test_there_is_a_row_for_each_point_in_order(self):
         evaluate = _Evaluate()
         run = _sweep(_model(), evaluate, sweep="mine", provenance={"seed": 3})
-        self.assertEqual([row.point for row in run.rows], POINTS)
+        self.assertEqual([str(row.point) for row in run.rows], POINTS)
         self.assertEqual(
-            [row.accuracy for row in run.rows], [n / 100 for n in range(1, 8)]
+            [row.value for row in run.rows], [n / 100 for n in range(1, 8)]
         )
         row = run.rows[2]
-        self.assertEqual((row.weight_bits, row.activation_bits), (4, None))
-        self.assertEqual((row.step_scale, row.step_rounding), (1.1, None))
         self.assertEqual((row.ptq, row.scheme), ("by hand", "paper"))
-        self.assertEqual((row.images, row.loss, row.sweep), (7, 1.5, "mine"))
-        self.assertEqual(row.details, {"top_5": 0.5})
+        self.assertEqual((row.examples, row.sweep), (7, "mine"))
+        self.assertEqual(row.details, {"loss": 1.5, "top_5": 0.5})
         self.assertIsNone(run.rows[0].ptq)  # Float has no step sizes.
-        self.assertEqual(run.rows[3].step_rounding, "nearest")
         self.assertEqual(run.provenance, {"seed": 3})
 
     def test_the_model_stands_at_the_point_when_it_is_evaluated(self):
@@ -191,7 +188,7 @@ class RunSweepTest(tf.test.TestCase):
             progress=False,
         )
         (row,) = report.runs[0].rows
-        self.assertEqual((row.accuracy, row.images), (0.5, 4))
+        self.assertEqual((row.value, row.examples), (0.5, 4))
 
 
 def _normed_model():
@@ -295,7 +292,7 @@ class ReestimatedBatchNormTest(tf.test.TestCase):
         self.assertLen(calls, 2)
         again = self._sweep(model, points, evaluate, finished=(*without, *rows))
         self.assertLen(calls, 2)
-        self.assertEqual([row.accuracy for row in again], [0.25, 0.25])
+        self.assertEqual([row.value for row in again], [0.25, 0.25])
         self.assertFalse(without[0].reestimated_batch_norm)
 
     def test_batches_that_are_used_up_are_refused(self):

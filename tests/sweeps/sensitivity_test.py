@@ -64,14 +64,14 @@ class SensitivityTest(tf.test.TestCase):
         self.assertEqual(seen, [[low, fp, fp], [fp, low, fp], [fp, fp, low]])
         self.assertEqual([row.layer for row in rows], list(LAYERS))
         self.assertEqual({row.sweep for row in rows}, {"sensitivity"})
-        self.assertEqual({row.point for row in rows}, {"3/FP"})
+        self.assertEqual({str(row.point) for row in rows}, {"3/FP"})
 
     def test_each_layer_perturbed_among_others_at_the_point(self):
         seen, rows = self._measure(ratio=0.8)
         off, on = (3, 0.8), (3, 1.0)
         self.assertEqual(seen, [[off, on, on], [on, off, on], [on, on, off]])
-        self.assertEqual({row.step_scale for row in rows}, {0.8})
-        self.assertEqual({row.others for row in rows}, {"3/FP"})
+        self.assertEqual({row.point.step_scale for row in rows}, {0.8})
+        self.assertEqual({str(row.others) for row in rows}, {"3/FP"})
 
     def test_a_layer_alone_is_not_taken_for_one_among_others(self):
         model = fake_quantize_model(_model(), Placement(activations=None))
@@ -90,7 +90,7 @@ class SensitivityTest(tf.test.TestCase):
 
         rows = sweep(points, finished=sweep(points[:1]))
         self.assertLen(evaluate.seen, 2)
-        self.assertEqual([row.others for row in rows], [None, "8/FP"])
+        self.assertEqual([row.others for row in rows], [None, high])
 
     def test_reports_write_points_as_sweeps_do(self):
         """The point of the others is looked up by its text."""
@@ -99,7 +99,7 @@ class SensitivityTest(tf.test.TestCase):
         points += ["3/8 x1/1.1 pow2-up stochastic:7", "4/FP x0.7 floor"]
         report = run_sweep(model, points, evaluate=_Standing(), progress=False)
         for row in report.runs[0].rows:
-            self.assertEqual(block_of(row).point, row.point)
+            self.assertEqual(block_of(row).point, str(row.point))
 
     def test_finished_layers_are_not_measured_again(self):
         _, rows = self._measure()
@@ -175,8 +175,8 @@ class DimensionsTest(tf.test.TestCase):
         folder = self.get_temp_dir()
         rows = self._measure(self.plan, folder)
         found = [
-            (row.sweep, row.point, row.ptq, row.layer, row.calibration_seed)
-            for row in rows[1:]
+            (r.sweep, str(r.point), r.ptq, r.layer, r.calibration_seed)
+            for r in rows[1:]
         ]
         p2, no = "lp_norm p=2", (None, None)
         self.assertEqual(
@@ -213,7 +213,7 @@ class DimensionsTest(tf.test.TestCase):
             ratios=(0.7,),
             ptq={"minmax": ptq.minmax},
         )
-        losses = [self._measure(p)[-1].loss for p in (clipped, stepped)]
+        losses = [self._measure(p)[-1].details for p in (clipped, stepped)]
         self.assertEqual(*losses)
 
     def test_what_does_not_go_together_is_refused(self):

@@ -48,7 +48,7 @@ def layer_margins(one):
 def _estimate(by_run):
     rows = [row for rows in by_run for row in rows]
     return Estimate(
-        tuple(row.accuracy for row in rows),
-        min(row.images for row in rows),
+        tuple(row.value for row in rows),
+        min(row.examples for row in rows),
         rows[0].split,
     )

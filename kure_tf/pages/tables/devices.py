@@ -11,7 +11,7 @@ def device_table(series) -> Table | None:
     blocks = {}
     for name, row in device_rows(series):
         device = str(row.details.get("device", row.scheme))
-        blocks.setdefault((device, row.point), []).append((name, row))
+        blocks.setdefault((device, str(row.point)), []).append((name, row))
     if not blocks:
         return None
     rows = [row for block in blocks.values() for _, row in block]
@@ -57,7 +57,7 @@ def _description(row):
 
 
 def _accuracy(row):
-    return Cell(labels.percent(row.accuracy), labels.accuracy_hint(row))
+    return Cell(labels.percent(row.value), labels.accuracy_hint(row))
 
 
 def _drop(details):

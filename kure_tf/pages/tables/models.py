@@ -114,7 +114,7 @@ def _tflite_row(label, row):
     texts = (
         label,
         mode.replace("_", " "),
-        labels.percent(row.accuracy),
+        labels.percent(row.value),
         _points(details.get("accuracy_drop")),
         _points(details.get("agreement")),
         "-"

@@ -83,8 +83,8 @@ def _ratio_table(series, kind):
 def ratio_of(kind):
     """Returns the function that gives the ratio of a row of a ratio sweep."""
     if kind == ACTIVATION_RATIO:
-        return lambda row: row.activation_step_scale
-    return lambda row: row.step_scale
+        return lambda row: row.point.activation_step_scale
+    return lambda row: row.point.step_scale
 
 
 def _rounding_table(series):
@@ -130,7 +130,7 @@ def _rounding_table(series):
 
 
 def _mode(row):
-    return row.rounding_mode.partition(":")[0]
+    return row.point.rounding_mode.partition(":")[0]
 
 
 def _sensitivity_tables(series):
@@ -192,7 +192,7 @@ def _calibration_table(series):
         for name, found in names.items():
             (by_run,) = found.values()
             rows = [row for rows in by_run for row in rows]
-            accuracies = [row.accuracy for row in rows]
+            accuracies = [row.value for row in rows]
             seeds = len({row.calibration_seed for row in rows})
             lines.append(
                 (

@@ -128,9 +128,9 @@ def _accuracies(part, folder):
         for model in models:
             report = Report.load(folder / model / part.sweep)
             for place, row in _rows(report.runs[0], part.place).items():
-                found.setdefault(place, []).append(row.accuracy)
-                facts.add((row.images, row.split))
-                images = row.images
+                found.setdefault(place, []).append(row.value)
+                facts.add((row.examples, row.split))
+                images = row.examples
         measured[run] = {p: accuracy(a, images) for p, a in found.items()}
     details = ", ".join(f"{n:,} {split} images" for n, split in sorted(facts))
     return measured, details
