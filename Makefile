@@ -13,7 +13,7 @@ RUN := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test lint format clean FORCE
+.PHONY: help demo test check lint format clean FORCE
 .DEFAULT_GOAL := help
 
 help: ## Lists the targets.
@@ -23,23 +23,28 @@ help: ## Lists the targets.
 demo: $(STAMP) ## Trains, sweeps, exports and reports on the bundled digits.
 	$(RUN) tools/compare.py --flagfile=configs/digits/demo.cfg
 
-# The two runs share two cores better than one run's workers would: each pays
-# for importing TensorFlow once. The output of the second waits in a file, so
-# that the two do not mix.
-test: $(STAMP) ## Runs the whole suite under Keras 3 and under tf_keras.
+# What reaches no Keras runs in the first process alone, tool flows and what
+# takes tf_keras models alone in the second. The two share two cores better than
+# one run's workers would: each pays for importing TensorFlow once. The output
+# of the second waits in a file, so that the two do not mix.
+test: $(STAMP) ## Runs the whole suite, under Keras 3 and under tf_keras.
 	@log=$$(mktemp) || exit 1; failed=; \
 	export TF_NUM_INTRAOP_THREADS=$${TF_NUM_INTRAOP_THREADS:-1}; \
 	export OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}; \
 	TF_USE_LEGACY_KERAS=1 $(RUN) -m pytest -q -p no:cacheprovider \
-		>"$$log" 2>&1 </dev/null & second=$$!; \
+		-m "not keras_free" >"$$log" 2>&1 </dev/null & second=$$!; \
 	trap 'rm -f "$$log"' EXIT; \
 	trap 'kill $$second 2>/dev/null; exit 130' INT TERM; \
 	echo "Tests under Keras 3 (and, meanwhile, under tf_keras):"; \
-	TF_USE_LEGACY_KERAS=0 $(RUN) -m pytest -q </dev/null \
+	TF_USE_LEGACY_KERAS=0 $(RUN) -m pytest -q \
+		-m "not tfmot and not tool_flow" </dev/null \
 		|| failed="$$failed Keras 3;"; \
 	wait $$second || failed="$$failed tf_keras;"; \
 	echo "Tests under tf_keras:"; cat "$$log"; \
 	if [ -n "$$failed" ]; then echo "Failed under:$$failed" >&2; exit 1; fi
+
+check: lint ## Checks what reaches no Keras, and lint: under two minutes.
+	TF_USE_LEGACY_KERAS=0 $(RUN) -m pytest -q -m keras_free
 
 lint: $(STAMP) ## Checks the format and the rules of ruff.toml.
 	$(RUN) -m ruff format --check .

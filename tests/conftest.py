@@ -14,6 +14,11 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from hypothesis import settings  # noqa: E402
+from keras_reach import reaches_keras  # noqa: E402
+
+TFMOT = pathlib.Path(__file__).resolve().parent / "qat" / "tfmot"
+# The one file there that has something to say in a process of Keras 3.
+TOGETHER = "coexistence_test"
 
 # Two devices for the tests of `tf.distribute`; one that runs a file without
 # pytest has to do the same. TensorFlow refuses it once it has computed
@@ -32,6 +37,11 @@ settings.load_profile("kure_tf")
 def pytest_collection_modifyitems(items):
     # A skipped "test" that every `tf.test.TestCase` inherits: only noise.
     items[:] = [item for item in items if item.name != "test_session"]
+    for item in items:
+        if not reaches_keras(item.path):
+            item.add_marker("keras_free")
+        elif item.path.is_relative_to(TFMOT) and item.path.stem != TOGETHER:
+            item.add_marker("tfmot")
 
 
 @pytest.fixture(autouse=True)

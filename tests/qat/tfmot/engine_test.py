@@ -1,8 +1,4 @@
-"""quantize_aware(engine="tfmot") on tf_keras models, under both Kerases."""
-
-import os
-import subprocess
-import sys
+"""quantize_aware(engine="tfmot") on tf_keras models."""
 
 import keras
 import numpy as np
@@ -328,13 +324,6 @@ class QuantizeWithTfmotTest(tf.test.TestCase, parameterized.TestCase):
         set_operating_point(quantized, "FP/FP")
         self.assertAllClose(stripped(X), quantized(X), rtol=1e-5, atol=1e-6)
 
-    def test_a_keras_3_model_is_refused_with_the_ways_out(self):
-        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-        with self.assertRaisesRegex(
-            TypeError, r'Keras 3.*to_tf_keras.*engine="native"'
-        ):
-            quantize_with_tfmot(model)
-
     def test_a_subclassed_model_is_refused(self):
         class Mine(tf_keras.Model):
             def call(self, inputs):
@@ -347,26 +336,6 @@ class QuantizeWithTfmotTest(tf.test.TestCase, parameterized.TestCase):
         model = tf_keras.Sequential([layers.Input((4,)), layers.ReLU()])
         with self.assertRaisesRegex(ValueError, "something to quantize"):
             quantize_with_tfmot(model)
-
-    @parameterized.named_parameters(("unset", None), ("tf_keras", "1"))
-    def test_the_import_leaves_keras_and_its_variable_alone(self, value):
-        environment = {**os.environ, "TF_USE_LEGACY_KERAS": value or ""}
-        if value is None:
-            del environment["TF_USE_LEGACY_KERAS"]
-        probe = (
-            "import os; import kure_tf.qat.tfmot; import tensorflow as tf; "
-            "print(os.environ.get('TF_USE_LEGACY_KERAS'), "
-            "tf.keras.Model.__module__.partition('.')[0])"
-        )
-        printed = subprocess.run(
-            [sys.executable, "-c", probe],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        family = "tf_keras" if value == "1" else "keras"
-        self.assertEqual(printed.split(), [str(value), family])
 
 
 if __name__ == "__main__":
