@@ -6,7 +6,11 @@ import math
 import numbers
 import os
 import pathlib
+import re
 import secrets
+
+# What `replacing` calls its temporary files, with the process that writes one.
+_TEMPORARY = re.compile(r"\.tmp-([0-9]{1,9})-[0-9a-f]{12}-.*", re.DOTALL)
 
 
 def write_atomically(path, data: str | bytes) -> pathlib.Path:
@@ -39,18 +43,83 @@ def write_atomically(path, data: str | bytes) -> pathlib.Path:
             f"Expected the content of {str(path)!r} as str or bytes. "
             f"Received: {type(data).__name__}."
         )
-    target = pathlib.Path(os.path.realpath(path))
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _write_and_rename(target, data)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
     except OSError as error:
         raise _named(error, path) from error
     return path
 
 
+@contextlib.contextmanager
+def replacing(path):
+    """Gives a temporary path; the file written there replaces `path`.
+
+    For writers that want a path, such as Keras' `model.save`: the temporary
+    name ends as that of `path` does. If the block raises, `path` stays what
+    it was and the temporary file is removed.
+
+    Args:
+        path: The file, in a folder that exists. A symbolic link is followed.
+    """
+    target = pathlib.Path(os.path.realpath(path))
+    # In the same folder, because a rename is atomic only within one file
+    # system. The name is cut, because it must not exceed the system's limit.
+    temporary = target.with_name(
+        f".tmp-{os.getpid()}-{secrets.token_hex(6)}-{target.name[-32:]}"
+    )
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            # A disk may report that it is full only now.
+            os.fsync(file.fileno())
+        _keep_mode(target, temporary)
+        os.replace(temporary, target)
+    except BaseException:  # Ctrl-C too must not leave the temporary file.
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def remove_leftovers(folder):
+    """Removes temporary files that killed processes left in a folder.
+
+    Those of processes that still run on this machine stay.
+
+    Args:
+        folder: The folder; those below it are gone through as well.
+    """
+    for path in pathlib.Path(folder).rglob(".tmp-*"):
+        named = _TEMPORARY.fullmatch(path.name)
+        if named and not _is_running(int(named[1])):
+            path.unlink(missing_ok=True)
+
+
 def write_json(path, content) -> pathlib.Path:
     """Writes `content` as indented JSON, as `write_atomically` writes."""
     return write_atomically(path, json.dumps(content, indent=1) + "\n")
+
+
+def read_json(path) -> dict:
+    """Returns the JSON object in a file of the project's own.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If it holds no JSON object: it was cut, or is foreign.
+    """
+    path = pathlib.Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        content = error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"Expected {str(path)!r} to hold one JSON object, as it was "
+            "written. It is damaged or foreign: "
+            f"{str(content)[:80]}. Delete it, or choose another folder."
+        )
+    return content
 
 
 def jsonable(value, name="value"):
@@ -90,24 +159,14 @@ def jsonable(value, name="value"):
     )
 
 
-def _write_and_rename(target, data):
-    # In the same folder, because a rename is atomic only within one file
-    # system. The name is cut, because it must not exceed the system's limit.
-    temporary = target.with_name(
-        f".{target.name[:32]}.{secrets.token_hex(6)}.tmp"
-    )
+def _is_running(process):
     try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            # A disk may report that it is full only now.
-            os.fsync(file.fileno())
-        _keep_mode(target, temporary)
-        os.replace(temporary, target)
-    except BaseException:  # Ctrl-C too must not leave the temporary file.
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # It is there, but not ours.
+        return True
+    return True
 
 
 def _keep_mode(target, temporary):

@@ -42,19 +42,21 @@ _RESNET18 = [
 def main():
     import tensorflow as tf
 
-    folder = common_flags.workdir("benchmark")
+    from kure_tf.files import write_json
+
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    results = {
-        **_kurtosis(),
-        **_step_search(),
-        **_training(),
-        **_sweep(),
-        **_qat(),
-    }
-    for name, result in results.items():
-        print(f"{name}: {result['ratio']:.3f} ({result['limit']})")
-    common_flags.write_json(folder / "benchmark.json", results)
+    with common_flags.workdir() as folder:
+        results = {
+            **_kurtosis(),
+            **_step_search(),
+            **_training(),
+            **_sweep(),
+            **_qat(),
+        }
+        for name, result in results.items():
+            print(f"{name}: {result['ratio']:.3f} ({result['limit']})")
+        write_json(folder / "benchmark.json", results)
 
 
 def _kurtosis():

@@ -19,11 +19,8 @@ flags.adopt_module_key_flags(quantization_flags)
 
 
 def main():
-    from kure_tf import OperatingPoint, fake_quantize_model, ptq
-    from kure_tf.fake_quantized import quantizers_of
-    from kure_tf.sweeps.augmented_batches import augmented_batches
+    from kure_tf import OperatingPoint, runs
 
-    folder = common_flags.workdir("calibrate")
     point = OperatingPoint.parse(_POINT.value)
     if len(quantization_flags.SCHEME.value) > 1:
         raise ValueError(
@@ -31,40 +28,29 @@ def main():
             f"{quantization_flags.SCHEME.value}."
         )
     (scheme,) = quantization_flags.SCHEME.value
-    methods = quantization_flags.ptq_methods()
-    name, method = list(methods.items())[-1]
+    *_, (name, method) = quantization_flags.ptq_methods().items()
     if method is None:
         raise ValueError(
             "tools/calibrate.py finds step sizes; --ptq=trained keeps those "
             "that a model has. Name a method that finds some: --ptq=lp_norm."
         )
-    dataset = common_flags.load_dataset()
-    model = common_flags.load_model(dataset)
-    if not quantizers_of(model):
-        model = fake_quantize_model(model, scheme, verbose=True)
-    augment = quantization_flags.CALIBRATION_AUGMENT.value
-    calibration = ptq.calibrate(
-        model,
-        augmented_batches(
-            dataset.calibration,
-            evaluation_flags.EVALUATION_BATCH_SIZE.value,
-            augment=augment,
-        ),
-        provenance={
-            "data_set": dataset.name,
-            "source": dataset.calibration.name,
-            "seed": common_flags.CALIBRATION_SEED.value,
-            "scheme": scheme,
-            "point": str(point),
-            **({"augment": augment} if augment else {}),
-        },
-    )
-    step_sizes = method(calibration, point)
-    step_sizes.save(folder / "step_sizes.json")
-    print(
-        f"{folder / 'step_sizes.json'}: {len(step_sizes.tensors)} tensors, "
-        f"{name} at {point}, {calibration.provenance['images']} images."
-    )
+    with common_flags.workdir() as folder:
+        dataset = common_flags.load_dataset()
+        step_sizes = runs.calibrate(
+            common_flags.load_model(dataset),
+            dataset,
+            method,
+            point,
+            folder,
+            scheme=scheme,
+            batch_size=evaluation_flags.EVALUATION_BATCH_SIZE.value,
+            augment=quantization_flags.CALIBRATION_AUGMENT.value,
+            provenance={"seed": common_flags.CALIBRATION_SEED.value},
+        )
+        print(
+            f"{folder / 'step_sizes.json'}: {len(step_sizes.tensors)} tensors, "
+            f"{name} at {point}, {step_sizes.provenance['images']} images."
+        )
 
 
 if __name__ == "__main__":

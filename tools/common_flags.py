@@ -1,16 +1,18 @@
-"""Flags that all tools share, and how they become models and data sets.
+"""Flags that all tools share, and how a tool is run.
 
 Nothing here imports TensorFlow before `run` has parsed the flags: `--help`
 answers at once, and the Keras to use is chosen before TensorFlow is loaded.
 """
 
-import contextlib
 import importlib
 import json
 import os
 import pathlib
 import sys
 import zipfile
+
+import errors
+import flagfiles
 
 _NOT_INSTALLED = (
     f"error: kure_tf is not installed for this Python ({sys.executable}). "
@@ -35,7 +37,8 @@ MODEL = flags.DEFINE_string(
     "small_cnn",
     "Name of a model of kure_tf.models; a saved .keras file (tf_keras: or a "
     "SavedModel folder); or package.module:function, called with num_classes "
-    "and input_shape (the working directory is on the path).",
+    "and input_shape. The module is imported, and with it what it imports: "
+    "for this spelling alone the working directory is on the path, last.",
 )
 WEIGHTS = flags.DEFINE_string(
     "weights", None, ".npz file of named arrays to start from."
@@ -55,29 +58,30 @@ IMAGE_SIZE = flags.DEFINE_integer(
     "(imagenet: 224).",
     lower_bound=1,
 )
-VALIDATION_COUNT = flags.DEFINE_integer(
-    "validation_count", 0, "TFDS: images held out of training to validate on."
-)
 CALIBRATION_COUNT = flags.DEFINE_integer(
     "calibration_count", 512, "Training images to calibrate on.", lower_bound=1
 )
 CALIBRATION_SEED = flags.DEFINE_integer(
-    "calibration_seed", 0, "Seed of the draw of the calibration images."
+    "calibration_seed",
+    0,
+    "Seed of the draw of the calibration images.",
+    lower_bound=0,
 )
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder that the results and the flags go to."
 )
-TRACEBACK = flags.DEFINE_bool(
-    "traceback", False, "Show where in the code an error comes from."
-)
 
 # What may differ between two calls that are one run.
-_NOT_PART_OF_THE_RUN = (
-    *("workdir", "traceback", "flagfile", "data_dir"),
-    "require_pass",
-)
-# What undoes the mark that `workdir` has left in a new folder.
-_undo = contextlib.ExitStack()
+_NOT_PART_OF_THE_RUN = ("workdir", "flagfile", "data_dir", "require_pass")
+# Flags that name files to read: these are the same if their content is.
+_FILES = ("model", "weights", "step_sizes")
+# Flags that there were: what to write in their place.
+_GONE = {"traceback": "Bugs show their traceback by themselves: leave it out."}
+
+
+def gone(**instead):
+    """Notes flags that there were, with what to write in their place."""
+    _GONE.update(instead)
 
 
 def run(main):
@@ -88,38 +92,87 @@ def run(main):
     """
 
     def checked_main(argv):
-        if len(argv) > 1:
-            _fail(f"Unexpected arguments: {argv[1:]}. Flags start with '--'.")
+        _check(argv)
         _import_kure_tf()
         try:
             main()
-        except (ValueError, TypeError, OSError, ImportError) as error:
-            _undo.close()
-            if TRACEBACK.value:
-                raise
-            _fail(str(error))
         except KeyboardInterrupt:
             sys.exit("Interrupted. The same command continues from here.")
+        except Exception as error:
+            if not errors.is_for_the_user(error):
+                raise
+            _fail(str(error))
 
     app.run(checked_main, flags_parser=_parse_flags)
 
 
 def _parse_flags(argv):
+    if any(arg.lstrip("-") in ("help", "helpshort", "?") for arg in argv[1:]):
+        _print_help()
+        sys.exit(0)
     try:
-        return (
-            app.parse_flags_with_usage(argv)
-            if _wants_help(argv)
-            else (flags.FLAGS(argv))
-        )
+        return flags.FLAGS(argv)
+    except flags.UnrecognizedFlagError as error:
+        if error.flagname in _GONE:
+            _fail(f"There is no --{error.flagname}. {_GONE[error.flagname]}")
+        _fail(f"{error}\nPass --help to see the flags.")
     except flags.Error as error:
         _fail(f"{error}\nPass --help to see the flags.")
 
 
-def _wants_help(argv):
-    return any(
-        arg.lstrip("-") in ("help", "helpshort", "helpfull", "helpxml", "?")
-        for arg in argv[1:]
-    )
+def _print_help():
+    """Prints what the tool does and its flags, its own ones first."""
+    own = flags.FLAGS.flags_by_module_dict().get(_main_module(), [])
+    names = {flag.name for flag in own}
+    shared = [flag for flag in _key_flags() if flag.name not in names]
+    print(sys.modules["__main__"].__doc__)
+    for title, group in (("Its own flags", own), ("Shared flags", shared)):
+        print(f"{title}:\n" if group else "", end="")
+        for flag in group:
+            no = "[no]" if flag.boolean else ""
+            default = f" (default: {flag.default_as_str})"
+            choices = f" ({flag.parser.syntactic_help})"
+            print(
+                flags.text_wrap(
+                    f"--{no}{flag.name}: {flag.help}"
+                    f"{choices if flag.parser.syntactic_help else ''}"
+                    f"{default if flag.default_as_str else ''}",
+                    indent="      ",
+                    firstline_indent="  ",
+                )
+            )
+        print()
+
+
+def _main_module():
+    return sys.argv[0]
+
+
+def _key_flags():
+    return flags.FLAGS.get_key_flags_for_module(_main_module())
+
+
+def _check(argv):
+    """Ends the tool if it can be told before TensorFlow is loaded."""
+    tool = _tool()
+    if len(argv) > 1:
+        _fail(f"Unexpected arguments: {argv[1:]}. Flags start with '--'.")
+    if not WORKDIR.value:
+        _fail(
+            f"tools/{tool}.py needs --workdir, the folder for its results. "
+            f"For instance: --workdir=runs/{tool}."
+        )
+    for flag in _key_flags():
+        path = flag.value
+        if flag.name not in _FILES or not path or os.path.exists(path):
+            continue
+        if flag.name != "model" or path.endswith((".keras", ".h5")):
+            said = flagfiles.origin(flag.name, path, sys.argv)
+            _fail(f"No file {path!r}, which --{flag.name} names.{said}")
+
+
+def _tool():
+    return pathlib.Path(sys.argv[0]).stem
 
 
 def _fail(message):
@@ -139,7 +192,8 @@ def _import_kure_tf():
             raise
         print(_NOT_INSTALLED, file=sys.stderr)
         sys.exit(2)
-    sys.path.insert(0, os.getcwd())  # For --model=package.module:function.
+    if ":" in MODEL.value:
+        sys.path.append(os.getcwd())
 
 
 def _choose_keras():
@@ -157,60 +211,19 @@ def _keras_of_file(path):
     try:
         with zipfile.ZipFile(path) as archive:
             metadata = json.loads(archive.read("metadata.json"))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        version = str(metadata.get("keras_version", ""))
+    except (OSError, KeyError, ValueError, AttributeError, zipfile.BadZipFile):
         return None
-    version = str(metadata.get("keras_version", ""))
     return "keras3" if version.startswith("3") else "tf_keras"
 
 
-def workdir(tool):
-    """Returns --workdir, made and marked with the flags of this run.
+def workdir():
+    """Opens --workdir as the folder of this run; see `runs.run_folder`."""
+    from kure_tf import runs
 
-    The mark of a run that fails before it has a result is taken back, so that
-    the same folder is free for the mended flags.
-
-    Raises:
-        ValueError: If there is no --workdir, or it is another run's.
-    """
-    from kure_tf.files import write_atomically
-
-    if not WORKDIR.value:
-        raise ValueError(
-            f"tools/{tool}.py needs --workdir, the folder for its results. "
-            f"For instance: --workdir=runs/{tool}."
-        )
-    folder = pathlib.Path(WORKDIR.value)
-    path = folder / f"{tool}.cfg"
-    here = effective_flags()
-    if path.is_file():
-        _check_same_run(path, here)
-    else:
-        _undo.callback(_take_back, path, _entries(folder))
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = [
-        f"# tools/{tool}.py: the flags of this run; repeat it with",
-        f"# python tools/{tool}.py --flagfile={path} --workdir=...",
-        *(
-            f"--{name}={text}"
-            for name, value in here.items()
-            for text in value.split("\n")
-        ),
-    ]
-    write_atomically(path, "\n".join(lines) + "\n")
-    return folder
-
-
-def _entries(folder):
-    return set(folder.iterdir()) if folder.is_dir() else None
-
-
-def _take_back(mark, before):
-    """Removes the mark, and the folder if it is new, unless results came."""
-    folder = mark.parent
-    if _entries(folder) == {*(before or ()), mark}:
-        mark.unlink()
-        if before is None:
-            folder.rmdir()
+    return runs.run_folder(
+        WORKDIR.value, _tool(), effective_flags(), files=_FILES
+    )
 
 
 def effective_flags():
@@ -219,7 +232,7 @@ def effective_flags():
     The values of a flag that may be repeated are joined by newlines.
     """
     values = {}
-    for flag in flags.FLAGS.get_key_flags_for_module(sys.argv[0]):
+    for flag in _key_flags():
         if flag.name in _NOT_PART_OF_THE_RUN or flag.value is None:
             continue
         lines = flag.serialize().splitlines()
@@ -229,26 +242,6 @@ def effective_flags():
             texts = [line.partition("=")[2] for line in lines]
             values[flag.name] = "\n".join(texts)
     return dict(sorted(values.items()))
-
-
-def _check_same_run(path, here):
-    there = {}
-    for line in path.read_text().splitlines():
-        if line.startswith("--") and "=" in line:
-            name, text = line.strip()[2:].split("=", 1)
-            there[name] = f"{there[name]}\n{text}" if name in there else text
-    names = sorted(set(here) | set(there))
-    differing = [n for n in names if here.get(n) != there.get(n)]
-    if differing:
-        raise ValueError(
-            f"Expected the workdir {str(path.parent)!r} to be new or of this "
-            "run. It holds another run: there "
-            + ", ".join(f"--{n}={there.get(n)}" for n in differing)
-            + "; here "
-            + ", ".join(f"--{n}={here.get(n)}" for n in differing)
-            + ". Choose another --workdir, repeat the flags of that run "
-            f"(--flagfile={path}), or delete the folder."
-        )
 
 
 def load_dataset():
@@ -261,7 +254,8 @@ def load_dataset():
     }
     if DATASET.value != "digits":
         options["data_dir"] = DATA_DIR.value
-        options["validation_count"] = VALIDATION_COUNT.value
+        if "validation_count" in flags.FLAGS:
+            options["validation_count"] = flags.FLAGS.validation_count
         if IMAGE_SIZE.value is not None:
             options["image_size"] = IMAGE_SIZE.value
     print(f"Data set: {DATASET.value}.", file=sys.stderr)
@@ -270,88 +264,21 @@ def load_dataset():
 
 def load_model(dataset):
     """Returns the model that the flags name, with the weights they name."""
-    from kure_tf import models
+    from kure_tf import runs
 
-    model = _model(dataset)
-    if WEIGHTS.value:
-        models.import_npz(model, WEIGHTS.value)
-    return model
-
-
-def load_saved_model(path):
-    """Returns the saved Keras model at `path`.
-
-    One that tensorflow-model-optimization hosts is loaded in its scope.
-    """
-    from kure_tf import compat
-
-    if not _is_hosted_by_tfmot(path):
-        return compat.load_model(path)
-    from kure_tf.qat.tfmot import quantize_scope
-
-    with quantize_scope():
-        return compat.load_model(path)
-
-
-def _is_hosted_by_tfmot(path):
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return b"HostWrapper" in archive.read("config.json")
-    except (OSError, KeyError, zipfile.BadZipFile):
-        return False
-
-
-def _model(dataset):
-    from kure_tf import models
-
-    name = MODEL.value
-    shape = {
-        "num_classes": dataset.num_classes,
-        "input_shape": dataset.input_shape,
-    }
-    if name.endswith((".keras", ".h5")) or os.path.exists(name):
-        return load_saved_model(name)
-    if ":" in name:
-        return _user_function(name)(**shape)
-    return models.get(name)(**shape)
-
-
-def _user_function(name):
-    module, _, function = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(
-            "Expected --model=package.module:function, importable from the "
-            f"working directory. Received: {name!r} ({error})."
-        ) from error
+    return runs.load_model(MODEL.value, dataset, WEIGHTS.value)
 
 
 def training_record(model):
     """Returns what tools/train.py noted beside the model, if it is of it."""
-    from kure_tf.sweeps import array_hash
+    from kure_tf import runs
 
-    path = pathlib.Path(MODEL.value).parent / "training.json"
-    if not path.is_file():
-        return None
-    record = json.loads(path.read_text())
-    of_model = record.get("checkpoint_hash") == array_hash(model)
-    return record if of_model else None
+    return runs.training_record(MODEL.value, model)
 
 
-def save_model(model, path):
-    """Saves a Keras model: the old file or the new one, never half."""
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        model.save(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def print_report(report, page):
+    """Prints a report and where its page is."""
+    from kure_tf.pages import to_markdown
 
-
-def write_json(path, content):
-    """Writes JSON atomically."""
-    from kure_tf.files import write_atomically
-
-    write_atomically(path, json.dumps(content, indent=1) + "\n")
+    print(to_markdown(report))
+    print(f"Page: {page.resolve().as_uri()}")

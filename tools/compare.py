@@ -7,6 +7,8 @@ bits and step sizes, export to LiteRT and verify, write one report. Killed and
 started again, it goes on where it was.
 """
 
+import functools
+
 import common_flags
 import export_flags
 import quantization_flags
@@ -14,7 +16,7 @@ import training_flags
 from absl import flags
 
 _SEEDS = flags.DEFINE_list(
-    "seeds", None, "Repeat everything with these seeds; default: --seed."
+    "seeds", [], "Repeat everything with these seeds; default: --seed."
 )
 _NOTES = flags.DEFINE_multi_string("note", [], "What the report must say.")
 _TITLE = flags.DEFINE_string("title", None, "Title of the report.")
@@ -25,55 +27,36 @@ flags.adopt_module_key_flags(export_flags)
 
 
 def main():
-    import dataclasses
+    from fields import numbers
 
-    from kure_tf.measurements import Report
-    from kure_tf.pages import save_report, to_markdown
+    from kure_tf import runs
 
-    folder = common_flags.workdir("compare")
-    coefficient = training_flags.KURTOSIS_COEFFICIENT.value
-    if not coefficient:
-        raise ValueError(
-            "tools/compare.py trains without and with KURE and needs "
-            "--kurtosis_coefficient above 0, such as 1."
+    seeds = numbers(_SEEDS, int)
+    recipe, kure = training_flags.recipe(), training_flags.kure()
+    train_options = training_flags.options()
+    plans = quantization_flags.plans()
+    measure_options = {
+        "also": quantization_flags.parity(),
+        "provenance": {"flags": common_flags.effective_flags()},
+    }
+    with common_flags.workdir() as folder:
+        dataset = common_flags.load_dataset()
+        report, page = runs.compare(
+            functools.partial(common_flags.load_model, dataset),
+            dataset,
+            recipe,
+            folder,
+            plans,
+            kure=kure,
+            seeds=seeds,
+            modes=export_flags.EXPORT.value,
+            title=_TITLE.value,
+            notes=_NOTES.value,
+            train_options=train_options,
+            measure_options=measure_options,
+            export_options=export_flags.limits(),
         )
-    for scheme in quantization_flags.SCHEME.value:
-        quantization_flags.plan(scheme)  # Wrong flags fail before training.
-    seeds = _seeds()
-    dataset = common_flags.load_dataset()
-    runs = []
-    for seed in seeds:
-        for name, kure in (("no regularization", 0.0), ("KURE", coefficient)):
-            part = folder / f"{name.replace(' ', '_')}_seed{seed}".lower()
-            model, record = training_flags.train(
-                dataset, part, coefficient=kure, seed=seed
-            )
-            report = quantization_flags.sweep(
-                model, dataset, part, name=name, record=record
-            )
-            (run,) = report.runs
-            exported = export_flags.export(model, dataset, part, name=name)
-            runs.append(dataclasses.replace(run, rows=(*run.rows, *exported)))
-    report = Report(
-        runs=tuple(runs),
-        title=_TITLE.value
-        or f"{common_flags.MODEL.value} on {dataset.name}, with and without "
-        "KURE",
-        notes=(*dataset.notes, *_NOTES.value),
-    )
-    page = save_report(report, folder)
-    print(to_markdown(report))
-    print(f"Page: {page.resolve().as_uri()}")
-
-
-def _seeds():
-    seeds = _SEEDS.value or [str(training_flags.SEED.value)]
-    if not all(seed.isdecimal() for seed in seeds):
-        raise ValueError(
-            "Expected --seeds to be whole numbers, such as 0,1,2. Received: "
-            f"{seeds}."
-        )
-    return [int(seed) for seed in seeds]
+        common_flags.print_report(report, page)
 
 
 if __name__ == "__main__":

@@ -32,33 +32,35 @@ flags.adopt_module_key_flags(evaluation_flags)
 
 
 def main():
-    from kure_tf.pages import save_report, to_markdown
+    from kure_tf.pages import save_report
     from kure_tf.sweeps import check_devices, device_profiles
 
     profiles = device_profiles(_PROFILES.value)
-    folder = common_flags.workdir("devices")
-    dataset = common_flags.load_dataset()
-    model = common_flags.load_model(dataset)
-    record = common_flags.training_record(model) or {}
-    report = check_devices(
-        model,
-        dataset,
-        profiles,
-        name=_NAME.value,
-        budget=_BUDGET.value,
-        ptq=_PTQ.value,
-        batch_size=evaluation_flags.EVALUATION_BATCH_SIZE.value,
-        batch_norm_images=evaluation_flags.BATCH_NORM_IMAGES.value,
-        batch_norm_augment=evaluation_flags.batch_norm_augment(record),
-        folder=folder,
-        provenance={
-            "seed": record.get("seed"),
-            "flags": common_flags.effective_flags(),
-        },
-    )
-    page = save_report(report, folder)
-    print(to_markdown(report))
-    print(f"Page: {page.resolve().as_uri()}")
+    augment = evaluation_flags.batch_norm_augment()
+    with common_flags.workdir() as folder:
+        dataset = common_flags.load_dataset()
+        model = common_flags.load_model(dataset)
+        record = common_flags.training_record(model)
+        recipe = record["run"]["recipe"] if record else {}
+        if augment is None:
+            augment = recipe.get("augment", ())
+        report = check_devices(
+            model,
+            dataset,
+            profiles,
+            name=_NAME.value,
+            budget=_BUDGET.value,
+            ptq=_PTQ.value,
+            batch_size=evaluation_flags.EVALUATION_BATCH_SIZE.value,
+            batch_norm_images=evaluation_flags.BATCH_NORM_IMAGES.value,
+            batch_norm_augment=augment,
+            folder=folder,
+            provenance={
+                "seed": recipe.get("seed"),
+                "flags": common_flags.effective_flags(),
+            },
+        )
+        common_flags.print_report(report, save_report(report, folder))
     failed = [
         row.details["device"]
         for row in report.runs[0].rows

@@ -20,12 +20,7 @@ EVALUATION_BATCH_SIZE = flags.DEFINE_integer(
 )
 
 
-def batch_norm_augment(record):
-    """Returns the augmentations of the images for batch norm.
-
-    Args:
-        record: Content of training.json, or None.
-    """
-    if BATCH_NORM_AUGMENT.value is not None:
-        return BATCH_NORM_AUGMENT.value
-    return (record or {}).get("augment", ())
+def batch_norm_augment():
+    """Returns --batch_norm_augment; None for what training.json names."""
+    given = BATCH_NORM_AUGMENT.value
+    return None if given is None else tuple(given)

@@ -15,18 +15,23 @@ flags.adopt_module_key_flags(export_flags)
 
 
 def main():
-    folder = common_flags.workdir("export_tflite")
-    dataset = common_flags.load_dataset()
-    model = common_flags.load_model(dataset)
-    for row in export_flags.export(model, dataset, folder, name="model"):
-        details = row.details
-        print(
-            f"{folder / details['mode']}.tflite: {details['file_size']:,} "
-            f"bytes, accuracy {100 * row.value:.2f} % on {row.examples} "
-            f"{row.split} images, agreement with Keras "
-            f"{100 * details['agreement']:.2f} %, accuracy drop "
-            f"{100 * details['accuracy_drop']:.2f} points."
-        )
+    from kure_tf import runs
+
+    with common_flags.workdir() as folder:
+        dataset = common_flags.load_dataset()
+        model = common_flags.load_model(dataset)
+        modes = export_flags.EXPORT.value
+        limits = export_flags.limits()
+        for row in runs.export(model, dataset, folder, modes, **limits):
+            details = row.details
+            print(
+                f"{folder / details['mode']}.tflite: "
+                f"{details['file_size']:,} bytes, accuracy "
+                f"{100 * row.value:.2f} % on {row.examples} {row.split} "
+                "images, agreement with Keras "
+                f"{100 * details['agreement']:.2f} %, accuracy drop "
+                f"{100 * details['accuracy_drop']:.2f} points."
+            )
 
 
 if __name__ == "__main__":

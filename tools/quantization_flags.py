@@ -1,10 +1,9 @@
 """Flags of quantization: scheme, PTQ methods, operating points."""
 
 import functools
-import json
-import zlib
+import hashlib
+import pathlib
 
-import common_flags
 import evaluation_flags
 from absl import flags
 
@@ -153,20 +152,18 @@ flags.adopt_module_key_flags(evaluation_flags)
 _REESTIMATE = {"off": (False,), "on": (True,), "both": (False, True)}
 
 
-def ptq_methods(folder=None):
-    """Returns `{name for reports: PTQ method}`; None for trained steps.
-
-    Args:
-        folder: Where searches that take minutes keep what they have seen, so
-            that they go on from there; None for nowhere.
-    """
+def ptq_methods():
+    """Returns `{name for reports: PTQ method}`; None for trained steps."""
     from kure_tf import ptq
     from kure_tf.ptq.predefined import check_allowed
     from kure_tf.settings import StepSizes
 
     if STEP_SIZES.value:
         given = StepSizes.load(STEP_SIZES.value)
-        return {"given": lambda calibration, point: given}
+        content = pathlib.Path(STEP_SIZES.value).read_bytes()
+        # Rows of other step sizes, in a file of the same name, are others.
+        name = f"given {hashlib.sha256(content).hexdigest()[:8]}"
+        return {name: lambda calibration, point: given}
     methods = {}
     for name in PTQ.value:
         if name == "trained":
@@ -188,31 +185,16 @@ def ptq_methods(folder=None):
         if name == "lp_norm":
             name = f"lp_norm p={NORM.value:g}"
             method = functools.partial(method, p=NORM.value)
-        if name == "lapq" and folder is not None:
-            method = _journaled(method, folder)
         methods[name] = method
     return methods
 
 
-def _journaled(method, folder):
-    def search(calibration, point):
-        # Other draws of calibration images have journals of their own.
-        draw = json.dumps(calibration.provenance, sort_keys=True).encode()
-        name = f"lapq_{str(point).replace('/', '_')}_{zlib.crc32(draw):08x}"
-        return method(calibration, point, journal=folder / f"{name}.json")
-
-    return search
+def plans():
+    """Returns a `SweepPlan` for each --scheme."""
+    return [_plan(scheme) for scheme in SCHEME.value]
 
 
-def plan(scheme, record=None, folder=None):
-    """Returns the `SweepPlan` that the flags describe.
-
-    Args:
-        scheme: One of --scheme.
-        record: Content of training.json; it names the augmentations that the
-            model knows.
-        folder: See `ptq_methods`.
-    """
+def _plan(scheme):
     from kure_tf.fake_quantized import placement as placements
     from kure_tf.settings.operating_point import OperatingPoint, check_bits
     from kure_tf.sweeps import SweepPlan
@@ -237,7 +219,7 @@ def plan(scheme, record=None, folder=None):
         )
     return SweepPlan(
         scheme=scheme,
-        ptq=ptq_methods(folder),
+        ptq=ptq_methods(),
         weights_only=bits(WEIGHTS_ONLY),
         both=bits(BOTH),
         both_by_all=BOTH_BY_ALL.value,
@@ -249,7 +231,7 @@ def plan(scheme, record=None, folder=None):
         batch_size=evaluation_flags.EVALUATION_BATCH_SIZE.value,
         reestimate_batch_norm=reestimate,
         batch_norm_images=evaluation_flags.BATCH_NORM_IMAGES.value,
-        batch_norm_augment=tuple(evaluation_flags.batch_norm_augment(record)),
+        batch_norm_augment=evaluation_flags.batch_norm_augment(),
         calibration_augment=tuple(CALIBRATION_AUGMENT.value),
         roundings=tuple(ROUNDING.value),
     )
@@ -282,82 +264,26 @@ def _number(kind, text):
         return text  # Rejected, with the rule, by whoever takes it.
 
 
-def sweep(model, dataset, folder, *, name, record=None):
-    """Sweeps a model under each --scheme; returns one run's `Report`.
-
-    Args:
-        model: The float model, or one from quantization-aware training, which
-            has its scheme already.
-        dataset: The data set.
-        folder: Gets <scheme>/report.json after each row.
-        name: What the report calls the model.
-        record: Content of training.json, for the report.
-    """
-    import dataclasses
-
-    from kure_tf.fake_quantized import quantizers_of
-    from kure_tf.measurements import Report
-    from kure_tf.sweeps import measure_robustness, weight_histograms
-
-    if quantizers_of(model) and len(SCHEME.value) > 1:
-        raise ValueError(
-            "Expected one --scheme for a model that has quantizers already: "
-            f"it keeps its own. Received: {SCHEME.value}."
-        )
-    record = record or {}
-    runs = []
-    plans = {
-        scheme: plan(scheme, record, folder / scheme) for scheme in SCHEME.value
-    }
-    for scheme, its_plan in plans.items():
-        report = measure_robustness(
-            model,
-            dataset,
-            its_plan,
-            name=name,
-            folder=folder / scheme,
-            provenance={
-                "seed": record.get("seed"),
-                "flags": common_flags.effective_flags(),
-            },
-        )
-        runs.extend(report.runs)
-    if PARITY_RATIOS.value:
-        runs.extend(_parity(model, dataset, name).runs)
-    kurtosis = record.get("kurtosis", {})
-    shown = [
-        path
-        for path in kurtosis
-        if path.rpartition("/")[0] in record["chosen_layers"]
-    ]
-    run = dataclasses.replace(
-        runs[0],
-        rows=tuple(row for run in runs for row in run.rows),
-        provenance={
-            **runs[0].provenance,
-            "scheme": list({run.provenance["scheme"]: 0 for run in runs}),
-        },
-        kurtosis=kurtosis,
-        histograms=weight_histograms(
-            model, [shown[len(shown) // 4], shown[-1 - len(shown) // 4]]
-        )
-        if shown
-        else {},
-        history=tuple(record.get("history", ())),
-    )
-    return Report(
-        runs=(run,), title=f"Robustness of {name}", notes=dataset.notes
-    )
-
-
-def _parity(model, dataset, name):
+def parity():
+    """Returns what `runs.measure` is to measure for --parity_ratios."""
+    if not PARITY_RATIOS.value:
+        return ()
     from kure_tf.paper import reference_parity
+    from kure_tf.settings.operating_point import OperatingPoint
 
-    return reference_parity(
-        model,
-        dataset.test,
-        _number(int, (RATIO_BITS.value or ["4"])[0]),
-        [_number(float, text) for text in PARITY_RATIOS.value],
-        name=name,
-        provenance={"scheme": "reference"},
-    )
+    bits = _number(int, (RATIO_BITS.value or ["4"])[0])
+    ratios = [_number(float, text) for text in PARITY_RATIOS.value]
+    for ratio in ratios:
+        OperatingPoint(bits, None, step_scale=ratio)  # Wrong ones fail now.
+
+    def measure(model, dataset, name):
+        return reference_parity(
+            model,
+            dataset.test,
+            bits,
+            ratios,
+            name=name,
+            provenance={"scheme": "reference"},
+        )
+
+    return (measure,)

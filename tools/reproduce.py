@@ -37,7 +37,7 @@ _SCALE = flags.DEFINE_enum(
 _DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "Print the commands that would run, and nothing else."
 )
-for _flag in ("workdir", "data_dir", "keras", "traceback"):
+for _flag in ("workdir", "data_dir", "keras"):
     flags.declare_key_flag(_flag)
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -191,6 +191,8 @@ class _Command:
 
     def run(self):
         """Runs the command, unless it has been run to its end."""
+        from kure_tf.files import write_json
+
         known = self._known()
         if known.get("finished"):
             return
@@ -211,7 +213,7 @@ class _Command:
             seconds = known.get("seconds", 0.0) + time.monotonic() - start
             cpu = known.get("processor_seconds", 0.0)
             cpu += _processor_seconds() - cpu_start
-            common_flags.write_json(
+            write_json(
                 self._folder / _RECORD,
                 {
                     "command": self.text(),
@@ -286,6 +288,8 @@ class _Weights:
 
     def run(self):
         """Writes weights.json of the kernel in the middle of the model."""
+        from kure_tf import runs
+        from kure_tf.files import write_json
         from kure_tf.paper import weight_shape
 
         path = self._folder / "weights.json"
@@ -299,9 +303,9 @@ class _Weights:
             for kernel in record["kurtosis"]
             if kernel.rpartition("/")[0] == layers[len(layers) // 2]
         ]
-        model = common_flags.load_saved_model(self._folder / "model.keras")
+        model = runs.load_saved_model(self._folder / "model.keras")
         shape = weight_shape(model, kernels[0])
-        common_flags.write_json(path, {**shape, **checkpoint})
+        write_json(path, {**shape, **checkpoint})
 
     def record(self) -> dict:
         """Returns what an outcome keeps of the step."""

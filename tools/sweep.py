@@ -15,21 +15,24 @@ flags.adopt_module_key_flags(quantization_flags)
 
 
 def main():
-    from kure_tf.pages import save_report, to_markdown
+    from kure_tf import runs
 
-    folder = common_flags.workdir("sweep")
-    dataset = common_flags.load_dataset()
-    model = common_flags.load_model(dataset)
-    report = quantization_flags.sweep(
-        model,
-        dataset,
-        folder,
-        name=_NAME.value,
-        record=common_flags.training_record(model),
-    )
-    page = save_report(report, folder)
-    print(to_markdown(report))
-    print(f"Page: {page.resolve().as_uri()}")
+    plans = quantization_flags.plans()
+    also = quantization_flags.parity()
+    with common_flags.workdir() as folder:
+        dataset = common_flags.load_dataset()
+        model = common_flags.load_model(dataset)
+        report, page = runs.sweep(
+            model,
+            dataset,
+            plans,
+            folder,
+            name=_NAME.value,
+            record=common_flags.training_record(model),
+            provenance={"flags": common_flags.effective_flags()},
+            also=also,
+        )
+        common_flags.print_report(report, page)
 
 
 if __name__ == "__main__":

@@ -38,18 +38,18 @@ flags.adopt_module_key_flags(common_flags)
 def main():
     from kure_tf.paper import theory_page as theory
 
-    folder = common_flags.workdir("theory")
-    study = theory.make_study(
-        _GRID.value,
-        bits=_numbers(int, _BITS),
-        figure_bits=_FIGURE_BITS.value,
-        ratios=_numbers(float, _RATIOS),
-        values=_VALUES.value,
-        seed=_SEED.value,
-    )
-    page = theory.save(study, folder)
-    print((folder / "theory.md").read_text(encoding="utf-8"))
-    print(f"Page: {page.resolve().as_uri()}")
+    with common_flags.workdir() as folder:
+        study = theory.make_study(
+            _GRID.value,
+            bits=_numbers(int, _BITS),
+            figure_bits=_FIGURE_BITS.value,
+            ratios=_numbers(float, _RATIOS),
+            values=_VALUES.value,
+            seed=_SEED.value,
+        )
+        page = theory.save(study, folder)
+        print((folder / "theory.md").read_text(encoding="utf-8"))
+        print(f"Page: {page.resolve().as_uri()}")
 
 
 def _numbers(kind, flag):

@@ -34,6 +34,7 @@ from kure_tf.compat.replay import (
 from kure_tf.compat.saved import load_model, saved_keras
 from kure_tf.compat.state import (
     add_state,
+    array_hash,
     as_weight,
     computing_with,
     full_precision,
@@ -48,6 +49,7 @@ __all__ = [
     "Call",
     "Kernel",
     "add_state",
+    "array_hash",
     "as_weight",
     "calls_of",
     "batch_norms_of",

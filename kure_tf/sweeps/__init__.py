@@ -10,7 +10,6 @@ from kure_tf.sweeps.layer_point import LayerPoint
 from kure_tf.sweeps.plan import SweepPlan
 from kure_tf.sweeps.points import bit_width_points, step_size_points
 from kure_tf.sweeps.provenance import (
-    array_hash,
     versions,
     weight_histograms,
     weight_kurtosis,
@@ -25,7 +24,6 @@ __all__ = [
     "LayerPoint",
     "SweepPlan",
     "adarounding",
-    "array_hash",
     "bit_width_points",
     "builtin_profiles",
     "check_devices",

@@ -1,6 +1,5 @@
 """What a report says of a model and of the software that measured it."""
 
-import hashlib
 import platform
 from importlib import metadata
 
@@ -38,7 +37,7 @@ def measurement_facts(model, dataset, batch_norm=None, **calibration) -> dict:
     """
     facts = {
         "model": model.name,
-        "checkpoint_hash": array_hash(model),
+        "checkpoint_hash": compat.array_hash(model),
         "data_set": dataset.name,
         "split": dataset.test.name,
         "images": dataset.test.count,
@@ -50,14 +49,6 @@ def measurement_facts(model, dataset, batch_norm=None, **calibration) -> dict:
         "versions": versions(),
     }
     return {**facts, "batch_norm": batch_norm} if batch_norm else facts
-
-
-def array_hash(model) -> str:
-    """Returns the SHA-256 of all weights of a model, in their order."""
-    digest = hashlib.sha256()
-    for value in model.get_weights():
-        digest.update(np.ascontiguousarray(value).tobytes())
-    return digest.hexdigest()
 
 
 def weight_kurtosis(model) -> dict:

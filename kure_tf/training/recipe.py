@@ -3,16 +3,11 @@
 import dataclasses
 import math
 import numbers
+import typing
+from typing import Literal
 
 from kure_tf.compat import keras
 from kure_tf.data.augmentation import parse_augmentation
-
-_CHOICES = {
-    "optimizer": ("sgd", "adam"),
-    "schedule": ("cosine", "step", "constant"),
-    "mixed_precision": (None, "mixed_bfloat16", "mixed_float16"),
-    "select": ("last", "best"),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,8 +35,8 @@ class Recipe:
         mixed_precision: None (the model's own), "mixed_bfloat16" or
             "mixed_float16" (with a dynamic loss scale). Layers that make the
             model's outputs stay in float32.
-        seed: Seed of order, augmentation, dropout and `train_images`. The
-            initial weights are the caller's.
+        seed: Seed of order, augmentation, dropout and `train_images`. Tools
+            draw the initial weights with it too.
         augment: Augmentations by name: "flip", "shift" (4 pixels), "shift=2",
             "crop"; see `Split` and `StreamedSplit.training_batches`.
         select: Which weights are returned: those of the "last" epoch or of the
@@ -59,27 +54,24 @@ class Recipe:
     _: dataclasses.KW_ONLY
     learning_rate: float
     batch_size: int = 128
-    optimizer: str = "sgd"
+    optimizer: Literal["sgd", "adam"] = "sgd"
     momentum: float = 0.9
-    schedule: str = "cosine"
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
     decay_every: int | None = None
     decay_factor: float = 0.1
     weight_decay: float = 0.0
     gradient_l1: float = 0.0
-    mixed_precision: str | None = None
+    mixed_precision: Literal[None, "mixed_bfloat16", "mixed_float16"] = None
     seed: int = 0
     augment: tuple[str, ...] = ()
-    select: str = "last"
+    select: Literal["last", "best"] = "last"
     train_images: int | None = None
     frozen_batch_norm_epochs: int = 0
 
     def __post_init__(self):
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"Expected {name} out of {list(choices)}. Received: "
-                    f"{getattr(self, name)!r}."
-                )
+        for field in dataclasses.fields(self):
+            if typing.get_origin(field.type) is Literal:
+                self._check_choice(field.name, typing.get_args(field.type))
         self._check_integer("epochs", 1)
         self._check_integer("batch_size", 1)
         self._check_integer("seed", 0)
@@ -97,6 +89,13 @@ class Recipe:
         augment = (augment,) if isinstance(augment, str) else tuple(augment)
         parse_augmentation(augment)
         object.__setattr__(self, "augment", augment)
+
+    def _check_choice(self, name, choices):
+        if getattr(self, name) not in choices:
+            raise ValueError(
+                f"Expected {name} out of {list(choices)}. Received: "
+                f"{getattr(self, name)!r}."
+            )
 
     def _check_integer(self, name, least):
         value = getattr(self, name)

@@ -5,10 +5,9 @@ import scipy.stats
 import tensorflow as tf
 
 from kure_tf import fake_quantize_model
-from kure_tf.compat import KERAS_NAME, keras
+from kure_tf.compat import KERAS_NAME, array_hash, keras
 from kure_tf.fake_quantized import Placement
 from kure_tf.sweeps import (
-    array_hash,
     versions,
     weight_histograms,
     weight_kurtosis,

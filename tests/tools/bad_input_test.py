@@ -85,6 +85,7 @@ class FlagsTest(parameterized.TestCase):
         ("sweep.py", "--reestimate_batch_norm=yes", "off|on|both"),
         ("reproduce.py", "--scale=mnist", "cifar10_jpeg"),
         ("train.py", "--flagfile=nowhere.cfg", "nowhere.cfg"),
+        ("train.py", "--seed=1", "needs --workdir.*--workdir=runs/train"),
         ("train.py", "surplus", "Unexpected arguments.*surplus"),
     )
     def test_a_bad_flag_is_refused(self, tool, flag, message):
@@ -150,7 +151,6 @@ class BadInputTest(parameterized.TestCase):
         cls.folder = folder
         compare = "compare.py --kurtosis_coefficient=1"
         cases = {
-            "no_workdir": "train.py",
             "no_data_set": "train.py --workdir=a --dataset=lost --data_dir=.",
             "no_imagenet": "train.py --workdir=a --dataset=imagenet",
             "other_run": "train.py --workdir=other --epochs=3",
@@ -205,7 +205,6 @@ class BadInputTest(parameterized.TestCase):
         cls.results = dict(zip(cases, results, strict=True))
 
     @parameterized.named_parameters(
-        ("no_workdir", "needs --workdir.*--workdir=runs/train"),
         ("no_data_set", "'lost'.*--data_dir"),
         ("no_imagenet", "ILSVRC2012_img_train.tar.*--data_dir"),
         ("other_run", "another run.*there --.*--epochs=77.*here.*--epochs=3"),

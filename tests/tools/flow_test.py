@@ -1,5 +1,6 @@
 """The tools from training to report, on the digits, killed and resumed."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -49,7 +50,7 @@ _TRAIN = (
 _POINTS = ("--ptq=minmax", "--weights_only=4,3", "--both=4", "--ratio_bits=")
 _POINTS += ("--power_of_two_bits=",)
 _QAT = ("--epochs=1", "--train_images=100", "--qat=lsq", "--runs=2")
-_QAT += ("--weight_bits=3", "--activation_bits=4")
+_QAT += ("--qat_point=3/4",)
 _COMPARE = (
     *("--epochs=1", "--train_images=100", "--kurtosis_coefficient=1"),
     *("--export=", "--note=First, this.", "--note=Then = that.", "--title=T"),
@@ -187,7 +188,7 @@ class FlowTest(absltest.TestCase):
             summary["standard_deviation"],
             abs(accuracies[0] - accuracies[1]) / 2**0.5,
         )
-        self.assertEqual(records[0]["qat"]["point"], "3/4")
+        self.assertEqual(records[0]["run"]["qat"]["point"], "3/4")
         self.assertIn("Already trained", self._printed("qat_again"))
 
     def test_a_quantization_aware_model_is_swept_with_its_own_steps(self):
@@ -205,7 +206,7 @@ class FlowTest(absltest.TestCase):
         checkpoint = self.folder / "killed" / "checkpoint.npz"
 
         self._kill_when(checkpoint.exists, "train.py", *killed)
-        self.assertFalse((self.folder / "killed" / "training.json").exists())
+        self.assertFalse((self.folder / "killed" / "model.keras").exists())
         results = self._run_all({"resumed": ("train.py", *killed)})
 
         self.assertEqual(results["resumed"][0], 0, results)
@@ -264,11 +265,13 @@ class FlowTest(absltest.TestCase):
         self.assertEqual(steps["provenance"]["method"], "lp_norm")
         self._printed("sweep")
         (run,) = self._json("swept", "report.json")["runs"]
+        content = (self.folder / "calibrated/step_sizes.json").read_bytes()
+        given = f"given {hashlib.sha256(content).hexdigest()[:8]}"
         self.assertEqual(
             [(row["point"], row["ptq"]) for row in run["rows"]],
             [
                 ("FP/FP", None),
-                *((point, "given") for point in ("4/FP", "3/FP", "4/4")),
+                *((point, given) for point in ("4/FP", "3/FP", "4/4")),
             ],
         )
         self.assertIn("second/kernel", run["kurtosis"])

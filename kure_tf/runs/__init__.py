@@ -1,0 +1,37 @@
+"""Runs: what the tools do with a folder, for Python.
+
+Each goes on where it was if it is killed and called again.
+"""
+
+from kure_tf.runs.calibrate import calibrate
+from kure_tf.runs.compare import compare
+from kure_tf.runs.export import export
+from kure_tf.runs.folder import run_folder
+from kure_tf.runs.kure import Kure
+from kure_tf.runs.model import (
+    load_model,
+    load_saved_model,
+    save_model,
+    training_record,
+)
+from kure_tf.runs.qat import Qat, Sampling
+from kure_tf.runs.sweep import measure, sweep
+from kure_tf.runs.train import train, train_seeds
+
+__all__ = [
+    "Kure",
+    "Qat",
+    "Sampling",
+    "calibrate",
+    "compare",
+    "export",
+    "load_model",
+    "load_saved_model",
+    "measure",
+    "run_folder",
+    "save_model",
+    "sweep",
+    "train",
+    "train_seeds",
+    "training_record",
+]

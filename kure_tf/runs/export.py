@@ -1,0 +1,65 @@
+"""Exporting a model to LiteRT files, in a folder."""
+
+import pathlib
+
+from kure_tf.export import export_tflite
+from kure_tf.measurements import Row
+from kure_tf.settings.operating_point import OperatingPoint
+
+_POINTS = {
+    "int8": OperatingPoint(8, 8),
+    "dynamic_range": OperatingPoint(8, None),
+    "float": OperatingPoint(),
+}
+
+
+def export(model, dataset, folder, modes=("int8",), *, name="model", **limits):
+    """Writes LiteRT files of a model, each after verifying it.
+
+    Args:
+        model: A built float model.
+        dataset: The `Dataset` with calibration images and test split.
+        folder: Gets <mode>.tflite and <mode>.json.
+        modes: Files to write, of "int8", "dynamic_range" and "float".
+        name: What the report calls the model.
+        **limits: `min_agreement`, `max_accuracy_drop`: see `export_tflite`.
+
+    Returns:
+        One `Row` for each file.
+
+    Raises:
+        TypeError, ValueError: As `export_tflite`.
+    """
+    rows = []
+    for mode in modes:
+        path = pathlib.Path(folder) / f"{mode}.tflite"
+        found = export_tflite(
+            model,
+            path,
+            dataset.calibration,
+            dataset.test,
+            mode=mode,
+            **limits,
+        )
+        rows.append(_row(name, mode, path, found, dataset.test.name))
+    return tuple(rows)
+
+
+def _row(name, mode, path, verification, split):
+    return Row(
+        run=name,
+        sweep="tflite",
+        point=_POINTS[mode],
+        ptq=None if mode == "float" else "converter",
+        scheme="tflite",
+        value=verification.tflite_accuracy,
+        examples=verification.images,
+        split=split,
+        details={
+            "mode": mode,
+            "file_size": path.stat().st_size,
+            "agreement": verification.agreement,
+            "accuracy_drop": verification.accuracy_drop,
+            "step_size_source": "converter",
+        },
+    )

@@ -1,0 +1,106 @@
+"""The model of a run: found by its name, saved and loaded again."""
+
+import importlib
+import inspect
+import pathlib
+import zipfile
+
+from kure_tf import compat, models
+from kure_tf.files import read_json, replacing
+
+
+def load_model(name, dataset, weights=None):
+    """Returns the model that a text names.
+
+    Args:
+        name: Name of a model of `kure_tf.models`; a saved model, see
+            `load_saved_model`; or "package.module:function", a function of
+            `num_classes` and `input_shape` that can be imported.
+        dataset: The `Dataset` that says how many classes and which images.
+        weights: `.npz` file of named arrays to start from, or None.
+
+    Raises:
+        OSError: If a file is missing.
+        TypeError, ValueError: If there is no such model or function, if it
+            returns no model, or if a file is damaged, foreign or of another
+            model.
+    """
+    shape = {
+        "num_classes": dataset.num_classes,
+        "input_shape": dataset.input_shape,
+    }
+    if name.endswith((".keras", ".h5")) or pathlib.Path(name).exists():
+        model = load_saved_model(name)
+    elif ":" in name:
+        model = _user_function(name, shape)(**shape)
+        compat.check_graph_model(model)
+    else:
+        model = models.get(name)(**shape)
+    if weights:
+        models.import_npz(model, weights)
+    return model
+
+
+def load_saved_model(path):
+    """Returns the saved Keras model at `path`.
+
+    One that tensorflow-model-optimization hosts is loaded in its scope.
+
+    Args:
+        path: As for `compat.load_model`, which says what is raised.
+    """
+    if not _is_hosted_by_tfmot(path):
+        return compat.load_model(path)
+    from kure_tf.qat.tfmot import quantize_scope
+
+    with quantize_scope():
+        return compat.load_model(path)
+
+
+def save_model(model, path):
+    """Saves a Keras model: the old file or the new one, never half."""
+    with replacing(path) as temporary:
+        model.save(temporary)
+
+
+def training_record(path, model):
+    """Returns what `train` noted beside a saved model, if it is of it.
+
+    Args:
+        path: Where the model was saved, or any other name of a model.
+        model: The model; what was noted of other weights is not returned.
+
+    Returns:
+        The content of training.json, or None.
+
+    Raises:
+        ValueError: If there is one that is damaged.
+    """
+    path = pathlib.Path(path).parent / "training.json"
+    if not path.is_file():
+        return None
+    record = read_json(path)
+    of_model = record.get("checkpoint_hash") == compat.array_hash(model)
+    return record if of_model else None
+
+
+def _is_hosted_by_tfmot(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return b"HostWrapper" in archive.read("config.json")
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return False
+
+
+def _user_function(name, arguments):
+    module, _, function = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), function)
+        inspect.signature(found).bind(**arguments)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            "Expected package.module:function, a function of "
+            f"{' and '.join(arguments)} that can be imported, tools: from the "
+            f"working directory. Received: {name!r} ({error})."
+        ) from error
+    return found

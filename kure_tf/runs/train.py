@@ -1,0 +1,178 @@
+"""Training a model in a folder, and what is noted of it there."""
+
+import dataclasses
+import functools
+import pathlib
+import statistics
+import sys
+
+from kure_tf import compat
+from kure_tf.evaluation import Evaluator
+from kure_tf.files import jsonable, read_json, write_json
+from kure_tf.runs.kure import Kure
+from kure_tf.runs.model import load_saved_model, save_model
+from kure_tf.sweeps import weight_kurtosis
+from kure_tf.training import KurtosisMonitor, fit
+
+
+def train(
+    make_model,
+    dataset,
+    recipe,
+    folder,
+    *,
+    kure=None,
+    qat=None,
+    sampling=None,
+    tensorboard=False,
+):
+    """Trains a model and keeps what came out in a folder.
+
+    Killed and called again, it goes on after the last whole epoch; what is
+    finished is not repeated.
+
+    Args:
+        make_model: A function that returns the model to start from. It is
+            called after all random seeds are set from that of the recipe.
+        dataset: A `Dataset`.
+        recipe: A `Recipe`.
+        folder: Gets checkpoint.npz while training, then model.keras and
+            training.json.
+        kure: A `Kure`; None trains without.
+        qat: A `Qat`; None trains in float.
+        sampling: A `Sampling`, with `qat`; None stays at the point of `qat`.
+        tensorboard: Whether to write TensorBoard logs to `folder/logs`.
+
+    Returns:
+        `(the trained model, the content of training.json)`.
+
+    Raises:
+        TypeError, ValueError: As `fit`; or if `folder` has another run, one
+            from other weights too.
+    """
+    folder, kure = pathlib.Path(folder), kure or Kure()
+    callbacks = [KurtosisMonitor(each_layer=False)]
+    if sampling is not None:
+        if qat is None:
+            raise ValueError(
+                "Expected a method of quantization-aware training (--qat=lsq "
+                "or --qat=dorefa), whose operating points are to be drawn for "
+                "every step. Received none."
+            )
+        callbacks.append(sampling.callback(qat.point, recipe.seed))
+    compat.keras.utils.set_random_seed(recipe.seed)
+    model = make_model()
+    run = _run(model, dataset, recipe, kure, qat, sampling)
+    record = _kept(folder / "training.json", run)
+    if "checkpoint_hash" in record and (folder / "model.keras").is_file():
+        print(f"Already trained: {folder / 'model.keras'}.", file=sys.stderr)
+        return load_saved_model(folder / "model.keras"), record
+    chosen = kure.chosen_layers(model)
+    model = kure.attached(model)
+    before = weight_kurtosis(model)
+    if qat is not None:
+        model = qat.applied(
+            model, dataset.calibration.batches(recipe.batch_size)
+        )
+    # Beside the first checkpoint, so that no other run goes on from it.
+    note = functools.partial(write_json, folder / "training.json")
+    callbacks.append(
+        compat.keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda *_: note({"run": run})
+        )
+    )
+    result = fit(
+        model,
+        dataset,
+        recipe,
+        workdir=folder,
+        tensorboard=tensorboard,
+        callbacks=callbacks,
+    )
+    record = {
+        "run": run,
+        "chosen_layers": chosen,
+        "history": list(result.history),
+        "seconds": result.seconds,
+        "checkpoint_hash": compat.array_hash(model),
+        "test": Evaluator(dataset.test, progress=True)(model),
+        "kurtosis": _kurtosis(
+            model, before, chosen if kure.coefficient else ()
+        ),
+    }
+    save_model(model, folder / "model.keras")
+    note(record)
+    return model, record
+
+
+def train_seeds(make_model, dataset, recipe, folder, *, seeds, **options):
+    """Trains once for each seed, each in a folder of its own.
+
+    Args:
+        make_model, dataset, recipe, **options: As for `train`.
+        folder: Gets seed<number> for each seed, and runs.json: accuracies,
+            their mean and their standard deviation.
+        seeds: Two seeds or more.
+
+    Returns:
+        `(records, the content of runs.json)`.
+    """
+    folder, records = pathlib.Path(folder), []
+    for seed in seeds:
+        seeded = dataclasses.replace(recipe, seed=seed)
+        _, record = train(
+            make_model, dataset, seeded, folder / f"seed{seed}", **options
+        )
+        records.append(record)
+    accuracies = [record["test"]["accuracy"] for record in records]
+    summary = {
+        "seeds": list(seeds),
+        "accuracies": accuracies,
+        "mean": statistics.mean(accuracies),
+        "standard_deviation": statistics.stdev(accuracies),
+        "images": records[0]["test"]["images"],
+        "split": "test",
+    }
+    write_json(folder / "runs.json", summary)
+    return records, summary
+
+
+def _run(model, dataset, recipe, kure, qat, sampling):
+    """Returns what decides how a run ends, as plain values."""
+    parts = {"recipe": recipe, "kure": kure, "qat": qat, "sampling": sampling}
+    return jsonable(
+        {
+            **{k: v and dataclasses.asdict(v) for k, v in parts.items()},
+            "data_set": dataset.name,
+            "start_hash": compat.array_hash(model),
+        }
+    )
+
+
+def _kept(path, run):
+    """Returns what an earlier call noted, {} if nothing."""
+    record = read_json(path) if path.is_file() else {"run": run}
+    there = record.get("run") or {}
+    differing = [name for name in run if there.get(name) != run[name]]
+    if differing:
+        raise ValueError(
+            f"Expected {str(path.parent)!r} to be new or of this run. It holds "
+            "another one: "
+            + "; ".join(
+                f"{name} there {there.get(name)}, here {run[name]}"
+                for name in differing
+            )
+            + ". Choose another folder, or delete that one."
+        )
+    return record
+
+
+def _kurtosis(model, before, regularized):
+    return {
+        path: {
+            "before": before[path],
+            "after": after,
+            "regularized": path.rpartition("/")[0] in regularized,
+        }
+        for path, after in weight_kurtosis(model).items()
+    }
