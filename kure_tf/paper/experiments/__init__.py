@@ -3,14 +3,14 @@
 from kure_tf.paper.experiments.experiments import NAMES, SCALES, Experiment, get
 from kure_tf.paper.experiments.files import save, save_index
 from kure_tf.paper.experiments.outcome import Outcome, collect
-from kure_tf.paper.experiments.part import Part
+from kure_tf.paper.experiments.panel import Panel
 
 __all__ = [
     "NAMES",
     "SCALES",
     "Experiment",
     "Outcome",
-    "Part",
+    "Panel",
     "collect",
     "get",
     "save",

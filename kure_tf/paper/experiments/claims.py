@@ -26,21 +26,21 @@ class Verdict:
 
 @dataclasses.dataclass(frozen=True)
 class Lead:
-    """How far one run is ahead of another, in the mean over some places.
+    """How far one series is ahead of another, in the mean over some columns.
 
-        lead  = mean over places of (subject - rival)
-        error = mean over places of sqrt(error of subject^2 + of rival^2)
+        lead  = mean over columns of (subject - rival)
+        error = mean over columns of sqrt(error of subject^2 + of rival^2)
 
-    The places are the same two models on the same images, so their errors do
+    The columns are the same two models on the same images, so their errors do
     not average out: the mean is the bound for full correlation.
 
     The measured side agrees where its lead has the sign of the published one
     and is beyond two standard errors.
 
     Attributes:
-        subject, rival: Names of the runs.
-        where: What the sentence says of the places.
-        at: Places, or a function of a place; None: all.
+        subject, rival: Names of the series.
+        where: What the sentence says of the columns.
+        at: Columns, or a function of a column; None: all.
         unit: Of the values; the default is that of accuracies.
         expected: The sign of the lead where no numbers are published: what
             the paper says in words.
@@ -54,7 +54,7 @@ class Lead:
     expected: float | None = None
 
     def check(self, published, measured) -> Verdict:
-        """Returns the verdict on two `{run: {place: Value}}`."""
+        """Returns the verdict on two `{series: {column: Value}}`."""
         theirs, ours = self._lead(published), self._lead(measured)
         sentence = f"{self.where}, {self.subject} over {self.rival}: "
         if ours is None:
@@ -80,18 +80,20 @@ class Lead:
             return None
         ours, theirs = side[self.subject], side[self.rival]
         shared = [
-            place for place in ours if place in theirs and self._is_at(place)
+            column
+            for column in ours
+            if column in theirs and self._is_at(column)
         ]
         if not shared:
             return None
-        lead = math.fsum(ours[p].mean - theirs[p].mean for p in shared)
-        errors = [math.hypot(ours[p].error, theirs[p].error) for p in shared]
+        lead = math.fsum(ours[c].mean - theirs[c].mean for c in shared)
+        errors = [math.hypot(ours[c].error, theirs[c].error) for c in shared]
         return lead / len(shared), math.fsum(errors) / len(shared)
 
-    def _is_at(self, place):
+    def _is_at(self, column):
         if self.at is None:
             return True
-        return self.at(place) if callable(self.at) else place in self.at
+        return self.at(column) if callable(self.at) else column in self.at
 
     def _text(self, mean, error):
         if self.unit == "points":
@@ -101,32 +103,34 @@ class Lead:
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """The order of several runs at one place, the largest first.
+    """The order of several series in one column, the largest first.
 
-    It agrees where each run is ahead of the next, in the published order, by
+    It agrees where each is ahead of the next, in the published order, by
     more than two standard errors; it differs where a pair is the other way
     round by as much; otherwise it is too close to call.
 
     Attributes:
-        runs: Names of the runs, in the order that the paper gives in words,
-            where no numbers are published.
-        place: Where.
+        series: Their names, in the order that the paper gives in words, where
+            no numbers are published.
+        column: Where.
         what: What the sentence calls the value there.
     """
 
-    runs: tuple[str, ...]
-    place: str
+    series: tuple[str, ...]
+    column: str
     what: str = "accuracy"
 
     def check(self, published, measured) -> Verdict:
-        """Returns the verdict on two `{run: {place: Value}}`."""
-        where = f"Order of the {self.what} at {self.place}"
-        missing = [run for run in self.runs if not self._has(measured, run)]
+        """Returns the verdict on two `{series: {column: Value}}`."""
+        where = f"Order of the {self.what} at {self.column}"
+        missing = [
+            name for name in self.series if not self._has(measured, name)
+        ]
         if missing:
             text = f"{where}: not measured for {', '.join(missing)}."
             return Verdict(text, NOT_MEASURED)
-        theirs = self.runs
-        if all(self._has(published, run) for run in self.runs):
+        theirs = self.series
+        if all(self._has(published, name) for name in self.series):
             theirs = self._sorted(published)
         ours = self._sorted(measured)
         text = f"{where}: paper {' > '.join(theirs)}; here {' > '.join(ours)}."
@@ -135,17 +139,19 @@ class Order:
             return Verdict(text, DIFFERS)
         return Verdict(text, TOO_CLOSE if close else AGREES)
 
-    def _has(self, side, run):
-        return self.place in side.get(run, {})
+    def _has(self, side, name):
+        return self.column in side.get(name, {})
 
     def _sorted(self, side):
-        return sorted(self.runs, key=lambda run: -side[run][self.place].mean)
+        return sorted(
+            self.series, key=lambda name: -side[name][self.column].mean
+        )
 
     def _unsettled_pairs(self, order, side):
         """Returns how many pairs are clearly reversed, and how many close."""
         wrong = close = 0
         for first, second in itertools.combinations(order, 2):
-            a, b = side[first][self.place], side[second][self.place]
+            a, b = side[first][self.column], side[second][self.column]
             clear = abs(a.mean - b.mean) > 2 * math.hypot(a.error, b.error)
             wrong += clear and a.mean < b.mean
             close += not clear
@@ -160,21 +166,21 @@ class Scatter:
     the paper claims.
 
     Attributes:
-        run, place: Which accuracy.
+        series, column: Which accuracy.
         limit: In points.
     """
 
-    run: str
-    place: str
+    series: str
+    column: str
     limit: float = 0.5
 
     def check(self, published, measured) -> Verdict:
-        """Returns the verdict on two `{run: {place: Value}}`."""
-        where = f"{self.run} at {self.place} over seeds"
-        ours = measured.get(self.run, {}).get(self.place)
+        """Returns the verdict on two `{series: {column: Value}}`."""
+        where = f"{self.series} at {self.column} over seeds"
+        ours = measured.get(self.series, {}).get(self.column)
         if ours is None or ours.deviation is None:
             return Verdict(f"{where}: one seed or none.", NOT_MEASURED)
-        theirs = published[self.run][self.place]
+        theirs = published[self.series][self.column]
         return Verdict(
             f"{where}: paper {theirs.mean:.1f} +- {theirs.deviation:.2f} %, "
             f"here {ours.mean:.1f} +- {ours.deviation:.2f} %.",

@@ -3,11 +3,13 @@
 import dataclasses
 
 from kure_tf.paper.experiments import (
-    after_training,
-    distributions,
-    in_training,
-    targets,
+    figure_3,
+    figure_4,
+    figure_5,
+    figures_1_2,
+    tables,
 )
+from kure_tf.paper.experiments.panel import Panel
 
 SCALES = ("digits", "cifar10_jpeg", "imagenet")
 
@@ -19,12 +21,12 @@ class Experiment:
     Attributes:
         name: Such as "fig3b".
         title: What it shows.
-        parts: Its `Part`s.
+        panels: What it consists of.
     """
 
     name: str
     title: str
-    parts: tuple
+    panels: tuple[Panel, ...]
 
     def measurements(self) -> tuple[tuple[str, str], ...]:
         """Returns the `(model, sweep)` pairs that it needs, each once.
@@ -33,9 +35,9 @@ class Experiment:
         """
         return tuple(
             dict.fromkeys(
-                (model, part.sweep)
-                for part in self.parts
-                for models in part.runs.values()
+                (model, panel.sweep)
+                for panel in self.panels
+                for models in panel.series.values()
                 for model in models
             )
         )
@@ -61,89 +63,86 @@ def get(name, scale) -> Experiment:
             f"{name!r}."
         )
     title, make, nets = _MAKERS[name]
-    if scale != "imagenet":
-        return Experiment(name, title, make("", nets[0]))
-    found = []
-    for net in nets:
-        for part in make(f"{net}_", net):
-            found.append(
-                dataclasses.replace(part, title=f"{part.title}, {net}")
-                if len(nets) > 1
-                else part
-            )
-    return Experiment(name, title, tuple(found))
+    if scale != "imagenet" or not nets:
+        return Experiment(name, title, make(nets[0] if nets else None))
+    panels = tuple(
+        panel.of_net(net, one_of_several=len(nets) > 1)
+        for net in nets
+        for panel in make(net)
+    )
+    return Experiment(name, title, panels)
 
 
-# Name: title, maker of the parts, the nets that the paper has.
+# Name: title, maker of the panels, the nets that the paper has.
 _MAKERS = {
     "fig1": (
         "Figure 1: how sensitive distributions are to the step",
-        distributions.sensitivity_of_distributions,
-        ("resnet18",),
+        figures_1_2.figure_1,
+        (),
     ),
     "fig2": (
         "Figure 2: the smallest error of distributions",
-        distributions.smallest_error,
-        ("resnet18",),
+        figures_1_2.figure_2,
+        (),
     ),
     "fig3a": (
         "Figure 3a: weights at different kurtosis targets",
-        targets.kurtosis_of_targets,
+        figure_3.figure_3a,
         ("resnet18",),
     ),
     "fig3b": (
         "Figure 3b: PTQ accuracy at different kurtosis targets",
-        targets.bits_of_targets,
+        figure_3.figure_3b,
         ("resnet18",),
     ),
     "fig3c": (
         "Figure 3c: sensitivity at different kurtosis targets",
-        targets.sensitivity_of_targets,
+        figure_3.figure_3c,
         ("resnet18",),
     ),
     "fig4ab": (
         "Figure 4a-b: PTQ with a step that is off",
-        after_training.step_of_lapq,
+        figure_4.figure_4ab,
         ("resnet50",),
     ),
     "fig4cd": (
         "Figure 4c-d: QAT with a step that is off",
-        in_training.step_of_dorefa,
+        figure_4.figure_4cd,
         ("resnet18",),
     ),
     "fig5": (
         "Figure 5: LSQ at bits it was not trained for",
-        in_training.bits_of_lsq,
+        figure_5.figure_5,
         ("resnet18",),
     ),
     "figA1": (
         "Figure A.1: DoReFa at bits it was not trained for",
-        in_training.bits_of_dorefa,
+        figure_5.figure_a1,
         ("resnet18",),
     ),
     "figA2": (
         "Figure A.2: DoReFa with a step that is off, three runs",
-        in_training.step_of_dorefa_runs,
+        figure_4.figure_a2,
         ("resnet18",),
     ),
     "table1": (
         "Table 1: accuracy after LAPQ",
-        after_training.ptq_table,
+        tables.table_1,
         ("resnet18", "resnet50", "mobilenet_v2"),
     ),
     "table2": (
         "Table 2: KURE and its rival",
-        after_training.rival_table,
+        tables.table_2,
         ("resnet18",),
     ),
     "tableA5": (
         "Table A.5: power-of-two steps",
-        after_training.power_of_two_table,
+        tables.table_a5,
         ("resnet18", "resnet50"),
     ),
     "tableA6": (
         "Table A.6: scatter over runs",
-        in_training.runs_table,
+        tables.table_a6,
         ("resnet18",),
     ),
 }

@@ -8,7 +8,7 @@ from kure_tf.paper.experiments import page
 from kure_tf.paper.experiments.text import index_markdown, to_markdown
 
 FORMAT = "kure_tf reproduction"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def save(outcome, folder) -> pathlib.Path:
@@ -68,11 +68,11 @@ def to_json(outcome) -> str:
         "scale": outcome.scale,
         "sentence": outcome.sentence,
         "steps": list(outcome.steps),
-        "parts": [
+        "panels": [
             {
-                "title": one.part.title,
-                "unit": one.part.unit,
-                "about": one.part.about,
+                "title": one.panel.title,
+                "unit": one.panel.unit,
+                "about": one.panel.about,
                 "measured_on": one.details,
                 "published": _side(one.published),
                 "measured": _side(one.measured),
@@ -80,7 +80,7 @@ def to_json(outcome) -> str:
                     {"text": v.text, "verdict": v.verdict} for v in one.verdicts
                 ],
             }
-            for one in outcome.parts
+            for one in outcome.panels
         ],
     }
     return json.dumps(jsonable(document), indent=1, allow_nan=False) + "\n"
@@ -88,13 +88,13 @@ def to_json(outcome) -> str:
 
 def _side(side):
     return {
-        run: {
-            place: {
+        name: {
+            column: {
                 "mean": value.mean,
                 "standard_error": value.error,
                 "standard_deviation": value.deviation,
             }
-            for place, value in places.items()
+            for column, value in values.items()
         }
-        for run, places in side.items()
+        for name, values in side.items()
     }

@@ -13,7 +13,9 @@ def render(outcome) -> str:
     facts = dot.join(
         ("KURE paper", f"scale {outcome.scale}", _minutes(outcome))
     )
-    sections = [_part(one, number) for number, one in enumerate(outcome.parts)]
+    sections = [
+        _panel(one, number) for number, one in enumerate(outcome.panels)
+    ]
     if outcome.steps:
         table = text.steps_table(outcome)
         sections.append(
@@ -49,23 +51,23 @@ def _minutes(outcome):
     return f"{text.minutes(outcome.seconds)} minutes of processor time"
 
 
-def _part(one, number):
-    panels = plots.part_panels(one, number)
+def _panel(one, number):
+    plotted = plots.side_plots(one, number)
     claims = "\n".join(
         f"<li><strong>{escape(v.verdict)}</strong>: {escape(v.text)}</li>"
         for v in one.verdicts
     )
     return elements.section(
-        one.part.title,
-        _legend(one) if panels else "",
-        elements.panels(panels) if panels else "",
-        elements.table(text.part_table(one)),
+        one.panel.title,
+        _legend(one) if plotted else "",
+        elements.panels(plotted) if plotted else "",
+        elements.table(text.panel_table(one)),
         f'<ul class="notes">\n{claims}\n</ul>' if claims else "",
     )
 
 
 def _legend(one):
     return elements.legend(
-        elements.key(elements.swatch(index), run)
-        for index, run in enumerate(one.part.runs)
+        elements.key(elements.swatch(index), name)
+        for index, name in enumerate(one.panel.series)
     )

@@ -3,69 +3,69 @@
 from kure_tf.pages.plots import svg
 from kure_tf.pages.plots.accuracy import Panel, draw_curve
 from kure_tf.paper.experiments.text import bits_order
-from kure_tf.paper.experiments.values import places_of
+from kure_tf.paper.experiments.values import columns_of
 
 _PANEL = (5.2, 3.1)
 
 
-def part_panels(one, number) -> list[Panel]:
-    """Returns the paper's panel and ours; none for a table.
+def side_plots(one, number) -> list[Panel]:
+    """Returns the paper's plot and ours; none for a table.
 
     Args:
-        one: A `PartOutcome`.
+        one: A `PanelOutcome`.
         number: Unique in the page.
     """
-    if one.part.axis == "table":
+    if one.panel.axis == "table":
         return []
     sides = [("Paper", one.published), ("Here", one.measured)]
     shown = [(name, side) for name, side in sides if side]
-    runs = list(one.part.runs)
+    names = list(one.panel.series)
     axis = _Axis(one)
     return [
         Panel(
             name,
-            _drawn(one, side, runs, axis, f"part-{number}-{name.lower()}"),
+            _drawn(one, side, names, axis, f"panel-{number}-{name.lower()}"),
         )
         for name, side in shown
     ]
 
 
 class _Axis:
-    """Where places lie, the same for both panels."""
+    """Where columns lie, the same for both plots."""
 
     def __init__(self, one):
-        places = places_of(one.published, one.measured)
-        self.is_ratio = one.part.axis == "ratio"
+        columns = columns_of(one.published, one.measured)
+        self.is_ratio = one.panel.axis == "ratio"
         if self.is_ratio:
-            self.positions = {place: float(place) for place in places}
-            ours = [float(place) for place in places_of(one.measured)]
+            self.positions = {column: float(column) for column in columns}
+            ours = [float(column) for column in columns_of(one.measured)]
             self.limits = min(ours) - 0.02, max(ours) + 0.02
         else:
-            ordered = sorted(places, key=bits_order)
-            self.positions = {place: i for i, place in enumerate(ordered)}
+            ordered = sorted(columns, key=bits_order)
+            self.positions = {column: i for i, column in enumerate(ordered)}
             self.limits = -0.3, len(ordered) - 0.7
 
 
-def _drawn(one, side, runs, axis, prefix):
+def _drawn(one, side, names, axis, prefix):
     with svg.figure(*_PANEL) as drawn:
         axes = drawn.add_subplot()
         if axis.is_ratio:
             axes.axvline(1, color=svg.MUTED, linewidth=0.8, zorder=1)
-        for index, run in enumerate(runs):
-            _draw_run(axes, side.get(run, {}), index, axis.positions)
+        for index, name in enumerate(names):
+            _draw_series(axes, side.get(name, {}), index, axis.positions)
         axes.set_xlim(*axis.limits)
-        if one.part.unit == "%":
+        if one.panel.unit == "%":
             axes.set_ylim(0, 101)
-        axes.set_ylabel("accuracy in %" if one.part.unit == "%" else "")
+        axes.set_ylabel("accuracy in %" if one.panel.unit == "%" else "")
         if axis.is_ratio:
             axes.set_xlabel("step size / best step size")
         else:
             axes.set_xticks(list(axis.positions.values()), axis.positions)
-        return svg.to_svg(drawn, prefix, f"{prefix}: {one.part.title}")
+        return svg.to_svg(drawn, prefix, f"{prefix}: {one.panel.title}")
 
 
-def _draw_run(axes, values, index, positions):
-    points = sorted((positions[p], value) for p, value in values.items())
+def _draw_series(axes, values, index, positions):
+    points = sorted((positions[c], value) for c, value in values.items())
     if not points:
         return
     xs = [x for x, _ in points]

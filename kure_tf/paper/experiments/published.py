@@ -26,28 +26,31 @@ def tables() -> dict:
     return _load("paper_tables.json")
 
 
-def accuracies(places, percent, images=IMAGES) -> dict[str, Value]:
-    """Returns `{place: Value}`; what is None was not published.
+def curves(columns, percent, images=IMAGES) -> dict[str, dict[str, Value]]:
+    """Returns `{series: {column: Value}}`; what is None was not published.
 
     Args:
-        places: Names of the places.
-        percent: Their accuracies in %.
+        columns: Names of the columns.
+        percent: `{series: accuracies in %}`, one for each column.
         images: How many images they were measured on.
     """
     return {
-        place: accuracy([number / 100], images)
-        for place, number in zip(places, percent, strict=True)
-        if number is not None
+        name: {
+            column: accuracy([number / 100], images)
+            for column, number in zip(columns, numbers, strict=True)
+            if number is not None
+        }
+        for name, numbers in percent.items()
     }
 
 
-def bits_places(bits) -> list[str]:
+def bits_columns(bits) -> list[str]:
     """Returns "W4" for "4", "FP" for "32" or "fp32"."""
     return ["FP" if "32" in text else f"W{text}" for text in bits]
 
 
-def ratio_places(ratios, *, of_inverse=False) -> list[str]:
-    """Returns step ratios as places.
+def ratio_columns(ratios, *, of_inverse=False) -> list[str]:
+    """Returns step ratios as columns.
 
     Args:
         ratios: Numbers.

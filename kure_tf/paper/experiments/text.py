@@ -1,30 +1,26 @@
 """Outcomes as tables and Markdown."""
 
 from kure_tf.pages.tables.table import Cell, Table
-from kure_tf.paper.experiments.values import places_of
+from kure_tf.paper.experiments.values import columns_of
 
 
-def part_table(one) -> Table:
-    """Returns both sides of a `PartOutcome` as one table.
+def panel_table(one) -> Table:
+    """Returns both sides of a `PanelOutcome` as one table.
 
     Of a curve over step ratios, the paper's points are those measured here.
     """
-    places = places_of(one.measured)
-    if one.part.axis != "ratio":
-        places = places_of(one.measured, one.published)
-    places = _sorted(places, one.part.axis)
+    columns = _columns(one)
     rows = []
     for source, side in (("paper", one.published), ("here", one.measured)):
-        first = True
-        for run, values in side.items():
-            if not any(place in values for place in places):
+        for name, values in side.items():
+            if values.keys().isdisjoint(columns):
                 continue
-            cells = [Cell(_text(values.get(p), one.part.unit)) for p in places]
-            rows.append((Cell(source if first else ""), Cell(run), *cells))
-            first = False
+            cells = [_text(values.get(c), one.panel.unit) for c in columns]
+            rows.append(tuple(map(Cell, (source, name, *cells))))
+            source = ""
     return Table(
-        one.part.title,
-        ("", "Run", *places),
+        one.panel.title,
+        ("", "Run", *columns),
         tuple(rows),
         _caption(one),
         labels=2,
@@ -33,14 +29,14 @@ def part_table(one) -> Table:
 
 def to_markdown(outcome) -> str:
     """Returns tables, verdicts and steps, to be read in a terminal too."""
-    parts = [f"# {outcome.experiment.title}", outcome.sentence]
-    for one in outcome.parts:
-        table = part_table(one)
+    paragraphs = [f"# {outcome.experiment.title}", outcome.sentence]
+    for one in outcome.panels:
+        table = panel_table(one)
         claims = "\n".join(f"* {v.verdict}: {v.text}" for v in one.verdicts)
-        parts += [f"## {table.title}", table.to_markdown(), table.caption]
-        parts += [claims]
-    parts += ["## Steps", steps_table(outcome).to_markdown()]
-    return "\n\n".join(parts) + "\n"
+        paragraphs += [f"## {table.title}", table.to_markdown()]
+        paragraphs += [table.caption, claims]
+    paragraphs += ["## Steps", steps_table(outcome).to_markdown()]
+    return "\n\n".join(paragraphs) + "\n"
 
 
 def steps_table(outcome) -> Table:
@@ -99,17 +95,18 @@ def minutes(seconds) -> str:
     return "-" if seconds is None else f"{seconds / 60:.1f}"
 
 
-def _sorted(places, axis):
-    if axis == "ratio":
-        return tuple(sorted(places, key=float))
-    if axis == "bits":
-        return tuple(sorted(places, key=bits_order))
-    return places
-
-
-def bits_order(place):
+def bits_order(column):
     """Sorting key of "FP", "W8", "W2": FP first, then falling."""
-    return 0 if place == "FP" else -int(place.removeprefix("W")) + 100
+    return 0 if column == "FP" else -int(column.removeprefix("W")) + 100
+
+
+def _columns(one):
+    if one.panel.axis == "ratio":
+        return sorted(columns_of(one.measured), key=float)
+    columns = columns_of(one.measured, one.published)
+    return (
+        sorted(columns, key=bits_order) if one.panel.axis == "bits" else columns
+    )
 
 
 def _text(value, unit):
@@ -124,6 +121,6 @@ def _text(value, unit):
 
 
 def _caption(one):
-    unit = "Top-1 accuracy in %. " if one.part.unit == "%" else ""
+    unit = "Top-1 accuracy in %. " if one.panel.unit == "%" else ""
     here = f" Here: {one.details}." if one.details else ""
-    return f"{unit}{one.part.about}{here}"
+    return f"{unit}{one.panel.about}{here}"

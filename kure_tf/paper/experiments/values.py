@@ -1,4 +1,4 @@
-"""Numbers with an uncertainty, by run and place: one side of a comparison."""
+"""Numbers with an uncertainty, one side of a comparison: by series, column."""
 
 import dataclasses
 
@@ -40,10 +40,13 @@ def accuracy(fractions, images) -> Value:
     )
 
 
-def places_of(*sides) -> tuple[str, ...]:
-    """Returns all places of `{run: {place: Value}}`s, in first appearance."""
+def columns_of(*sides) -> tuple[str, ...]:
+    """Returns all columns of sides, in order of first appearance."""
     return tuple(
         dict.fromkeys(
-            place for side in sides for run in side.values() for place in run
+            column
+            for side in sides
+            for values in side.values()
+            for column in values
         )
     )

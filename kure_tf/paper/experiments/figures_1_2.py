@@ -1,0 +1,54 @@
+"""Figures 1 and 2: distributions and the quantizer, without a network."""
+
+from kure_tf.paper.experiments.claims import Lead
+from kure_tf.paper.experiments.panel import Panel
+
+_SERIES = {"uniform": ("",), "normal": ("",)}
+
+
+def figure_1(net) -> tuple[Panel, ...]:
+    """Returns Figure 1, which has no net."""
+    lead = ("normal", "uniform", "At 4 bits, those of the figure", ("M=4",))
+    return (
+        Panel(
+            "Sensitivity at the best step, in squared deviations",
+            "theory",
+            _SERIES,
+            "sensitivity",
+            "table",
+            {},
+            "The paper: Eq. 8 and Eq. 11, as printed. Here: the quantizer of "
+            "its Eq. 1 integrated. tools/theory.py draws the figure itself.",
+            (Lead(*lead, unit=""),),
+            unit="sensitivity",
+        ),
+        Panel(
+            "Increase of the MSE for a step 1.5 times the best",
+            "theory",
+            _SERIES,
+            "cost",
+            "table",
+            {},
+            "The paper states it for any deviation (Theorem 4).",
+            (Lead(*lead, unit="", expected=1.0),),
+            unit="MSE / variance",
+        ),
+    )
+
+
+def figure_2(net) -> tuple[Panel, ...]:
+    """Returns Figure 2, which has no net."""
+    return (
+        Panel(
+            "Smallest MSE at unit variance",
+            "theory",
+            _SERIES,
+            "mean_squared_error",
+            "table",
+            {},
+            "The paper: Eq. 5 and Eq. 9 at their best steps. Here: the "
+            "quantizer of its Eq. 1 integrated.",
+            (Lead("normal", "uniform", "In the mean over bits", unit=""),),
+            unit="MSE / variance",
+        ),
+    )

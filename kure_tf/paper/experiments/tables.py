@@ -1,0 +1,93 @@
+"""Tables 1, 2, A.5 and A.6."""
+
+from kure_tf.paper.experiments import columns, published
+from kure_tf.paper.experiments.claims import Lead, Scatter
+from kure_tf.paper.experiments.figure_4 import SEEDS
+from kure_tf.paper.experiments.panel import KURE, NONE, PAIR, Panel
+from kure_tf.paper.experiments.values import Value
+
+_L1 = "L1 of gradients"
+
+
+def table_1(net) -> tuple[Panel, ...]:
+    """Returns Table 1."""
+    table = published.tables()["table1"]
+    return (
+        Panel(
+            "Accuracy by LAPQ",
+            "lapq",
+            PAIR,
+            columns.any_bits,
+            "table",
+            published.curves(table["columns"], table[net]),
+            f"The paper: {net} on ImageNet.",
+            (
+                Lead(KURE, NONE, "In float", ("FP",)),
+                Lead(KURE, NONE, "At W4 and W3", ("4/FP", "3/FP")),
+                Lead(KURE, NONE, "At W2", ("2/FP",)),
+                Lead(KURE, NONE, "At 4/4 and 3/3", ("4/4", "3/3")),
+            ),
+        ),
+    )
+
+
+def table_2(net) -> tuple[Panel, ...]:
+    """Returns Table 2."""
+    table = published.tables()["table2"]
+    rows = {_L1: table["L1 of gradients, lambda 0.05"], KURE: table[KURE]}
+    return (
+        Panel(
+            "KURE and the L1 norm of the gradients",
+            "equal_bits",
+            {_L1: ("gradient_l1",), KURE: ("kure",)},
+            columns.any_bits,
+            "table",
+            published.curves(table["columns"], rows),
+            "The paper: ResNet-18 on ImageNet, lambda 0.05. Here: lambda "
+            "0.002, since more of it undoes the training (see the flagfile); "
+            "steps of the smallest MSE.",
+            (
+                Lead(KURE, _L1, "In float", ("FP",)),
+                Lead(KURE, _L1, "At 8/8 and 6/6", ("8/8", "6/6")),
+                Lead(KURE, _L1, "At 4/4", ("4/4",)),
+            ),
+        ),
+    )
+
+
+def table_a5(net) -> tuple[Panel, ...]:
+    """Returns Table A.5."""
+    table = published.tables()["tableA5"]
+    return (
+        Panel(
+            "Steps by LAPQ, and the nearest powers of two",
+            "lapq",
+            PAIR,
+            columns.power_of_two,
+            "table",
+            published.curves(table["columns"], table[net]),
+            f"The paper: {net} on ImageNet; it does not say how it rounds.",
+            (
+                Lead(KURE, NONE, "W4, powers of two", ("W4 pow2",)),
+                Lead(KURE, NONE, "W3, powers of two", ("W3 pow2",)),
+            ),
+        ),
+    )
+
+
+def table_a6(net) -> tuple[Panel, ...]:
+    """Returns Table A.6."""
+    table = published.tables()["tableA6"][KURE]
+    value = Value(table["4/4"], 0.0, table["standard_deviation"])
+    return (
+        Panel(
+            "DoReFa and KURE, three runs at 4/4",
+            "trained_steps",
+            {KURE: SEEDS},
+            columns.any_bits,
+            "table",
+            {KURE: {"4/4": value}},
+            "The paper: ResNet-18 on ImageNet.",
+            (Scatter(KURE, "4/4"),),
+        ),
+    )
