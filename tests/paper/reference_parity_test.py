@@ -49,7 +49,8 @@ class ReferenceParityTest(tf.test.TestCase):
             self.assertAllClose(outputs, expected, atol=1e-5)
         (run,) = report.runs
         self.assertEqual({row.sweep for row in run.rows}, {"reference_parity"})
-        self.assertEqual([row.point.step_scale for row in run.rows], [1.0, 1.02])
+        ratios = [row.point.step_scale for row in run.rows]
+        self.assertEqual(ratios, [1.0, 1.02])
 
 
 if __name__ == "__main__":
