@@ -20,6 +20,7 @@ from kure_tf.ptq.lp_norm import lp_norm
 from kure_tf.ptq.minmax import minmax
 from kure_tf.ptq.power_of_two import pow2_nearest, pow2_search, pow2_up
 from kure_tf.ptq.predefined import predefined
+from kure_tf.ptq.settings_for import settings_for
 
 __all__ = [
     "CalibratedTensor",
@@ -39,6 +40,7 @@ __all__ = [
     "pow2_up",
     "predefined",
     "reestimate_batch_norm",
+    "settings_for",
 ]
 
 METHODS = (

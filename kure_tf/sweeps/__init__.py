@@ -6,7 +6,6 @@ from kure_tf.sweeps.device_profile import (
     device_profiles,
 )
 from kure_tf.sweeps.devices import check_devices
-from kure_tf.sweeps.layer_point import LayerPoint
 from kure_tf.sweeps.plan import SweepPlan
 from kure_tf.sweeps.points import bit_width_points, step_size_points
 from kure_tf.sweeps.provenance import (
@@ -15,15 +14,12 @@ from kure_tf.sweeps.provenance import (
     weight_kurtosis,
 )
 from kure_tf.sweeps.robustness import measure_robustness
-from kure_tf.sweeps.rounding import adarounding
 from kure_tf.sweeps.run import run_sweep
 from kure_tf.sweeps.sensitivity import measure_sensitivity, sensitivity_points
 
 __all__ = [
     "DeviceProfile",
-    "LayerPoint",
     "SweepPlan",
-    "adarounding",
     "bit_width_points",
     "builtin_profiles",
     "check_devices",

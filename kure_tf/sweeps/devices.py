@@ -1,7 +1,6 @@
 """Devices: does a model stay within an accuracy budget on each of them?"""
 
 import dataclasses
-import functools
 
 import numpy as np
 from tqdm import tqdm
@@ -12,7 +11,7 @@ from kure_tf.evaluation.paired_error import paired_error
 from kure_tf.fake_quantized import Placement, fake_quantize_model, quantizers_of
 from kure_tf.measurements import Report, Run
 from kure_tf.measurements.budget import check_budget, within
-from kure_tf.ptq import calibrate
+from kure_tf.ptq import calibrate, settings_for
 from kure_tf.ptq import get as ptq_method
 from kure_tf.settings.operating_point import OperatingPoint
 from kure_tf.sweeps.batch_norm_images import (
@@ -20,13 +19,11 @@ from kure_tf.sweeps.batch_norm_images import (
     batch_norm_facts,
 )
 from kure_tf.sweeps.device_profile import BUILTIN, device_profiles
+from kure_tf.sweeps.kinds import DEVICE
 from kure_tf.sweeps.plan import SweepPlan
 from kure_tf.sweeps.provenance import measurement_facts
 from kure_tf.sweeps.robustness import finished_rows
 from kure_tf.sweeps.run import run_sweep
-
-SWEEP = "device"
-"""What the rows' `sweep` says."""
 
 
 def check_devices(
@@ -106,7 +103,7 @@ def check_devices(
     }
     profiles = [profile.resolved(ptq) for profile in profiles]
     kept = finished_rows(folder, name, provenance)
-    in_float = next((row for row in kept if row.sweep != SWEEP), None)
+    in_float = next((row for row in kept if row.sweep != DEVICE), None)
     rows = _rows_of(kept, profiles)
     left = [profile for profile in profiles if profile.name not in rows]
 
@@ -172,9 +169,13 @@ class _Bench:
         row = self._row(
             quantized,
             profile.point,
-            SWEEP,
-            calibrate=functools.partial(method, calibration),
-            reestimate_batch_norm=self._batch_norm if again else None,
+            DEVICE,
+            setting_for=settings_for(
+                calibration,
+                method,
+                batch_norm=self._batch_norm if again else None,
+            ),
+            reestimated_batch_norm=again,
             ptq=name,
             scheme=profile.name,
         )
@@ -188,7 +189,7 @@ class _Bench:
             evaluate=self._compare,
             name=self._name,
             sweep=sweep,
-            images=self._dataset.test.count,
+            examples=self._dataset.test.count,
             split=self._dataset.test.name,
             progress=False,
             **options,
@@ -234,7 +235,7 @@ def _by_placement(profiles):
 
 def _rows_of(kept, profiles):
     """Returns {name: row} of the profiles that were measured as they are."""
-    found = {row.scheme: row for row in kept if row.sweep == SWEEP}
+    found = {row.scheme: row for row in kept if row.sweep == DEVICE}
     return {
         profile.name: found[profile.name]
         for profile in profiles

@@ -5,11 +5,8 @@ import dataclasses
 from kure_tf import ptq
 from kure_tf.data.split import calibration_draw
 from kure_tf.settings.operating_point import OperatingPoint
-from kure_tf.sweeps.sensitivity import SWEEP as SENSITIVITY
+from kure_tf.sweeps.kinds import CALIBRATION_SEED, CLIPPING, SENSITIVITY
 from kure_tf.sweeps.sensitivity import sensitivity_points
-
-CLIPPING = "clipping"
-CALIBRATION_SEED = "calibration_seed"
 
 
 def dimension_sweeps(plan, name):

@@ -6,11 +6,8 @@ import itertools
 from kure_tf import ptq
 from kure_tf.fake_quantized import placement as placements
 from kure_tf.settings.operating_point import OperatingPoint
-from kure_tf.sweeps.dimensions import (
-    CALIBRATION_SEED,
-    check_dimensions,
-    dimension_sweeps,
-)
+from kure_tf.sweeps.dimensions import check_dimensions, dimension_sweeps
+from kure_tf.sweeps.kinds import CALIBRATION_SEED
 from kure_tf.sweeps.points import RATIOS, bit_width_points, step_size_points
 from kure_tf.sweeps.rounding import SUFFIX, check_roundings
 

@@ -21,7 +21,7 @@ from kure_tf.sweeps.batch_norm_images import (
 )
 from kure_tf.sweeps.dimensions import calibration_images, expanded, methods_of
 from kure_tf.sweeps.provenance import measurement_facts
-from kure_tf.sweeps.rounding import SUFFIX, adarounding
+from kure_tf.sweeps.rounding import SUFFIX
 from kure_tf.sweeps.run import run_sweep
 
 
@@ -87,27 +87,31 @@ def measure_robustness(
                 waiting = [row for row in finished if id(row) not in known]
                 _report(name, [*reached, *waiting], provenance).save(folder)
 
+        method = methods(method_name.removesuffix(SUFFIX), seed)
         with keeping(quantized):
             report = run_sweep(
                 quantized,
                 expanded(kind, points, quantized),
                 evaluate=evaluate,
-                calibrate=methods(method_name.removesuffix(SUFFIX), seed),
-                reestimate_batch_norm=images if reestimated else None,
-                prepare=adarounding(
-                    calibration(seed),
-                    batches=images,
-                    reestimated_batch_norm=reestimated,
-                    progress=progress,
-                )
-                if method_name.endswith(SUFFIX)
-                else None,
+                setting_for=ptq.settings_for(
+                    ptq.Calibration({}, {}, quantized)
+                    if method is None
+                    else calibration(seed),
+                    method,
+                    rounding=functools.partial(
+                        ptq.adaround, batches=images, progress=progress
+                    )
+                    if method_name.endswith(SUFFIX)
+                    else None,
+                    batch_norm=images if reestimated else None,
+                ),
+                reestimated_batch_norm=reestimated,
                 name=name,
                 sweep=kind,
                 ptq=method_name,
                 calibration_seed=seed,
                 scheme=provenance["scheme"],
-                images=dataset.test.count,
+                examples=dataset.test.count,
                 split=dataset.test.name,
                 provenance=provenance,
                 finished=finished,
@@ -171,7 +175,8 @@ def _methods(model, dataset, plan, progress):
         method = methods_of(plan)[name]
         if method is None:
             return None
-        return functools.cache(lambda point: method(calibration(seed), point))
+        at = functools.cache(lambda point: method(calibration(seed), point))
+        return lambda _, point: at(point)
 
     if any(method is not None for method in plan.ptq.values()):
         calibration(None)

@@ -1,23 +1,16 @@
 """The one loop that moves a model through operating points."""
 
-import collections.abc
-import contextlib
-import dataclasses
+import numbers
 import time
 
 from tqdm import tqdm
 
 from kure_tf.evaluation.evaluate import Evaluator
-from kure_tf.fake_quantized import (
-    batch_norm_statistics,
-    keeping,
-    set_operating_point,
-    set_step_sizes,
-)
+from kure_tf.fake_quantized import apply, keeping
 from kure_tf.measurements import Report, Row, Run
-from kure_tf.ptq import reestimate_batch_norm
-from kure_tf.settings.operating_point import OperatingPoint
-from kure_tf.sweeps.layer_point import LayerPoint
+from kure_tf.settings import OperatingPoint, Setting, all_points
+from kure_tf.sweeps.kinds import kind_of
+from kure_tf.sweeps.result import result_fields
 
 
 def run_sweep(
@@ -25,16 +18,17 @@ def run_sweep(
     points,
     *,
     evaluate,
-    calibrate=None,
-    reestimate_batch_norm=None,
-    prepare=None,
+    setting_for=None,
     name="model",
-    sweep="bit_width",
     ptq=None,
     scheme=None,
-    images=None,
-    split="test",
+    reestimated_batch_norm=False,
     calibration_seed=None,
+    sweep=None,
+    metric=None,
+    higher_is_better=None,
+    examples=None,
+    split="test",
     provenance=None,
     finished=(),
     on_row=None,
@@ -43,39 +37,36 @@ def run_sweep(
     """Evaluates a fake-quantized model at each operating point.
 
     Moving to a point writes variables only, so that `evaluate` compiles once
-    for the whole sweep. The model is left in float.
+    for the whole sweep. The model is left as it was.
 
     Args:
         model: What `fake_quantize_model` or `quantize_aware` returned.
-        points: `OperatingPoint`s or their texts, or `LayerPoint`s: one layer
-            at a point, the others at another one.
+        points: `OperatingPoint`s, their texts or patterns of them such as
+            "{8..2}/FP" (see `settings.points`), or `Setting`s that say where
+            single layers stand.
         evaluate: A `Split` of a data set, or a function `evaluate(model) ->
-            {"accuracy": ..., "loss": ..., "images": ...}`, such as an
-            `Evaluator`, or `lambda m: m.evaluate(batches, return_dict=True)`.
-        calibrate: `calibrate(point) -> StepSizes`, such as
-            `functools.partial(lp_norm, calibration)`. It is called once for
-            each distinct (weight bits, activation bits); step ratios and
-            roundings multiply its steps. None keeps the clipping ranges that
-            the model has.
-        reestimate_batch_norm: Batches of training images, or of (images,
-            labels), that can be gone through once per point: batch-norm
-            statistics are measured again on them at every point, float
-            included so that points compare, and put back after it. None
-            keeps the model's.
-        prepare: `prepare(point, step_sizes)`, a context manager that is open
-            while the model is measured at a point (`sweeps.adarounding`): what
-            it does to the weights comes before batch norm is estimated again.
-            It may give a dictionary of numbers for the row's `details`.
-            `step_sizes` is what `calibrate` returned, or None.
+            {metric: value}`, such as an `Evaluator`, or `lambda m:
+            m.evaluate(batches, return_dict=True)`.
+        setting_for: `setting_for(point) -> Setting`, such as
+            `ptq.settings_for(calibration, ptq.lp_norm)`. It is given what
+            `points` holds, an `OperatingPoint` or a `Setting`, and the model
+            as it came. None keeps the clipping ranges that the model has.
         name: What the report calls the model.
-        sweep: What the rows' `sweep` says: "bit_width", "step_size", ...
-        ptq: What the rows say of the PTQ method.
+        ptq: What the rows say of the PTQ method; those in float say None.
         scheme: What the rows say of the placement.
-        images: Number of images that `evaluate` goes through, if neither it
-            nor its result says so.
-        split: Name of the split that it goes through.
+        reestimated_batch_norm: Whether `setting_for` measures batch-norm
+            statistics again, for the rows.
         calibration_seed: Seed of the draw of calibration images, for the rows
             of a sweep over such draws; None for the data set's own.
+        sweep: What the rows' `sweep` says. None: what varies within each
+            pattern, "bit_width", "step_size", ... (see `kind_of`).
+        metric: The metric that rows are about; the others stand in their
+            details. None: "accuracy" where it is measured, else the first one
+            that is not "loss".
+        higher_is_better: Its direction, where `evaluate` does not say it.
+        examples: Number of examples that `evaluate` goes through, if neither
+            it nor its result says so.
+        split: Name of the split that it goes through.
         provenance: What the report says of model, data and versions.
         finished: Rows of an earlier run; what they measured is not repeated.
         on_row: Called with the tuple of all rows after each new one.
@@ -83,131 +74,110 @@ def run_sweep(
 
     Returns:
         A `Report` of one run, with a row for each point, in their order.
+        Numbers in a setting's provenance stand in the details of its row.
 
     Raises:
-        ValueError: If a point cannot be set, nothing says how many images an
-            accuracy comes from, or batch norm is to be estimated again on a
-            model without one or on images that give no statistics. Rows so
-            far were handed to `on_row`.
+        TypeError: If `setting_for` returns something else than a `Setting`.
+        ValueError: If a text writes no points, a point cannot be set,
+            `setting_for` returns a setting of another point, or nothing says
+            the direction of the metric or how many examples it comes from.
+            Rows so far were handed to `on_row`.
     """
-    places = [_as_layer_point(point) for point in points]
-    if reestimate_batch_norm is not None:
-        _check_reestimation(model, reestimate_batch_norm)
     if hasattr(evaluate, "batches"):
-        images, split = evaluate.count, evaluate.name
+        examples, split = evaluate.count, evaluate.name
         evaluate = Evaluator(evaluate)
-    known = {_measurement(row): row for row in finished}
-    rows, step_sizes = [], {}
+    shared = {
+        "run": name,
+        "scheme": scheme,
+        "reestimated_batch_norm": reestimated_batch_norm,
+        "calibration_seed": calibration_seed,
+        "split": split,
+    }
+    if metric is not None:
+        shared["metric"] = metric
+    places = list(_places(points, sweep))
+    rows = []
     bar = tqdm(places, name, disable=not progress, unit="point", leave=False)
-    for place in bar:
-        point = place.point
-        bar.set_postfix_str(f"{point} {place.layer or ''}")
-        row = Row(
-            run=name,
-            point=point,
-            layer=place.layer,
-            others=place.others_or_none,
-            calibration_seed=calibration_seed,
-            ptq=None if place.in_float else ptq,
-            scheme=scheme,
-            reestimated_batch_norm=reestimate_batch_norm is not None,
-            value=0.0,
-            examples=images or 1,
-            split=split,
-            sweep=sweep,
-        )
-        if _measurement(row) in known:
-            rows.append(known[_measurement(row)])
+    for kind, place in bar:
+        labels = {**shared, **_labels(place, kind, ptq)}
+        bar.set_postfix_str(f"{labels['point']} {labels['layer'] or ''}")
+        row = next((row for row in finished if _says(row, labels)), None)
+        if row is not None:
+            rows.append(row)
             continue
         start = time.perf_counter()
-        bits = (point.weight_bits, point.activation_bits)
-        if calibrate is not None:
-            if bits not in step_sizes:
-                step_sizes[bits] = calibrate(OperatingPoint(*bits))
-            set_step_sizes(model, step_sizes[bits])
-        with contextlib.ExitStack() as stack:
-            prepared = {}
-            if prepare is not None:
-                steps = step_sizes.get(bits)
-                prepared = stack.enter_context(prepare(point, steps)) or {}
-            details = stack.enter_context(
-                _standing_at(model, place, reestimate_batch_norm)
-            )
-            measured = {**evaluate(model), **details, **prepared}
-        seconds = time.perf_counter() - start
-        rows.append(_measured(row, measured, images, seconds))
+        setting = _setting(place, setting_for)
+        with keeping(model):
+            apply(model, setting)
+            measured = evaluate(model)
+        result = result_fields(
+            measured,
+            metric=metric,
+            higher_is_better=higher_is_better,
+            examples=examples,
+        )
+        result["details"] |= _numbers(setting.provenance)
+        seconds = round(time.perf_counter() - start, 3)
+        rows.append(Row(**{**labels, **result}, seconds=seconds))
         if on_row is not None:
             on_row(tuple(rows))
-    set_operating_point(model, OperatingPoint())
     run = Run(name=name, rows=tuple(rows), provenance=provenance or {})
     return Report(runs=(run,), title=f"Robustness of {name}")
 
 
-def _as_layer_point(point):
-    """Returns where all layers stand; `layer` None: all at one point."""
-    if isinstance(point, LayerPoint):
-        return point
-    if not isinstance(point, OperatingPoint):
-        point = OperatingPoint.parse(point)
-    return LayerPoint(None, point)
+def _places(points, sweep):
+    """Yields (kind of sweep, point or setting)."""
+    if isinstance(points, (str, OperatingPoint, Setting)):
+        points = [points]
+    for given in points:
+        places = [given] if isinstance(given, Setting) else all_points(given)
+        kind = sweep or kind_of(places)
+        yield from ((kind, place) for place in places)
 
 
-@contextlib.contextmanager
-def _standing_at(model, place, batches):
-    """While open, the model stands there; gives what rows say of it."""
-    if batches is None:
-        place.set(model)
-        yield {}
-        return
-    # Put back after each point, not at the end: methods that look for the
-    # next step sizes may run the model.
-    with keeping(model):
-        place.set(model)
-        yield {"batch_norm_images": reestimate_batch_norm(model, batches)}
-
-
-def _check_reestimation(model, batches):
-    batch_norm_statistics(model)
-    if isinstance(batches, collections.abc.Iterator):
-        raise ValueError(
-            "Expected batches that can be gone through again at every point, "
-            "to re-estimate batch norm. Received an iterator "
-            f"({type(batches).__name__}), which is used up after the first "
-            "one. Pass a list of batches or a tf.data.Dataset."
-        )
-
-
-def _measurement(row):
-    """What identifies a row before it is measured: the key without count."""
-    return dataclasses.replace(row, examples=1).key
-
-
-def _measured(row, measured, images, seconds):
-    if "accuracy" not in measured:
-        raise ValueError(
-            "Expected `evaluate` to return a dictionary with 'accuracy', as "
-            "`model.evaluate(..., return_dict=True)` does for a model "
-            "compiled with metrics=['accuracy']. Received: "
-            f"{sorted(measured)}."
-        )
-    images = measured.get("images", images)
-    if images is None:
-        raise ValueError(
-            "Expected to learn how many images an accuracy comes from: its "
-            "standard error needs them. Neither `images` nor what `evaluate` "
-            "returned says so. Pass run_sweep(..., images=len(labels)), or "
-            "evaluate=dataset.test."
-        )
-    details = {
-        key: float(value)
-        for key, value in measured.items()
-        if key not in ("accuracy", "images")
+def _labels(place, kind, ptq):
+    """Returns the fields of a row that say where it was measured."""
+    place = _bare(place)
+    return {
+        "point": place.point,
+        "layer": place.layer,
+        "others": place.others,
+        "ptq": None if place.in_float else ptq,
+        "sweep": kind,
     }
-    return dataclasses.replace(
-        row,
-        examples=int(images),
-        value=float(measured["accuracy"]),
-        standard_error=None,  # That of the new value.
-        seconds=round(seconds, 3),
-        details=details,
-    )
+
+
+def _bare(place):
+    return place if isinstance(place, Setting) else Setting(place)
+
+
+def _says(row, labels):
+    return all(getattr(row, name) == value for name, value in labels.items())
+
+
+def _setting(place, setting_for):
+    bare = _bare(place)
+    if setting_for is None:
+        return bare
+    setting = setting_for(place)
+    if not isinstance(setting, Setting):
+        raise TypeError(
+            "Expected setting_for(point) to return a Setting, such as "
+            "Setting(point, step_sizes=ptq.lp_norm(calibration, point)). "
+            f"Received: {type(setting).__name__}."
+        )
+    where = [(s.point, s.layer, s.others) for s in (setting, bare)]
+    if where[0] != where[1]:
+        raise ValueError(
+            f"Expected setting_for(point) to return a Setting at '{bare.point}'"
+            f", where it was asked for. Received one at '{setting.point}'."
+        )
+    return setting
+
+
+def _numbers(provenance):
+    return {
+        name: value
+        for name, value in provenance.items()
+        if isinstance(value, numbers.Real)
+    }

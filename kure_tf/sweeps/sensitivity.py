@@ -3,16 +3,12 @@
 import dataclasses
 
 from kure_tf.fake_quantized import quantizers_of
-from kure_tf.settings.operating_point import OperatingPoint
-from kure_tf.sweeps.layer_point import LayerPoint
+from kure_tf.settings import OperatingPoint, Setting
 from kure_tf.sweeps.run import run_sweep
 
-SWEEP = "sensitivity"
-"""What the rows' `sweep` says."""
 
-
-def sensitivity_points(model, point, *, ratio=None) -> list[LayerPoint]:
-    """Returns a `LayerPoint` for each layer that operating points move.
+def sensitivity_points(model, point, *, ratio=None) -> list[Setting]:
+    """Returns a `Setting` for each layer that operating points move.
 
     Two kinds: **alone**, the layer is quantized and all others are in float;
     **perturbed**, all stand at the point and the layer's step size is off.
@@ -39,12 +35,12 @@ def sensitivity_points(model, point, *, ratio=None) -> list[LayerPoint]:
         )
     layers = _layers(model, point)
     if ratio is None:
-        return [LayerPoint(layer, point) for layer in layers]
+        return [Setting(point, layer=layer) for layer in layers]
     both = point.activation_bits is not None
     off = dataclasses.replace(
         point, step_scale=ratio, activation_step_scale=ratio if both else 1.0
     )
-    return [LayerPoint(layer, off, others=point) for layer in layers]
+    return [Setting(off, layer=layer, others=point) for layer in layers]
 
 
 def measure_sensitivity(model, point, evaluate, *, ratio=None, **options):
@@ -55,7 +51,7 @@ def measure_sensitivity(model, point, evaluate, *, ratio=None, **options):
         point: See `sensitivity_points`.
         evaluate: As for `run_sweep`.
         ratio: See `sensitivity_points`.
-        **options: As for `run_sweep`: `calibrate`, `name`, `finished`, ...
+        **options: As for `run_sweep`: `setting_for`, `name`, `finished`, ...
 
     Returns:
         A `Report` of one run. Its rows say `sweep="sensitivity"`, the path
@@ -66,7 +62,7 @@ def measure_sensitivity(model, point, evaluate, *, ratio=None, **options):
         ValueError: As `sensitivity_points` and `run_sweep`.
     """
     points = sensitivity_points(model, point, ratio=ratio)
-    return run_sweep(model, points, evaluate=evaluate, sweep=SWEEP, **options)
+    return run_sweep(model, points, evaluate=evaluate, **options)
 
 
 def _layers(model, point):

@@ -1,4 +1,5 @@
 import dataclasses
+import importlib
 import pathlib
 
 import numpy as np
@@ -19,8 +20,9 @@ from kure_tf.measurements import Report
 from kure_tf.quantizers import UniformQuantizer
 from kure_tf.sweeps import SweepPlan, measure_robustness
 from kure_tf.sweeps import robustness as robustness_module
-from kure_tf.sweeps import run as run_module
 
+# `kure_tf.ptq.settings_for` is the function of that name.
+settings_for_module = importlib.import_module("kure_tf.ptq.settings_for")
 PLAN = SweepPlan(
     weights_only=(4, 2),
     both=(3,),
@@ -243,14 +245,16 @@ class MeasureRobustnessTest(tf.test.TestCase):
 
     def test_batch_norm_sees_the_augmentation_of_training(self):
         seen = []
-        real = run_module.reestimate_batch_norm
+        real = settings_for_module.reestimate_batch_norm
 
         def reestimate(model, batches):
             seen.append([images.numpy() for images, _ in batches])
             return real(model, batches)
 
-        run_module.reestimate_batch_norm = reestimate
-        self.addCleanup(setattr, run_module, "reestimate_batch_norm", real)
+        settings_for_module.reestimate_batch_norm = reestimate
+        self.addCleanup(
+            setattr, settings_for_module, "reestimate_batch_norm", real
+        )
         dataset = _dataset()
         plan = dataclasses.replace(
             PLAN,
@@ -274,14 +278,16 @@ class MeasureRobustnessTest(tf.test.TestCase):
 
     def test_batch_norm_sees_equal_batches_of_training_images(self):
         seen = []
-        real = run_module.reestimate_batch_norm
+        real = settings_for_module.reestimate_batch_norm
 
         def reestimate(model, batches):
             seen.append([images.numpy() for images, _ in batches])
             return real(model, batches)
 
-        run_module.reestimate_batch_norm = reestimate
-        self.addCleanup(setattr, run_module, "reestimate_batch_norm", real)
+        settings_for_module.reestimate_batch_norm = reestimate
+        self.addCleanup(
+            setattr, settings_for_module, "reestimate_batch_norm", real
+        )
         dataset = _dataset()
         plan = dataclasses.replace(
             PLAN,

@@ -1,17 +1,22 @@
+import contextlib
 import dataclasses
 
 import numpy as np
 import tensorflow as tf
 
-from kure_tf import OperatingPoint, fake_quantize_model, run_sweep
+from kure_tf import (
+    OperatingPoint,
+    fake_quantize_model,
+    run_sweep,
+    set_operating_point,
+)
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import (
     Placement,
-    batch_norm_statistics,
     operating_point_of,
     quantizers_of,
 )
-from kure_tf.settings import StepSizes, TensorStep
+from kure_tf.settings import Setting, StepSizes, TensorStep
 
 POINTS = ["FP/FP", "4/FP", "4/FP x1.1", "4/FP pow2", "3/FP", "4/4", "4/4 x0.9"]
 
@@ -44,30 +49,23 @@ class _Evaluate:
         }
 
 
-class _Calibrate:
-    """Gives the step size 1 / bits, and notes what it was asked for."""
-
-    def __init__(self):
-        self.points = []
-
-    def __call__(self, point):
-        self.points.append(point)
-        steps = {}
-        if point.weight_bits:
-            steps["d/kernel"] = TensorStep(
-                1 / point.weight_bits, point.weight_bits
-            )
-        if point.activation_bits:
-            steps["d/input"] = TensorStep(0.1, point.activation_bits)
-        return StepSizes(steps)
+def _by_hand(place):
+    """A setting of the step size 1 / bits."""
+    setting = place if isinstance(place, Setting) else Setting(place)
+    point, steps = setting.point, {}
+    if point.weight_bits:
+        steps["d/kernel"] = TensorStep(1 / point.weight_bits, point.weight_bits)
+    if point.activation_bits:
+        steps["d/input"] = TensorStep(0.1, point.activation_bits)
+    return dataclasses.replace(setting, step_sizes=StepSizes(steps))
 
 
-def _sweep(model, evaluate, calibrate=None, **options):
+def _sweep(model, evaluate, points=POINTS, **options):
     report = run_sweep(
         model,
-        POINTS,
+        points,
         evaluate=evaluate,
-        calibrate=calibrate or _Calibrate(),
+        setting_for=_by_hand,
         name="tiny",
         ptq="by hand",
         scheme="paper",
@@ -103,16 +101,84 @@ class RunSweepTest(tf.test.TestCase):
         )
         steps = [seen[2] for seen in evaluate.seen]
         self.assertAllClose(steps[1:], [0.25, 0.275, 0.25, 1 / 3, 0.25, 0.225])
-        self.assertEqual(operating_point_of(model), (None, None))
 
-    def test_each_pair_of_bits_is_calibrated_once(self):
-        calibrate = _Calibrate()
-        _sweep(_model(), _Evaluate(), calibrate)
-        self.assertEqual(
-            [str(point) for point in calibrate.points],
-            ["FP/FP", "4/FP", "3/FP", "4/4"],
+    def test_the_model_is_left_as_it_was(self):
+        model = _model()
+        set_operating_point(model, "5/FP x1.1")
+        before = model.get_weights()
+        for evaluate in (_Evaluate(), _Evaluate(fail_at=3)):
+            with contextlib.suppress(KeyboardInterrupt):
+                _sweep(model, evaluate)
+            for old, new in zip(before, model.get_weights(), strict=True):
+                self.assertAllEqual(old, new)
+
+    def test_each_setting_is_asked_for_on_the_model_as_it_came(self):
+        model, seen = _model(), []
+
+        def setting_for(point):
+            seen.append(operating_point_of(model))
+            return _by_hand(point)
+
+        run_sweep(
+            model,
+            ["4/FP", "3/FP", "2/FP"],
+            evaluate=_Evaluate(),
+            setting_for=setting_for,
+            progress=False,
         )
-        self.assertIn(OperatingPoint(4, None), calibrate.points)
+        self.assertEqual(seen, [(None, None)] * 3)
+
+    def test_points_may_be_patterns_and_settings(self):
+        points = ["{4,3}/FP", OperatingPoint(2), Setting("3/FP", layer="d")]
+        run = _sweep(_model(), _Evaluate(), points)
+        self.assertEqual(
+            [(str(row.point), row.layer) for row in run.rows],
+            [("4/FP", None), ("3/FP", None), ("2/FP", None), ("3/FP", "d")],
+        )
+
+    def test_what_varies_within_a_pattern_is_the_kind_of_sweep(self):
+        for pattern, kind in (
+            ("{8..2}/FP", "bit_width"),
+            ("4/FP", "bit_width"),
+            ("4/FP x{0.9,1,1.1}", "step_size"),
+            ("{4,3}/FP {pow2,pow2-up}", "power_of_two"),
+            ("4/4 x1/{0.9,1}", "activation_step_size"),
+            ("4/4 x{0.9,1}/=", "joint_step_size"),
+            ("4/FP {floor,half-up}", "rounding_mode"),
+            (Setting("3/FP", layer="d"), "sensitivity"),
+        ):
+            run = _sweep(_model(), _Evaluate(), pattern)
+            self.assertEqual({row.sweep for row in run.rows}, {kind})
+
+    def test_numbers_of_the_provenance_stand_in_the_details(self):
+        def setting_for(point):
+            return Setting(point, provenance={"images": 9, "method": "mine"})
+
+        report = run_sweep(
+            _model(),
+            "4/FP",
+            evaluate=_Evaluate(),
+            setting_for=setting_for,
+            progress=False,
+        )
+        (row,) = report.runs[0].rows
+        self.assertEqual(row.examples, 7)
+        self.assertEqual(row.details["images"], 9)
+        self.assertNotIn("method", row.details)
+
+    def test_what_is_no_setting_of_the_point_is_refused(self):
+        for setting_for, kind, message in (
+            (lambda point: StepSizes({}), TypeError, "return a Setting"),
+            (lambda point: Setting("3/FP"), ValueError, "'4/FP'.*at '3/FP'"),
+        ):
+            with self.assertRaisesRegex(kind, message):
+                run_sweep(
+                    _model(),
+                    "4/FP",
+                    evaluate=_Evaluate(),
+                    setting_for=setting_for,
+                    progress=False,
+                )
 
     def test_without_calibration_the_clip_is_kept(self):
         evaluate = _Evaluate()
@@ -154,24 +220,11 @@ class RunSweepTest(tf.test.TestCase):
             )
             self.assertLen(evaluate.seen, 1)
 
-    def test_a_result_without_accuracy_is_refused(self):
-        with self.assertRaisesRegex(ValueError, "'accuracy'.*'loss'"):
-            _sweep(_model(), lambda model: {"loss": 0.1})
-
     def test_an_impossible_point_fails_before_anything_is_measured(self):
         evaluate = _Evaluate()
         with self.assertRaisesRegex(ValueError, "'4-FP'"):
             run_sweep(_model(), ["8/FP", "4-FP"], evaluate=evaluate)
         self.assertEmpty(evaluate.seen)
-
-    def test_an_accuracy_of_unknown_image_count_is_refused(self):
-        with self.assertRaisesRegex(ValueError, "how many images.*images="):
-            run_sweep(
-                _model(),
-                ["FP/FP"],
-                evaluate=lambda model: {"accuracy": 0.5},
-                progress=False,
-            )
 
     def test_keras_evaluate_fits_in(self):
         model = _model()
@@ -184,133 +237,11 @@ class RunSweepTest(tf.test.TestCase):
             model,
             ["FP/FP"],
             evaluate=lambda m: m.evaluate(x, y, return_dict=True, verbose=0),
-            images=4,
+            examples=4,
             progress=False,
         )
         (row,) = report.runs[0].rows
         self.assertEqual((row.value, row.examples), (0.5, 4))
-
-
-def _normed_model():
-    layers = keras.layers
-    model = keras.Sequential(
-        [
-            keras.Input((3,)),
-            layers.Dense(2, use_bias=False, name="d"),
-            layers.BatchNormalization(name="bn"),
-            layers.Dense(2, name="e"),
-        ]
-    )
-    rng = np.random.default_rng(0)
-    model.set_weights(
-        [np.abs(rng.normal(0, 0.5, w.shape)) for w in model.get_weights()]
-    )
-    return fake_quantize_model(model, Placement())
-
-
-class ReestimatedBatchNormTest(tf.test.TestCase):
-    def setUp(self):
-        super().setUp()
-        self.images = np.random.default_rng(1).normal(1, 2, (64, 3))
-        self.images = self.images.astype(np.float32)
-
-    def _sweep(self, model, points, evaluate=None, **options):
-        def accuracy(model):
-            return {"accuracy": 0.5, "images": 7}
-
-        report = run_sweep(
-            model,
-            points,
-            evaluate=evaluate or accuracy,
-            progress=False,
-            **{"reestimate_batch_norm": [self.images], **options},
-        )
-        return report.runs[0].rows
-
-    def test_each_point_is_evaluated_with_its_own_statistics(self):
-        model = _normed_model()
-        kernel = np.array(quantizers_of(model)["d/kernel"].variable)
-        seen = []
-
-        def evaluate(model):
-            seen.append(batch_norm_statistics(model)["bn"])
-            return {"accuracy": 0.5, "images": 7}
-
-        rows = self._sweep(
-            model,
-            ["FP/FP", "4/FP", "4/FP x2", "3/FP"],
-            evaluate,
-            calibrate=_Calibrate(),
-        )
-
-        quantized = [kernel]
-        for step, largest in ((1 / 4, 7), (2 / 4, 7), (1 / 3, 3)):
-            codes = np.clip(np.round(kernel / step), -largest, largest)
-            quantized.append(step * codes)
-        for found, used in zip(seen, quantized, strict=True):
-            outputs = self.images @ used
-            self.assertAllClose(found.mean, outputs.mean(0), rtol=1e-5)
-            self.assertAllClose(found.variance, outputs.var(0), rtol=1e-5)
-        self.assertEqual([r.reestimated_batch_norm for r in rows], [True] * 4)
-        self.assertEqual(rows[1].details, {"batch_norm_images": 64})
-
-    def test_steps_are_searched_with_the_statistics_of_the_training(self):
-        model = _normed_model()
-        before = batch_norm_statistics(model)["bn"].mean
-        seen = []
-
-        def calibrate(point):
-            seen.append(batch_norm_statistics(model)["bn"].mean)
-            return _Calibrate()(point)
-
-        self._sweep(model, ["4/FP", "3/FP", "2/FP"], calibrate=calibrate)
-        self.assertAllEqual(seen, [before] * 3)
-
-    def test_statistics_are_put_back_however_it_ends(self):
-        for evaluate in (None, _Evaluate(fail_at=0)):
-            model = _normed_model()
-            before = batch_norm_statistics(model)["bn"]
-            if evaluate is None:
-                self._sweep(model, ["4/FP", "3/FP"])
-            else:
-                with self.assertRaises(KeyboardInterrupt):
-                    self._sweep(model, ["4/FP"], evaluate)
-            after = batch_norm_statistics(model)["bn"]
-            self.assertAllEqual(before.mean, after.mean)
-            self.assertAllEqual(before.variance, after.variance)
-
-    def test_rows_without_it_are_not_taken_for_rows_with_it(self):
-        model, points = _normed_model(), ["4/FP", "3/FP"]
-        without = self._sweep(model, points, reestimate_batch_norm=None)
-        calls = []
-
-        def evaluate(model):
-            calls.append(1)
-            return {"accuracy": 0.25, "images": 7}
-
-        rows = self._sweep(model, points, evaluate, finished=without)
-        self.assertLen(calls, 2)
-        again = self._sweep(model, points, evaluate, finished=(*without, *rows))
-        self.assertLen(calls, 2)
-        self.assertEqual([row.value for row in again], [0.25, 0.25])
-        self.assertFalse(without[0].reestimated_batch_norm)
-
-    def test_batches_that_are_used_up_are_refused(self):
-        evaluate = _Evaluate()
-        with self.assertRaisesRegex(ValueError, "gone through again.*list"):
-            self._sweep(
-                _normed_model(),
-                ["4/FP", "3/FP"],
-                evaluate,
-                reestimate_batch_norm=iter([self.images]),
-            )
-        self.assertEmpty(evaluate.seen)
-
-    def test_a_model_without_batch_norm_is_refused_at_once(self):
-        evaluate = _Evaluate()
-        with self.assertRaisesRegex(ValueError, "with batch normalization"):
-            self._sweep(_model(), ["4/FP"], evaluate)
-        self.assertEmpty(evaluate.seen)
 
 
 def _without_seconds(run):

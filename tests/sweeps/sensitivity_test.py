@@ -7,8 +7,8 @@ from kure_tf import OperatingPoint, data, fake_quantize_model, ptq
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import Placement, quantizers_of
 from kure_tf.pages.dimensions import block_of
+from kure_tf.settings import Setting
 from kure_tf.sweeps import (
-    LayerPoint,
     SweepPlan,
     measure_robustness,
     measure_sensitivity,
@@ -76,7 +76,10 @@ class SensitivityTest(tf.test.TestCase):
     def test_a_layer_alone_is_not_taken_for_one_among_others(self):
         model = fake_quantize_model(_model(), Placement(activations=None))
         low, high = OperatingPoint(3), OperatingPoint(8)
-        points = [LayerPoint("a", low), LayerPoint("a", low, others=high)]
+        points = [
+            Setting(low, layer="a"),
+            Setting(low, layer="a", others=high),
+        ]
         evaluate = _Standing()
 
         def sweep(points, **options):

@@ -1,0 +1,112 @@
+"""A PTQ method, learned rounding and batch norm, composed into settings."""
+
+import collections.abc
+import dataclasses
+import functools
+
+from kure_tf.fake_quantized import apply, batch_norm_statistics, keeping
+from kure_tf.ptq.batch_norm import reestimate_batch_norm
+from kure_tf.settings import OperatingPoint, Setting
+
+
+def settings_for(calibration, method, *, rounding=None, batch_norm=None):
+    """Returns `setting_for(point) -> Setting`, for `run_sweep` and by itself.
+
+    At each point, in this order:
+
+    1. `method` gives step sizes, once for each distinct (weight bits,
+       activation bits): step ratios and roundings multiply them.
+    2. `rounding` gives rounded weights for these steps, if the point quantizes
+       weights.
+    3. Batch-norm statistics are measured again on the model as it then stands,
+       in float too, so that points compare.
+
+    The model is left as it was each time; what comes out is data.
+
+    Args:
+        calibration: What `calibrate` returned.
+        method: `method(calibration, point) -> StepSizes`, such as `lp_norm`;
+            None for trained steps: the model's clipping ranges are kept.
+        rounding: `rounding(calibration, point, step_sizes,
+            reestimated_batch_norm=...) -> RoundedWeights`, such as `adaround`
+            or a `functools.partial` of it; None rounds to nearest.
+        batch_norm: Batches for `reestimate_batch_norm` that can be gone
+            through once per point; None keeps the model's statistics.
+
+    Returns:
+        A function of an `OperatingPoint`, or of a `Setting` that says no more
+        than where layers stand. Its settings' `provenance` says how many
+        images and tensors there were.
+
+    Raises:
+        TypeError, ValueError: If batch norm is to be measured again in a model
+            without it, or on batches that are used up after the first point.
+
+    Example:
+        >>> setting_for = settings_for(calibration, lp_norm)
+        >>> setting_for(OperatingPoint(4, 8)).save("w4a8.npz")
+    """
+    if batch_norm is not None:
+        _check_batch_norm(calibration.model, batch_norm)
+    steps_at = functools.cache(functools.partial(method or _kept, calibration))
+
+    def setting_for(place):
+        setting = place if isinstance(place, Setting) else Setting(place)
+        point = setting.point
+        bits = OperatingPoint(point.weight_bits, point.activation_bits)
+        setting = dataclasses.replace(setting, step_sizes=steps_at(bits))
+        if rounding is not None and point.weight_bits is not None:
+            rounded = rounding(
+                calibration,
+                point,
+                setting.step_sizes,
+                reestimated_batch_norm=batch_norm is not None,
+            )
+            setting = _with_rounded(setting, rounded)
+        if batch_norm is not None:
+            setting = _with_batch_norm(calibration.model, setting, batch_norm)
+        return setting
+
+    return setting_for
+
+
+def _kept(calibration, point):
+    del calibration, point  # No step sizes: the model keeps its own.
+
+
+def _with_rounded(setting, rounded):
+    facts = {
+        "adaround_tensors": len(rounded.codes),
+        "adaround_skipped": len(rounded.skipped),
+        "adaround_images": rounded.provenance["rounding_images"],
+        "adaround_updates": rounded.provenance["updates"],
+    }
+    return dataclasses.replace(
+        setting,
+        rounded_weights=rounded,
+        provenance={**setting.provenance, **facts},
+    )
+
+
+def _with_batch_norm(model, setting, batches):
+    with keeping(model):
+        apply(model, setting)
+        images = reestimate_batch_norm(model, batches)
+        statistics = batch_norm_statistics(model)
+    facts = {"batch_norm_images": images}
+    return dataclasses.replace(
+        setting,
+        batch_norm=statistics,
+        provenance={**setting.provenance, **facts},
+    )
+
+
+def _check_batch_norm(model, batches):
+    batch_norm_statistics(model)  # Raises where there is none.
+    if isinstance(batches, collections.abc.Iterator):
+        raise ValueError(
+            "Expected batches that can be gone through again at every point, "
+            "to re-estimate batch norm. Received an iterator "
+            f"({type(batches).__name__}), which is used up after the first "
+            "one. Pass a list of batches or a tf.data.Dataset."
+        )
