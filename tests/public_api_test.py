@@ -86,8 +86,10 @@ class PublicApiTest(absltest.TestCase):
     def test_sub_packages_list_what_they_have(self):
         for package in (
             *("data", "export", "fake_quantized", "models", "ops", "ptq"),
-            *("quantizers", "regularizers", "report", "sweeps", "training"),
-            *("ops.theory", "report.theory"),
+            *("quantizers", "regularizers", "sweeps", "training", "runs"),
+            *("settings", "measurements", "evaluation", "qat", "pages"),
+            *("paper", "paper.theory", "paper.theory_page"),
+            "paper.experiments",
         ):
             module = __import__(f"kure_tf.{package}", fromlist=["__all__"])
             for name in module.__all__:

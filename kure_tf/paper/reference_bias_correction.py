@@ -1,17 +1,18 @@
 """The bias correction of the paper's reference code, for comparison only."""
 
 import contextlib
+import dataclasses
 
 import numpy as np
 
 from kure_tf import compat
 from kure_tf.fake_quantized import (
+    apply,
     keeping,
     quantizers_of,
     set_operating_point,
-    set_step_sizes,
 )
-from kure_tf.settings.operating_point import OperatingPoint
+from kure_tf.settings import Setting
 
 
 @contextlib.contextmanager
@@ -28,33 +29,27 @@ def reference_bias_correction(model, point, step_sizes):
     float weights: do not move it to another operating point.
 
     Args:
-        model: What `fake_quantize_model` returned. Kernels, steps and the
-            operating point are put back in the end.
+        model: What `fake_quantize_model` returned. All of it is put back in
+            the end.
         point: `OperatingPoint` of weights and activations.
         step_sizes: `StepSizes` for it, as a PTQ method returns them.
 
     Raises:
-        ValueError: As `set_step_sizes` and `set_operating_point`.
+        ValueError: As `apply`.
     """
     with keeping(model):
-        set_step_sizes(model, step_sizes)
-        set_operating_point(model, point)
-        tensors = quantizers_of(model).values()
+        apply(model, Setting(point, step_sizes=step_sizes))
         changed = [
             (tensor.variable, _shifted(tensor))
-            for tensor in tensors
+            for tensor in quantizers_of(model).values()
             if tensor.kind == "weight"
         ]
         for variable, value in changed:
             variable.assign(value)
-        weights_in_float = OperatingPoint(
-            None,
-            point.activation_bits,
-            activation_step_scale=point.activation_step_scale,
-            step_rounding=point.step_rounding,
-            rounding_mode=point.rounding_mode,
+        set_operating_point(
+            model,
+            dataclasses.replace(point, weight_bits=None, step_scale=1.0),
         )
-        set_operating_point(model, weights_in_float)
         yield
 
 

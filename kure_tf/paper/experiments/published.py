@@ -61,5 +61,5 @@ def ratio_columns(ratios, *, of_inverse=False) -> list[str]:
 
 
 def _load(name):
-    folder = importlib.resources.files("kure_tf.paper.experiments")
-    return json.loads((folder / name).read_text(encoding="utf-8"))
+    path = importlib.resources.files(__package__) / name
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -1,10 +1,13 @@
 """The error of a named grid on a known distribution, and its derivatives."""
 
+import numbers
+
 from kure_tf.ops import grid as grids
 from kure_tf.ops import quantization_error
 from kure_tf.ops.checks import check_positive
 from kure_tf.ops.distributions import Distribution
-from kure_tf.paper.theory.checks import check_bits
+
+MAX_BITS = 8  # As far as the paper goes, and as its check values.
 
 
 def mean_squared_error(distribution, step_size, bits, grid="equation1"):
@@ -62,6 +65,27 @@ def levels_in_steps(bits, grid):
         )
     grid.check_bits(bits)
     return grid.levels(bits), grid.offset
+
+
+def check_bits(bits):
+    """Returns `bits` as an int.
+
+    Raises:
+        TypeError: If it is not a whole number.
+        ValueError: If it is not in 1..8.
+    """
+    if isinstance(bits, bool) or not isinstance(bits, numbers.Integral):
+        raise TypeError(
+            "Expected bits to be a whole number in 1..8. "
+            f"Received: {bits!r} ({type(bits).__name__})."
+        )
+    if not 1 <= bits <= MAX_BITS:
+        raise ValueError(
+            f"Expected bits in 1..{MAX_BITS}, the range of the theory. "
+            f"Received: {bits}. For a tensor at other bit-widths, search the "
+            "step size: kure_tf.ops.step_search.best_step_size."
+        )
+    return int(bits)
 
 
 def check_distribution(distribution):

@@ -10,8 +10,8 @@ from scipy import optimize
 from kure_tf.ops import grid as grids
 from kure_tf.ops.checks import check_numbers
 from kure_tf.ops.distributions import Distribution
-from kure_tf.paper.theory.checks import check_bits
 from kure_tf.paper.theory.error import (
+    check_bits,
     check_distribution,
     curvature,
     levels_in_steps,

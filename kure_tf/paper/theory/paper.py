@@ -24,7 +24,7 @@ import numpy as np
 from scipy import optimize, special
 
 from kure_tf.ops.checks import check_numbers, check_positive
-from kure_tf.paper.theory.checks import check_at_most, check_bits
+from kure_tf.paper.theory.error import check_bits
 
 # Steps up to which Eq. 9 stands for the quantizer, in standard deviations.
 _NORMAL_LIMIT = 2.0
@@ -243,28 +243,27 @@ def printed_normal_sensitivity(epsilon):
 def _uniform_arguments(step_size, bits, half_width):
     levels = 2.0 ** check_bits(bits)
     a = float(check_positive("the half width", half_width))
-    step_size = check_positive("the step size", step_size)
-    check_at_most(
-        "a step size",
-        step_size,
-        2 * a / (levels - 1),
-        "2 a / (2^M - 1)",
-        "Beyond, Eq. 5 is not the MSE of the quantizer: use "
-        "kure_tf.paper.theory.mean_squared_error.",
-    )
+    limit = 2 * a / (levels - 1)
+    step_size = _checked(step_size, limit, "2 a / (2^M - 1)", "Eq. 5 is not")
     return step_size, levels, a
 
 
 def _normal_arguments(step_size, bits, standard_deviation):
     levels = 2.0 ** check_bits(bits)
     sigma = float(check_positive("the standard deviation", standard_deviation))
-    step_size = check_positive("the step size", step_size)
-    check_at_most(
-        "a step size",
-        step_size,
-        _NORMAL_LIMIT * sigma,
-        "2 standard deviations",
-        "Beyond, Eq. 9 is far from the MSE of the quantizer: use "
-        "kure_tf.paper.theory.mean_squared_error.",
-    )
+    limit = _NORMAL_LIMIT * sigma
+    rule = f"{_NORMAL_LIMIT:g} standard deviations"
+    step_size = _checked(step_size, limit, rule, "Eq. 9 is far from")
     return levels / 2 * step_size, levels, sigma
+
+
+def _checked(step_size, limit, rule, beyond):
+    """Returns step sizes; refuses those above `limit`, but for rounding."""
+    step_size = check_positive("the step size", step_size)
+    if np.any(step_size > limit * (1 + 1e-12)):
+        raise ValueError(
+            f"Expected a step size of at most {rule} = {limit:.6g}. Received: "
+            f"{np.max(step_size):.6g}. Beyond, {beyond} the MSE of the "
+            "quantizer: use kure_tf.paper.theory.mean_squared_error."
+        )
+    return step_size

@@ -16,6 +16,10 @@ _EXACT = (
     *("signal_to_noise", "curvature", "sensitivity"),
 )
 _PAPER = ("step_size", "mean_squared_error", "curvature", "sensitivity")
+_COMPARED = (
+    *("mse_ratio", "curvature_ratio", "ratios", "uniform_costs"),
+    *("rival_costs", "equal_cost_ratio", "equal_mse_ratio"),
+)
 COLUMNS = (
     *("distribution", "grid", "bits"),
     *_EXACT,
@@ -86,11 +90,7 @@ def to_json(study) -> str:
             for one in study.curves
         },
     }
-    lines = [
-        f"{json.dumps(key)}: {_dump(value)}"
-        for key, value in jsonable(document).items()
-    ]
-    return "{\n" + ",\n".join(lines) + "\n}\n"
+    return json.dumps(jsonable(document), allow_nan=False) + "\n"
 
 
 def to_markdown(study) -> str:
@@ -108,41 +108,28 @@ def to_markdown(study) -> str:
 
 def _corrections():
     return "\n".join(
-        f"* {where}. Printed: {printed}. What holds: {holds}."
-        for where, printed, holds in tables.CORRECTIONS
+        "* {where}. Printed: {printed}. What holds: {holds}.".format(**one)
+        for one in tables.corrections()
     )
 
 
 def _line(row):
     best = row.exact
-    line = {
+    return {
         "distribution": best.distribution.name,
         "grid": best.grid,
         "bits": best.bits,
         **{name: getattr(best, name) for name in _EXACT},
+        **{
+            f"paper_{name}": row.paper and getattr(row.paper, name)
+            for name in _PAPER
+        },
     }
-    for name in _PAPER:
-        line[f"paper_{name}"] = row.paper and getattr(row.paper, name)
-    return line
 
 
 def _comparison(rival, found):
     return {
         "rival": rival,
         "bits": found.uniform.bits,
-        "mse_ratio": found.mse_ratio,
-        "curvature_ratio": found.curvature_ratio,
-        "ratios": found.ratios,
-        "uniform_costs": found.uniform_costs,
-        "rival_costs": found.rival_costs,
-        "equal_cost_ratio": found.equal_cost_ratio,
-        "equal_mse_ratio": found.equal_mse_ratio,
+        **{name: getattr(found, name) for name in _COMPARED},
     }
-
-
-def _dump(value):
-    """Lists of rows one row a line, everything else on one line."""
-    if isinstance(value, list):
-        rows = ",\n".join(f" {json.dumps(row)}" for row in value)
-        return f"[\n{rows}\n]"
-    return json.dumps(value, allow_nan=False)

@@ -78,7 +78,7 @@ def _facts(study):
 
 
 def _theorem(study):
-    parts = [_legend(), elements.panels(plots.ratio_panels(study))]
+    parts = [_legend(), elements.panels(plots.ratio_plots(study))]
     for rival in study.comparisons:
         table = tables.theorem_table(study, rival)
         parts += [f"<h3>{escape(table.title)}</h3>", elements.table(table)]
@@ -95,7 +95,7 @@ def _figure_1(study):
     return elements.section(
         f"Figure 1: error against the step size, {study.figure_bits} bits",
         _legend(marks),
-        elements.panels(plots.step_panels(study)),
+        elements.panels(plots.step_plots(study)),
         elements.caption(
             "Lines: exact. A vertical line marks the best step. The curvature "
             "of the uniform falls in a line and jumps whenever a level is no "
@@ -112,7 +112,7 @@ def _figure_2(study):
     return elements.section(
         "Figure 2: the smallest error against bits",
         _legend(),
-        elements.panels(plots.bits_panels(study)),
+        elements.panels(plots.bits_plots(study)),
         elements.table(table),
     )
 

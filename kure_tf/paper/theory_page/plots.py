@@ -1,131 +1,141 @@
 """Figures 1 and 2 of the paper, and what holds of Theorem 4."""
 
+import contextlib
+
 import numpy as np
 
 from kure_tf.pages.plots import svg
 from kure_tf.pages.plots.accuracy import MARKERS, Panel
 
-# In the order of the runs' colours and markers.
+# In the order of the series' colours and markers.
 LABELS = {"uniform": "uniform", "normal": "normal", "laplace": "Laplace"}
 ORDER = tuple(LABELS)
 
-_PANEL = (5.2, 3.1)
+_SIZE = (5.2, 3.1)
 _COST_RATIOS = (0.6, 1.8)
+_STEP = "step size / standard deviation"
+_MSE = "MSE / variance"
+_CURVATURE = "second derivative of the MSE"
 
 
-def step_panels(study) -> list[Panel]:
+def step_plots(study) -> list[Panel]:
     """Returns Figure 1: MSE, then curvature, against the step size.
 
-    Two panels per distribution, all of one kind with one vertical axis.
+    Two plots per distribution, all of one kind with one vertical axis.
     """
-    curves = study.curves
-    low = min(np.min(one.mean_squared_error) for one in curves)
-    high = max(np.max(one.mean_squared_error) for one in curves)
-    limits = 10 ** np.floor(np.log10(low)), 1.5 * high
+    low = min(np.min(one.mean_squared_error) for one in study.curves)
+    high = max(np.max(one.mean_squared_error) for one in study.curves)
     # Small steps clip nearly everything: there it is 2 x 4^(bits - 1).
-    top = 2 * max(one.best.curvature for one in curves)
-    return [
-        panel
-        for one in curves
-        for panel in (_error_panel(one, limits), _curvature_panel(one, top))
-    ]
+    top = 2 * max(one.best.curvature for one in study.curves)
+    plots = []
+    for one in study.curves:
+        name = one.best.distribution.name
+        title = f"{name.capitalize()}: error"
+        with _plot(plots, title, f"error-{name}", _STEP, _MSE) as axes:
+            _draw_error(axes, one)
+            axes.set_ylim(10 ** np.floor(np.log10(low)), 1.5 * high)
+            _log_axis(axes)
+        title = f"{name.capitalize()}: curvature"
+        with _plot(
+            plots, title, f"curvature-{name}", _STEP, _CURVATURE
+        ) as axes:
+            _draw_curvature(axes, one)
+            axes.set_ylim(-top, top)
+    return plots
 
 
-def bits_panels(study) -> list[Panel]:
+def bits_plots(study) -> list[Panel]:
     """Returns Figure 2, the smallest MSE against bits, and the curvature."""
-    return [
-        _bits_panel(
-            study,
-            "Smallest mean squared error",
-            "MSE / variance",
-            "mean_squared_error",
-        ),
-        _bits_panel(
-            study,
-            "Curvature at the optimum",
-            "second derivative of the MSE",
-            "curvature",
-        ),
-    ]
+    plots = []
+    for title, field, label in (
+        ("Smallest mean squared error", "mean_squared_error", _MSE),
+        ("Curvature at the optimum", "curvature", _CURVATURE),
+    ):
+        with _plot(plots, title, f"bits-{field}", "bits", label) as axes:
+            for index, name in enumerate(ORDER):
+                rows = study.rows_of(name)
+                axes.plot(
+                    [row.exact.bits for row in rows],
+                    [getattr(row.exact, field) for row in rows],
+                    color=svg.run_colour(index),
+                    marker=MARKERS[index],
+                )
+            _log_axis(axes)
+            axes.set_xticks(study.bits)
+    return plots
 
 
-def _bits_panel(study, title, label, field):
-    with svg.figure(*_PANEL) as drawn:
-        axes = drawn.add_subplot()
-        for index, name in enumerate(ORDER):
-            rows = study.rows_of(name)
-            axes.plot(
-                [row.exact.bits for row in rows],
-                [getattr(row.exact, field) for row in rows],
-                color=svg.run_colour(index),
-                marker=MARKERS[index],
-            )
-        _log_axis(axes)
-        axes.set_xticks(study.bits)
-        axes.set_xlabel("bits")
-        axes.set_ylabel(label)
-        return Panel(title, svg.to_svg(drawn, f"bits-{field}", title))
-
-
-def ratio_panels(study) -> list[Panel]:
+def ratio_plots(study) -> list[Panel]:
     """Returns MSE, and what deviating costs, against the step ratio."""
-    errors = f"Error at equal variance, {study.figure_bits} bits"
-    costs = f"Cost of a wrong step, {study.figure_bits} bits"
-    return [
-        _ratio_panel(study, errors, "ratio-error", "MSE / variance", False),
-        _ratio_panel(study, costs, "ratio-cost", "increase of the MSE", True),
-    ]
+    plots = []
+    for what, prefix, label in (
+        ("Error at equal variance", "ratio-error", _MSE),
+        ("Cost of a wrong step", "ratio-cost", "increase of the MSE"),
+    ):
+        title = f"{what}, {study.figure_bits} bits"
+        below = "step size / best step size"
+        with _plot(plots, title, prefix, below, label) as axes:
+            axes.axvline(1, color=svg.MUTED, linewidth=0.8, zorder=1)
+            for one in study.curves:
+                _draw_sides(axes, one, is_cost=label != _MSE)
+            _log_axis(axes)
+            _write_above(axes, 0, "\N{LEFTWARDS ARROW} step too small (clips)")
+            text = "step too large (coarser) \N{RIGHTWARDS ARROW}"
+            _write_above(axes, 1, text)
+    return plots
 
 
-def _error_panel(curves, limits):
-    name = curves.best.distribution.name
-    colour = svg.run_colour(ORDER.index(name))
-    title = f"{name.capitalize()}: error"
-    with svg.figure(*_PANEL) as drawn:
-        axes = drawn.add_subplot()
-        _mark_optimum(axes, curves.best)
-        axes.plot(curves.step_sizes, curves.mean_squared_error, color=colour)
-        if curves.paper is not None:
-            axes.plot(
-                curves.step_sizes,
-                curves.paper,
-                color=svg.INK,
-                linewidth=1.1,
-                linestyle=(0, (3, 3)),
-            )
-        axes.plot(
-            curves.simulated_step_sizes,
-            curves.simulated,
-            linestyle="none",
-            marker="o",
-            markersize=3.6,
-            color=colour,
-            markerfacecolor="none",
-        )
-        axes.set_ylim(*limits)
-        _log_axis(axes)
-        axes.set_xlabel("step size / standard deviation")
-        axes.set_ylabel("MSE / variance")
-        return Panel(title, svg.to_svg(drawn, f"error-{name}", title))
+@contextlib.contextmanager
+def _plot(plots, title, prefix, below, beside):
+    """Gives empty axes and appends them to `plots` once they are drawn."""
+    with svg.figure(*_SIZE) as drawn:
+        yield drawn.add_subplot(xlabel=below, ylabel=beside)
+        plots.append(Panel(title, svg.to_svg(drawn, prefix, title)))
 
 
-def _curvature_panel(curves, top):
-    name = curves.best.distribution.name
-    title = f"{name.capitalize()}: curvature"
-    with svg.figure(*_PANEL) as drawn:
-        axes = drawn.add_subplot()
-        axes.axhline(0, color=svg.MUTED, linewidth=0.8, zorder=1)
-        _mark_optimum(axes, curves.best)
+def _draw_error(axes, curves):
+    colour = _colour(curves.best)
+    _mark_optimum(axes, curves.best)
+    axes.plot(curves.step_sizes, curves.mean_squared_error, color=colour)
+    if curves.paper is not None:
         axes.plot(
             curves.step_sizes,
-            curves.curvature,
-            color=svg.run_colour(ORDER.index(name)),
-            linewidth=1.2,
+            curves.paper,
+            color=svg.INK,
+            linewidth=1.1,
+            linestyle=(0, (3, 3)),
         )
-        axes.set_ylim(-top, top)
-        axes.set_xlabel("step size / standard deviation")
-        axes.set_ylabel("second derivative of the MSE")
-        return Panel(title, svg.to_svg(drawn, f"curvature-{name}", title))
+    axes.plot(
+        curves.simulated_step_sizes,
+        curves.simulated,
+        linestyle="none",
+        marker="o",
+        markersize=3.6,
+        color=colour,
+        markerfacecolor="none",
+    )
+
+
+def _draw_curvature(axes, curves):
+    axes.axhline(0, color=svg.MUTED, linewidth=0.8, zorder=1)
+    _mark_optimum(axes, curves.best)
+    colour = _colour(curves.best)
+    axes.plot(curves.step_sizes, curves.curvature, color=colour, linewidth=1.2)
+
+
+def _draw_sides(axes, curves, is_cost):
+    ratios = curves.step_sizes / curves.best.step_size
+    shown = (ratios >= _COST_RATIOS[0]) & (ratios <= _COST_RATIOS[1])
+    values = curves.mean_squared_error
+    if is_cost:  # Zero at the optimum: a gap on a log axis.
+        values = values - curves.best.mean_squared_error
+        shown &= np.abs(ratios - 1) > 0.02
+    for side in (shown & (ratios < 1), shown & (ratios >= 1)):
+        axes.plot(ratios[side], values[side], color=_colour(curves.best))
+
+
+def _colour(best):
+    return svg.run_colour(ORDER.index(best.distribution.name))
 
 
 def _log_axis(axes):
@@ -158,47 +168,13 @@ def _mark_optimum(axes, best):
     )
 
 
-def _ratio_panel(study, title, prefix, label, subtract):
-    with svg.figure(*_PANEL) as drawn:
-        axes = drawn.add_subplot()
-        axes.axvline(1, color=svg.MUTED, linewidth=0.8, zorder=1)
-        for index, name in enumerate(ORDER):
-            (curves,) = (
-                one
-                for one in study.curves
-                if one.best.distribution.name == name
-            )
-            ratios = curves.step_sizes / curves.best.step_size
-            shown = (ratios >= _COST_RATIOS[0]) & (ratios <= _COST_RATIOS[1])
-            values = curves.mean_squared_error
-            if subtract:  # Zero at the optimum: a gap on a log axis.
-                values = values - curves.best.mean_squared_error
-                shown &= np.abs(ratios - 1) > 0.02
-            ratios, values = ratios[shown], values[shown]
-            _draw_sides(axes, ratios, values, svg.run_colour(index))
-        _log_axis(axes)
-        axes.set_xlabel("step size / best step size")
-        axes.set_ylabel(label)
-        _name_sides(axes)
-        return Panel(title, svg.to_svg(drawn, prefix, title))
-
-
-def _draw_sides(axes, ratios, values, colour):
-    for side in (ratios < 1, ratios >= 1):
-        axes.plot(ratios[side], values[side], color=colour)
-
-
-def _name_sides(axes):
-    for x, side, text in (
-        (0.0, "left", "\N{LEFTWARDS ARROW} step too small (clips)"),
-        (1.0, "right", "step too large (coarser) \N{RIGHTWARDS ARROW}"),
-    ):
-        axes.text(
-            x,
-            1.02,
-            text,
-            transform=axes.transAxes,
-            ha=side,
-            va="bottom",
-            color=svg.MUTED,
-        )
+def _write_above(axes, x, text):
+    axes.text(
+        x,
+        1.02,
+        text,
+        transform=axes.transAxes,
+        ha="left" if x == 0 else "right",
+        va="bottom",
+        color=svg.MUTED,
+    )

@@ -1,62 +1,21 @@
 """The numbers of a study as tables."""
 
+import functools
+import importlib.resources
+import json
+
 from kure_tf.pages.tables.table import Cell, Table
 from kure_tf.paper.theory_page.plots import LABELS
 
 _GAMMA = "\N{GREEK CAPITAL LETTER GAMMA}/\N{GREEK SMALL LETTER EPSILON}\u00b2"
 _FIELDS = ("step_size", "mean_squared_error", "curvature", "sensitivity")
 
-# One line of the paper, what it prints, what holds of the quantizer.
-CORRECTIONS = (
-    ("Eq. 1", "an M-bit quantizer", "2^M + 1 levels; the grid 'equation1'"),
-    (
-        "Eq. 5",
-        "MSE of the uniform, for every step",
-        "exact up to the step 2a/(2^M - 1); larger steps leave the outermost "
-        "levels unused",
-    ),
-    (
-        "Eq. 6",
-        "optimum at 2a/(2^M\N{PLUS-MINUS SIGN}1)",
-        "only at 2a/(2^M + 1); at 2a/(2^M - 1) the MSE is level for a moment "
-        "and goes on rising",
-    ),
-    (
-        "Eq. 8",
-        "curvature 1/2 at the optimum",
-        "2^(M-1) there; 1/2 is its value at 2a/2^M",
-    ),
-    (
-        "Eq. 9",
-        "MSE of the normal",
-        "an approximation, 13, 6, 2 and 0.9 % high at its minimum for M = 1, "
-        "2, 3, 4",
-    ),
-    (
-        "Eq. 10",
-        "curvature of the normal 2/(3 4^M) - 2 erf - 2, negative",
-        "4^(M-1) (2 (1 - erf) + 2/(3 4^M)), positive",
-    ),
-    (
-        "Eq. 11",
-        "\N{GREEK CAPITAL LETTER GAMMA} of the normal at least 11/12 "
-        "\N{GREEK SMALL LETTER EPSILON}\u00b2",
-        "from 0.34 (M = 1) to 1.51 (M = 8)",
-    ),
-    (
-        "Eq. 12",
-        "curvature of the uniform zero at about its optimum",
-        "zero at 2a/(2^M - 2^-M), which is 2^M/(2^M - 1) times the optimum, "
-        "where it is 2^(M-1)",
-    ),
-    (
-        "Theorem 4",
-        "the uniform is less sensitive for every deviation",
-        "it is more sensitive to small ones and to steps that are too small, "
-        "less to steps that are clearly too large (from two bits on); its "
-        "error is smaller",
-    ),
-)
+
+@functools.cache
+def corrections() -> list[dict]:
+    """Returns for lines of the paper what they print and what holds."""
+    path = importlib.resources.files(__package__) / "corrections.json"
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def optimum_table(study) -> Table:
@@ -116,7 +75,7 @@ def correction_table() -> Table:
     return Table(
         title="What the paper prints and what holds",
         header=("Equation", "As printed", "What holds"),
-        rows=tuple(tuple(map(Cell, line)) for line in CORRECTIONS),
+        rows=tuple(tuple(map(Cell, one.values())) for one in corrections()),
         caption="Equations of section 3 of the KURE paper.",
     )
 
