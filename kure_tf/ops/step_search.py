@@ -1,17 +1,13 @@
-"""The step size with the smallest error, found without looking at every value.
+"""The step sizes with the smallest error, of many rows of values at once.
 
-Sorted values and their running sums give the mean squared error of a step
-size, exactly, from one binary search per level. (Other norms are summed over
-quantiles, and few distinct values one by one.) That is what makes a dense
-search over step sizes affordable. Sorting is what takes long then, so large
-tensors are counted into narrow bins instead, which one pass does.
+The errors of short rows are computed value by value, of many rows and step
+sizes in one pass; a long row is sorted first (`SortedValues`).
 """
-
-import functools
 
 import numpy as np
 
-from kure_tf.ops.quantization_error import mean_squared_error
+from kure_tf.ops.lp_mean import lp_mean
+from kure_tf.ops.sorted_values import FEW, SortedValues
 
 # Values that lie on a grid of their own may leave out every second level: the
 # best step is then close to twice the smallest one that clips nothing.
@@ -19,152 +15,195 @@ _LARGEST_RATIO = 2.0
 _SMALLEST_RATIO = 0.004
 _SPACING = 0.05  # Neighbouring steps differ by 5 %.
 _NEAR_ONE = np.linspace(0.9, 1.1, 41)  # Bounded tensors have sharp minima here.
-_KEPT = 5  # Steps that are looked at more closely.
-_FEW = 64  # Distinct values up to which the error has many narrow minima.
-_POINTS = 1 << 14
-_TAIL = 1 << 10
-_BLOCK = 1 << 15  # Numbers at work at a time: what the cache holds.
-_MANY = 1 << 15  # Values from which on they may be counted into bins,
-_BINS = 1 << 14  # so many of them: at least 32 to a level of
-_BINNED_LEVELS = 1 << 9  # grids with no more levels than this.
+_AROUND = np.linspace(-1.0, 1.0, 33)
+_KEPT, _KEPT_OF_FEW = 3, 5  # Steps that are looked at more closely,
+_FINEST = 2  # and those that are once more.
+_LONG = 1 << 10  # Values in a row from which on sorting them may pay,
+_VALUES_PER_LEVEL = 1 << 6  # if there are so many for each level.
+_BLOCK = 1 << 17  # Numbers at work at a time: what the cache holds.
+_SIDE_BY_SIDE = 1 << 9  # From so many on, NumPy's loops are quick.
+_BINNED_LEVELS = 1 << 9  # Bins are narrow beside so many levels.
 
 
-class SortedValues:
-    """Values of one tensor (or channel), prepared for quick errors.
+def lp_errors(rows, step_sizes, levels, offset=0.0, p=2.0) -> np.ndarray:
+    """Returns (E|x - Q(x)|^p)^(1/p) of each row at each of its step sizes.
+
+    Args:
+        rows: Array `[rows, n]`, finite.
+        step_sizes: Array `[rows, s]`, positive.
+        levels: `(low, high)`, whole numbers.
+        offset: Shift of the levels in steps.
+        p: The norm, positive; 2 is the root of the mean squared error, infinity
+            the largest error.
+
+    Returns:
+        Array `[rows, s]`, in the unit of the values.
+    """
+    rows = np.asarray(rows, np.float32)
+    errors = np.empty(step_sizes.shape)
+    count = step_sizes.shape[1]
+    for some in _blocks(len(rows), rows.shape[1] * min(count, _SIDE_BY_SIDE)):
+        for part in _blocks(count, rows[some].size):
+            steps = step_sizes[some, part]
+            v = _over(rows[some], steps.astype(np.float32))
+            if offset:
+                v -= np.float32(offset)
+            codes = np.rint(v)
+            np.clip(codes, *np.float32(levels), out=codes)
+            v -= codes
+            errors[some, part] = lp_mean(v, p) * steps
+    return errors
+
+
+def _over(rows, steps):
+    """Returns rows / steps, `[rows, s, n]`, with the longer axis side by side.
+
+    NumPy goes through the last axis in memory as one, and takes as long to
+    begin as for a hundred numbers.
+    """
+    if rows.shape[1] >= steps.shape[1]:
+        return rows[:, np.newaxis] * (1 / steps)[..., np.newaxis]
+    v = rows[..., np.newaxis] * (1 / steps)[:, np.newaxis]
+    return np.swapaxes(v, 1, 2)
+
+
+def _blocks(count, size):
+    """Yields slices of `count` things of `size` numbers that fit the cache."""
+    length = max(1, _BLOCK // size)
+    for start in range(0, count, length):
+        yield slice(start, start + length)
+
+
+def best_step_size(values, largest, levels, offset=0.0, p=2.0) -> float:
+    """Returns the step size with the smallest E|x - Q(x)|^p of one row.
 
     Args:
         values: Array of any shape, finite, not empty.
-        binned: Whether more than 2^15 values may be counted into 2^14 bins of
-            equal width w, each to stand in the middle of its bin. Where the
-            step is large beside w, that moves the error by about w^2 / 12 and
-            its minimum not at all. Few distinct values are kept as they are.
+        largest, levels, offset, p: See `best_step_sizes`.
     """
-
-    def __init__(self, values, *, binned=False):
-        values = np.asarray(values, np.float32).reshape(-1)
-        self.size = values.size
-        counts = None
-        if binned and values.size > _MANY:
-            self.values, counts = _binned(values)
-        if counts is None:
-            self.values = np.sort(values)
-            counts = np.ones(values.size)
-        wide = self.values.astype(np.float64)
-        self._counts = np.concatenate([[0.0], np.cumsum(counts)])
-        self._sums = np.concatenate([[0.0], np.cumsum(wide * counts)])
-        self._squares = float(np.dot(wide * counts, wide))
-
-    @property
-    def total_moments(self):
-        """Number, sum and sum of squares of the values."""
-        return self._counts[-1], self._sums[-1], self._squares
-
-    def moments_below(self, x):
-        """Returns number and sum of the values below `x`, for each `x`."""
-        at = np.searchsorted(self.values, x.astype(np.float32))
-        return self._counts[at], self._sums[at]
-
-    def mean_error(self, step_sizes, levels, offset=0.0, p=2.0):
-        """Returns E|x - Q(x)|^p for each step size.
-
-        For p other than 2 and more than 2^14 distinct values it is a sum over
-        quantiles and the 1,024 values at either end.
-        """
-        if p == 2 and not self.has_few_values:
-            return mean_squared_error(self, step_sizes, levels, offset)
-        x, weights = self._points
-        blocks = 1 + len(step_sizes) * x.size // _BLOCK
-        errors = []
-        for steps in np.array_split(step_sizes, blocks):
-            steps = steps[:, None]
-            codes = np.clip(np.round(x / steps - offset), *levels)
-            error = np.abs(x - (codes + offset) * steps)
-            error = np.square(error) if p == 2 else error**p
-            errors.append(error @ weights)
-        return np.concatenate(errors)
-
-    @functools.cached_property
-    def has_few_values(self):
-        return np.count_nonzero(np.diff(self.values)) < _FEW
-
-    @functools.cached_property
-    def _points(self):
-        """Values that stand for all, and the share of each."""
-        if self.values.size != self.size:  # Counted into bins.
-            shares = np.diff(self._counts) / self.size
-            return self.values.astype(np.float64), shares
-        values, counts = np.unique(self.values, return_counts=True)
-        if values.size > _POINTS:
-            # Large powers of the error live in the tails, so those are kept.
-            inner = self.values[_TAIL:-_TAIL]
-            edges = np.linspace(0, inner.size, _POINTS + 1).astype(int)
-            middles = inner[(edges[:-1] + edges[1:]) // 2]
-            tails = self.values[:_TAIL], self.values[-_TAIL:]
-            values = np.concatenate([tails[0], middles, tails[1]])
-            ones = np.ones(_TAIL, int)
-            counts = np.concatenate([ones, np.diff(edges), ones])
-        return values.astype(np.float64), counts / self.values.size
+    row = np.reshape(values, (1, -1))
+    return float(best_step_sizes(row, [largest], levels, offset, p)[0])
 
 
-def _binned(values):
-    """Returns the middles of filled bins and their counts, or Nones.
-
-    In blocks that the cache holds, this takes a tenth of the time of a sort.
-    """
-    low, high = float(values.min()), float(values.max())
-    width = (high - low) / (_BINS - 1)
-    if width <= 1e-6 * max(-low, high):  # Too narrow for float32.
-        return None, None
-    counts = np.zeros(_BINS, np.int64)
-    for start in range(0, values.size, _BLOCK):
-        block = values[start : start + _BLOCK] - np.float32(low - width / 2)
-        block *= np.float32(1 / width)
-        counts += np.bincount(block.astype(np.int64), minlength=_BINS)
-    filled = np.flatnonzero(counts)
-    if filled.size < _FEW:
-        return None, None
-    middles = (low + width * filled).astype(np.float32)
-    return middles, counts[filled].astype(np.float64)
-
-
-def best_step_size(values, largest, levels, offset=0.0, p=2.0):
-    """Returns the step size with the smallest E|x - Q(x)|^p.
+def best_step_sizes(rows, largest, levels, offset=0.0, p=2.0) -> np.ndarray:
+    """Returns the step size with the smallest E|x - Q(x)|^p of each row.
 
     The error has several local minima. Steps from 0.4 % to 200 % of `largest`
     are tried, `largest` among them, 5 % apart and closer near `largest`;
-    around each of the five best, ever finer ones, down to 0.02 % apart. A
-    tensor or channel of few distinct values gets a denser search.
+    around the best, ever finer ones, down to 0.02 % apart. Steps at which the
+    outermost value alone costs more than all values do at `largest` are left
+    out. A row of few distinct values gets a denser search.
 
     Args:
-        values: Array of any shape, finite, not empty.
-        largest: The smallest step size at which nothing is clipped, positive.
+        rows: Array `[rows, n]`, finite, not empty.
+        largest: Array `[rows]`: the smallest step sizes at which nothing is
+            clipped, positive.
         levels: `(low, high)`, whole numbers.
         offset: Shift of the levels in steps.
-        p: The norm, positive; 2 is the mean squared error.
+        p: The norm, positive; 2 is the mean squared error, infinity the
+            largest error.
     """
+    rows = np.asarray(rows, np.float32)
+    largest = np.asarray(largest, np.float64)
+    grid = (levels, offset, p)
+    best = np.empty(len(rows))
+    level_count = levels[1] - levels[0]
+    alone = _better_alone(rows, level_count)
+    for row in np.flatnonzero(alone):
+        best[row : row + 1] = _best_of_one(rows[row], largest[row], grid)
+    together = np.flatnonzero(~alone)
+    size = int(max(rows.shape[1], _SIDE_BY_SIDE, 4 * level_count))
+    for some in _blocks(together.size, size):
+        some = together[some]
+        best[some] = _best_of_short(rows[some], largest[some], grid)
+    return best
+
+
+def _better_alone(rows, level_count):
+    """Returns which rows are long, or repeat a few of their values."""
+    count = rows.shape[1]
+    if count <= FEW:
+        return np.zeros(len(rows), bool)
+    if count > max(_LONG, _VALUES_PER_LEVEL * level_count):
+        return np.ones(len(rows), bool)
+    start = np.sort(rows[:, : 4 * FEW], axis=1)
+    return np.count_nonzero(np.diff(start, axis=1), axis=1) < FEW
+
+
+def _best_of_one(row, largest, grid):
+    levels = grid[0]
     few_levels = levels[1] - levels[0] <= _BINNED_LEVELS
-    prepared = SortedValues(values, binned=few_levels)
+    prepared = SortedValues(row, binned=few_levels)
 
     def errors(steps):
-        return prepared.mean_error(steps, levels, offset, p)
+        return prepared.lp_errors(steps[0], *grid)[np.newaxis]
 
-    spacing = _SPACING
-    if prepared.has_few_values:
-        # Fine enough that no value moves by more than 1/40 of a level.
-        spacing /= 2.0 * max(1.0, -levels[0], levels[1])
-    first = np.ceil(np.log(_SMALLEST_RATIO) / spacing)
+    few = prepared.has_few_values
+    ends = prepared.values[[0, -1], np.newaxis]
+    return _search(errors, ends, row.size, largest[np.newaxis], grid, few)
+
+
+def _best_of_short(rows, largest, grid):
+    def errors(steps):
+        return lp_errors(rows, steps, *grid)
+
+    ends = rows.min(axis=1), rows.max(axis=1)
+    count = rows.shape[1]
+    return _search(errors, ends, count, largest, grid, count <= FEW)
+
+
+def _search(errors, ends, count, largest, grid, few):
+    spacing, kept = _SPACING, _KEPT
+    if few:
+        # Fine enough that no value moves by more than 1/10 of a level.
+        low, high = grid[0]
+        spacing, kept = 0.1 / max(1.0, -low, high), _KEPT_OF_FEW
+    least = _least_ratio(errors, ends, count, largest, grid)
+    steps = largest[:, np.newaxis] * _ratios(spacing, least)
+    found = errors(steps)
+    for number, width in ((kept, spacing), (_FINEST, spacing / 16)):
+        starts = _best_apart(steps, found, number, width / 2)
+        steps = np.outer(starts, 1 + width * _AROUND).reshape(len(starts), -1)
+        found = errors(steps)
+    return _at(steps, np.argmin(found, axis=1))
+
+
+def _best_apart(steps, errors, count, distance):
+    """Returns the best step of each row, the best far from it, and so on."""
+    found = np.empty((len(steps), count))
+    for i in range(count):
+        found[:, i] = _at(steps, np.argmin(errors, axis=1))
+        near = np.abs(steps - found[:, i : i + 1]) < distance * steps
+        errors[near] = np.inf
+    return found
+
+
+def _at(array, columns):
+    return np.take_along_axis(array, columns[:, np.newaxis], axis=1)[:, 0]
+
+
+def _least_ratio(errors, ends, count, largest, grid):
+    """Returns the ratio to `largest` below which no row has its best step.
+
+    There, what is cut off the outermost value is more than the whole error at
+    `largest`.
+    """
+    (low, high), offset, p = grid
+    spent = errors(largest[:, np.newaxis])[:, 0] * count ** (1.0 / p)
+    bounds = [
+        (distance - spent) / (levels * largest)
+        for distance, levels in (
+            (-ends[0], -(low + offset)),
+            (ends[1], high + offset),
+        )
+        if levels > 0
+    ]
+    ratios = np.where(spent > 0, np.max(bounds, axis=0), 1.0)
+    return np.clip(ratios.min(), _SMALLEST_RATIO, 1.0)
+
+
+def _ratios(spacing, least):
+    first = np.floor(np.log(least) / spacing)
     last = np.floor(np.log(_LARGEST_RATIO) / spacing)
     ratios = np.exp(spacing * np.arange(last, first - 1, -1))
-    steps = largest * np.concatenate([ratios, _NEAR_ONE])
-    coarse = errors(steps)
-    best_step, best_error = largest, np.inf
-    for i in np.argsort(coarse, kind="stable")[:_KEPT]:
-        step, width = steps[i], spacing
-        for _ in range(2):
-            near = step * (1 + width * np.linspace(-1.0, 1.0, 33))
-            found = errors(near)
-            step, error = near[np.argmin(found)], found.min()
-            width /= 16
-        if error < best_error:
-            best_step, best_error = step, error
-    return best_step
+    return np.concatenate([ratios, _NEAR_ONE[_NEAR_ONE >= least]])

@@ -7,7 +7,8 @@ from kure_tf.fake_quantized import kernels_in
 from kure_tf.ops import grid as grids
 from kure_tf.ops.kurtosis import kurtosis
 from kure_tf.ops.quantization_error import mean_squared_error
-from kure_tf.ops.step_search import SortedValues, best_step_size
+from kure_tf.ops.sorted_values import SortedValues
+from kure_tf.ops.step_search import best_step_size
 
 _RATIOS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5, 1.75, 2.0)
 

@@ -11,6 +11,7 @@ from kure_tf.fake_quantized import (
     quantizers_of,
     set_operating_point,
 )
+from kure_tf.ops.step_search import lp_errors
 from kure_tf.ptq.calibration_loss import CalibrationLoss
 from kure_tf.quantizers import Quantizer
 from kure_tf.settings import StepSizes, TensorStep
@@ -64,17 +65,36 @@ class CalibratedTensor:
             ends.min(axis=1), ends.max(axis=1), bits
         )
 
-    def rows_at(self, bits):
-        """Yields (values, largest step size, (low, high)) of each row.
+    def levels_at(self, bits) -> tuple[float, float]:
+        """Returns (low, high), the levels of every row at any step size.
 
-        The levels do not depend on the step size that is tried: on an
-        asymmetric grid the origin moves with it, so that the zero point stays.
+        On an asymmetric grid the origin moves with the step size, so that the
+        zero point stays.
         """
+        largest = self.largest_step(bits)[0]
+        origin = self.quantizer.origin_for(largest, self.lowest, largest)
+        return self.quantizer.levels(bits, origin / largest)
+
+    def rows_at(self, bits):
+        """Yields (values, largest step size, levels) of each row."""
+        levels = self.levels_at(bits)
         steps = self.largest_step(bits)
         for values, largest in zip(self.values, steps, strict=True):
-            lowest = self.origin_at(largest, bits) / largest
-            levels = self.quantizer.grid.levels(float(bits), lowest)
-            yield values, largest, tuple(float(level) for level in levels)
+            yield values, largest, levels
+
+    def best_of(self, step_sizes, bits) -> np.ndarray:
+        """Returns the step size of the smallest MSE for each row.
+
+        Args:
+            step_sizes: Array `[rows, s]` to choose from, `[1, s]` if all rows
+                have the same choice.
+            bits: Bit-width.
+        """
+        rows = len(self.values)
+        steps = np.broadcast_to(step_sizes, (rows, step_sizes.shape[1]))
+        levels, offset = self.levels_at(bits), self.quantizer.grid.offset
+        errors = lp_errors(self.values, steps, levels, offset)
+        return steps[np.arange(rows), np.argmin(errors, axis=1)]
 
     def origin_at(self, step_size, bits) -> float:
         """Returns `Quantizer.origin_for` a step size."""

@@ -1,6 +1,6 @@
 """Step sizes with the smallest Lp norm of the quantization error."""
 
-from kure_tf.ops.step_search import best_step_size
+from kure_tf.ops.step_search import best_step_sizes
 from kure_tf.settings import StepSizes
 
 
@@ -14,7 +14,7 @@ def lp_norm(calibration, point, *, p=2.0) -> StepSizes:
     Args:
         calibration: What `calibrate` returned.
         point: `OperatingPoint`; tensors in float there are left out.
-        p: The norm, positive.
+        p: The norm, positive. Infinity is the max norm: the largest error.
 
     Raises:
         ValueError: If `p` is not positive.
@@ -23,11 +23,13 @@ def lp_norm(calibration, point, *, p=2.0) -> StepSizes:
         raise ValueError(f"Expected a positive norm p. Received: {p!r}.")
 
     def step_size_of(tensor, bits):
-        offset = tensor.quantizer.grid.offset
-        return [
-            best_step_size(values, largest, levels, offset, p)
-            for values, largest, levels in tensor.rows_at(bits)
-        ]
+        return best_step_sizes(
+            tensor.values,
+            tensor.largest_step(bits),
+            tensor.levels_at(bits),
+            tensor.quantizer.grid.offset,
+            p,
+        )
 
     return calibration.step_sizes(
         point, step_size_of, method="lp_norm", p=float(p)

@@ -3,7 +3,6 @@
 import numpy as np
 
 from kure_tf.ops.power_of_two import power_of_two
-from kure_tf.ops.step_search import SortedValues
 from kure_tf.ptq.lp_norm import lp_norm
 from kure_tf.settings import StepSizes
 
@@ -73,15 +72,8 @@ def _rounded(tensor, steps, rounding):
 
 
 def _smallest_error(tensor, bits, steps):
-    offset = tensor.quantizer.grid.offset
-    found = []
-    for (values, _, levels), step in zip(
-        tensor.rows_at(bits), _rounded(tensor, steps, "nearest"), strict=True
-    ):
-        near = step * np.array([0.5, 1.0, 2.0])
-        errors = SortedValues(values).mean_error(near, levels, offset)
-        found.append(near[np.argmin(errors)])
-    return found
+    nearest = _rounded(tensor, steps, "nearest")
+    return tensor.best_of(np.outer(nearest, [0.5, 1.0, 2.0]), bits)
 
 
 def _power_of_two_steps(calibration, point, method, rounded, *, name):

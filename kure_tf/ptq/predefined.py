@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from kure_tf.ops.step_search import SortedValues
 from kure_tf.ptq.lp_norm import lp_norm
 from kure_tf.settings import StepSizes
 
@@ -45,7 +44,9 @@ def predefined(
     if choice == "search":
         return calibration.step_sizes(
             point,
-            lambda tensor, bits: _smallest_error(tensor, bits, steps),
+            lambda tensor, bits: tensor.best_of(
+                steps / np.reshape(tensor.unit, (-1, 1)), bits
+            ),
             **facts,
         )
     given = method(calibration, point)
@@ -79,16 +80,3 @@ def _chosen(found, steps, choice):
         return steps[np.minimum(at, steps.size - 1)]
     distance = np.abs(np.log(steps) - np.log(found)[:, np.newaxis])
     return steps[np.argmin(distance, axis=1)]
-
-
-def _smallest_error(tensor, bits, steps):
-    offset = tensor.quantizer.grid.offset
-    units = np.broadcast_to(np.asarray(tensor.unit), len(tensor.values))
-    found = []
-    for (values, _, levels), unit in zip(
-        tensor.rows_at(bits), units, strict=True
-    ):
-        tried = steps / unit
-        errors = SortedValues(values).mean_error(tried, levels, offset)
-        found.append(tried[np.argmin(errors)])
-    return found

@@ -73,11 +73,8 @@ def threshold_count(calibration, step_sizes) -> int:
 
 
 def _levels(calibrated, step):
-    """Returns (lowest, highest, number of steps between them).
-
-    Those of all rows are the same.
-    """
-    _, _, (low, high) = next(calibrated.rows_at(step.bits))
+    """Returns (lowest, highest, number of steps between them)."""
+    low, high = calibrated.levels_at(step.bits)
     return low, high, int(high - low)
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from kure_tf.compat import add_state
 from kure_tf.ops import grid as grids
 from kure_tf.ops.rounding import NEAREST
-from kure_tf.ops.step_search import best_step_size
+from kure_tf.ops.step_search import best_step_sizes
 from kure_tf.quantizers.positive import Positive
 from kure_tf.settings.operating_point import FP
 
@@ -187,20 +187,13 @@ class Quantizer:
             values, lowest, highest, bits: See `initial_step_size`.
         """
         largest = self.largest_step(lowest, highest, bits)
-        return np.array(
-            [
-                best_step_size(
-                    row,
-                    step,
-                    self._levels(float(bits), min(float(low), 0.0) / step),
-                    self.grid.offset,
-                )
-                for row, step, low in zip(values, largest, lowest, strict=True)
-            ]
-        )
+        levels = self.levels(bits, min(float(np.min(lowest)), 0.0) / largest[0])
+        return best_step_sizes(values, largest, levels, self.grid.offset)
 
-    def _levels(self, bits, lowest):
-        return tuple(float(level) for level in self.grid.levels(bits, lowest))
+    def levels(self, bits, lowest) -> tuple[float, float]:
+        """Returns the lowest and the highest level as numbers: see `Grid`."""
+        low, high = self.grid.levels(float(bits), lowest)
+        return float(low), float(high)
 
     def initial_step_size(self, values, lowest, highest, bits) -> np.ndarray:
         """Returns the step sizes to start from, in the unit of `prepare`.

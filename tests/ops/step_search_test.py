@@ -1,46 +1,16 @@
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from step_problems import TENSORS, brute_force_errors, problem
 
 from kure_tf.ops import GRIDS
 from kure_tf.ops.quantization_error import mean_squared_error
-from kure_tf.ops.step_search import SortedValues, best_step_size
-
-
-def _tensors():
-    rng = np.random.default_rng(0)
-    return {
-        "normal": rng.normal(size=600),
-        "uniform": rng.uniform(-1, 1, 600),
-        "laplace": rng.laplace(size=600),
-        "heavy_tailed": rng.standard_t(2, 600),
-        "kure_like": rng.uniform(-1, 1, 600) + rng.normal(0, 0.03, 600),
-        "constant": np.full(50, 0.3),
-        "few_valued": rng.choice([-0.5, 0.0, 0.1, 0.37, 1.0], 600),
-        "ternary": rng.choice([-0.7, 0.0, 0.7], 500),
-        "whole_numbers": rng.choice([-2.0, -1.0, 0.0, 1.0, 2.0], 500),
-        "nine_weights": rng.normal(size=9),  # A depthwise channel.
-        "many_weights": rng.standard_t(3, 30_000),
-    }
-
-
-TENSORS = _tensors()
-
-
-def _errors(x, step_sizes, levels, offset, p):
-    """Brute force in float64: one pass over all values per step size."""
-    x = x.astype(np.float32).astype(np.float64)
-    errors = []
-    for step_size in step_sizes:
-        codes = np.clip(np.round(x / step_size - offset), *levels)
-        errors.append(np.mean(np.abs(x - (codes + offset) * step_size) ** p))
-    return np.array(errors)
-
-
-def _problem(x, name, bits):
-    grid = GRIDS[name]
-    levels = grid.levels(bits)
-    return levels, grid.offset, np.abs(x).max() / grid.extent(bits)
+from kure_tf.ops.sorted_values import SortedValues
+from kure_tf.ops.step_search import (
+    best_step_size,
+    best_step_sizes,
+    lp_errors,
+)
 
 
 class BestStepSizeTest(tf.test.TestCase, parameterized.TestCase):
@@ -91,9 +61,11 @@ class BestStepSizeTest(tf.test.TestCase, parameterized.TestCase):
 
         levels = (-32767, 32767)
         self.assertLessEqual(
-            _errors(x, [step], levels, 0.0, 2)[0],
+            brute_force_errors(x, [step], levels, 0.0, 2)[0],
             1.001
-            * _errors(x, largest * self.DENSE[::20], levels, 0.0, 2).min(),
+            * brute_force_errors(
+                x, largest * self.DENSE[::20], levels, 0.0, 2
+            ).min(),
         )
 
     @parameterized.product(
@@ -109,14 +81,14 @@ class BestStepSizeTest(tf.test.TestCase, parameterized.TestCase):
         self._check(np.maximum(TENSORS["normal"], 0), "unsigned", bits, p)
 
     def _check(self, x, grid, bits, p):
-        levels, offset, largest = _problem(x, grid, bits)
+        levels, offset, largest = problem(x, grid, bits)
         # Brute force is slow on large tensors: fewer steps there.
         dense = largest * self.DENSE[:: 1 if x.size <= 1000 else 20]
 
         step_size = best_step_size(x, largest, levels, offset, p)
 
-        best = _errors(x, dense, levels, offset, p).min()
-        error = _errors(x, [step_size], levels, offset, p)[0]
+        best = brute_force_errors(x, dense, levels, offset, p).min()
+        error = brute_force_errors(x, [step_size], levels, offset, p)[0]
         rounding = 1e-9 * np.mean(np.abs(x) ** p)
         self.assertLessEqual(error, best * 1.001 + rounding)
 
@@ -138,7 +110,7 @@ class BestStepSizeTest(tf.test.TestCase, parameterized.TestCase):
         count = 200_001
         grid = GRIDS["equation1"]
         quantiles = tf.math.ndtri((np.arange(count) + 0.5) / count).numpy()
-        levels, offset, largest = _problem(quantiles, "equation1", bits)
+        levels, offset, largest = problem(quantiles, "equation1", bits)
 
         step_size = best_step_size(quantiles, largest, levels, offset)
 
@@ -151,7 +123,7 @@ class BestStepSizeTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_scaling_a_tensor_scales_its_step(self):
         x = TENSORS["normal"]
-        levels, _, largest = _problem(x, "narrow", 4)
+        levels, _, largest = problem(x, "narrow", 4)
 
         step_size = best_step_size(x, largest, levels)
 
@@ -161,42 +133,76 @@ class BestStepSizeTest(tf.test.TestCase, parameterized.TestCase):
             rtol=1e-6,
         )
 
+    @parameterized.parameters(20.0, 300.0, float("inf"))
+    def test_large_norms_come_near_the_smallest_largest_error(self, p):
+        """With p the Lp norm tends to the max norm (large p underflows)."""
+        x = TENSORS["normal"] * 0.05
+        levels, _, largest = problem(x, "narrow", 4)
 
-class SortedValuesTest(tf.test.TestCase, parameterized.TestCase):
+        step_size = best_step_size(x, largest, levels, p=p)
+
+        def largest_error(step):
+            codes = np.clip(np.round(x / step), *levels)
+            return np.abs(x - codes * step).max()
+
+        least = min(largest_error(step) for step in largest * self.DENSE)
+        allowed = 1.001 * x.size ** (1 / p)
+        self.assertLessEqual(largest_error(step_size), allowed * least)
+
+
+class BestStepSizesTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.product(
-        tensor=tuple(TENSORS),
-        case=(("narrow", 2), ("narrow", 8), ("reference", 3), ("full", 4)),
+        count=(1, 9, 64, 65, 300, 3000), bits=(2, 4, 8), p=(2, 2.5)
     )
-    def test_mean_squared_error_equals_brute_force(self, tensor, case):
-        x = TENSORS[tensor]
-        levels, offset, largest = _problem(x, *case)
-        step_sizes = largest * np.array([1.7, 1.0, 0.61, 0.2, 0.03])
+    def test_each_row_gets_what_it_gets_alone(self, count, bits, p):
+        """Rows that are alike, widely spread, or few-valued share a call."""
+        rng = np.random.default_rng(count)
+        rows = rng.normal(size=(7, count))
+        rows[1] *= 1e3
+        rows[2] = rng.standard_t(1.5, count)
+        rows[3] = rng.choice([-0.7, 0.0, 0.7], count)
+        rows[4] = 0.0
+        largest = np.abs(rows).max(1) / (2 ** (bits - 1) - 1)
+        largest[4] = 1.0
+        levels = GRIDS["narrow"].levels(bits)
 
-        errors = mean_squared_error(SortedValues(x), step_sizes, levels, offset)
+        together = best_step_sizes(rows, largest, levels, p=p)
 
-        self.assertAllClose(
-            errors,
-            _errors(x, step_sizes, levels, offset, 2),
-            rtol=1e-5,
-            atol=1e-9 * np.mean(np.square(x)),
-        )
+        alone = [
+            best_step_size(row, step, levels, p=p)
+            for row, step in zip(rows, largest, strict=True)
+        ]
+        for row, ours, theirs in zip(rows, together, alone, strict=True):
+            errors = brute_force_errors(row, [ours, theirs], levels, 0.0, p)
+            slack = 1e-9 * np.mean(np.abs(row) ** p)
+            self.assertLessEqual(errors[0], 1.001 * errors[1] + slack)
 
-    @parameterized.product(tensor=tuple(TENSORS), p=(1, 2, 2.5, 4))
-    def test_mean_error_equals_brute_force(self, tensor, p):
-        x = TENSORS[tensor]
-        levels, offset, largest = _problem(x, "narrow", 4)
-        step_sizes = largest * np.array([1.0, 0.61, 0.2])
+    def test_no_rows_give_no_steps(self):
+        self.assertEmpty(best_step_sizes(np.zeros((0, 5)), [], (-7.0, 7.0)))
 
-        errors = SortedValues(x).mean_error(step_sizes, levels, offset, p)
 
-        # Beyond 2^14 values, quantiles stand for all.
-        rtol = 1e-5 if x.size <= 1 << 14 else 2e-3
-        self.assertAllClose(
-            errors,
-            _errors(x, step_sizes, levels, offset, p),
-            rtol=rtol,
-            atol=1e-9 * np.mean(np.abs(x) ** p),
-        )
+class LpErrorsTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.product(
+        shape=((1, 9), (700, 9), (5, 400), (1, 200_000)),
+        steps=(1, 3, 700),
+        offset=(0.0, 0.5),
+        p=(2, 3),
+    )
+    def test_errors_of_rows_equal_brute_force(self, shape, steps, offset, p):
+        if shape[1] * steps > 1e6:
+            steps = 2
+        rows = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+        ratios = np.geomspace(0.5, 2.0, steps)
+        step_sizes = np.outer(np.abs(rows).max(1) / 7, ratios)
+
+        found = lp_errors(rows, step_sizes, (-8.0, 7.0), offset, p)
+
+        self.assertEqual(found.shape, step_sizes.shape)
+        for row in {0, len(rows) - 1}:
+            brute = brute_force_errors(
+                rows[row], step_sizes[row], (-8.0, 7.0), offset, p
+            )
+            self.assertAllClose(found[row] ** p, brute, rtol=1e-4)
 
 
 if __name__ == "__main__":

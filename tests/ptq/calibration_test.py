@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
@@ -74,6 +76,39 @@ class CalibrateTest(tf.test.TestCase, parameterized.TestCase):
             _calibrate(copy).tensors["conv/kernel"].values,
             kernel.reshape(1, -1),
         )
+
+    def test_rows_come_with_their_largest_steps_and_the_levels(self):
+        _, copy = _quantized("per_channel")
+        tensor = _calibrate(copy).tensors["conv/kernel"]
+        rows = list(tensor.rows_at(4))
+        self.assertLen(rows, 3)
+        for row, (values, largest, levels) in enumerate(rows):
+            self.assertAllEqual(values, tensor.values[row])
+            self.assertAllClose(largest, np.abs(values).max() / 7)
+            self.assertEqual(levels, (-7.0, 7.0))
+
+    def test_a_kernel_is_looked_through_once_for_all_its_rows(self):
+        """Not once for each, or the time would grow as rows squared."""
+        _, copy = _quantized("per_channel")
+        tensor = _calibrate(copy).tensors["dense/kernel"]
+        looked = []
+
+        class Counting(UniformQuantizer):
+            def largest_step(self, *args):
+                looked.append(1)
+                return super().largest_step(*args)
+
+        counts = []
+        for channels in (2, 200):
+            many = dataclasses.replace(
+                tensor,
+                quantizer=Counting("narrow", "per_channel"),
+                values=np.ones((channels, 3), np.float32),
+            )
+            looked.clear()
+            self.assertLen(list(many.rows_at(8)), channels)
+            counts.append(len(looked))
+        self.assertEqual(counts[0], counts[1])
 
     def test_labels_are_ignored_and_images_counted(self):
         _, copy = _quantized()
