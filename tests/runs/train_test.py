@@ -1,0 +1,166 @@
+"""Training runs: what is noted, what is not repeated, what is refused."""
+
+import dataclasses
+import importlib
+import json
+import pathlib
+import statistics
+from unittest import mock
+
+import scipy.stats
+import tensorflow as tf
+from absl.testing import parameterized
+from small_run import RECIPE, make_dataset, make_model
+
+from kure_tf import runs
+from kure_tf.compat import array_hash, to_numpy
+from kure_tf.runs import Kure, Qat, Sampling
+
+# `runs.train` is the function.
+train_module = importlib.import_module("kure_tf.runs.train")
+
+
+class TrainTest(parameterized.TestCase, tf.test.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.dataset = make_dataset()
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.get_temp_dir()) / "run"
+
+    def _train(self, make=make_model, recipe=RECIPE, **options):
+        options.setdefault("kure", Kure(1.0))
+        return runs.train(make, self.dataset, recipe, self.folder, **options)
+
+    def test_the_record_is_of_the_model_that_is_saved(self):
+        model, record = self._train()
+
+        saved = runs.load_saved_model(self.folder / "model.keras")
+        self.assertEqual(record["checkpoint_hash"], array_hash(saved))
+        self.assertEqual(
+            record, json.loads((self.folder / "training.json").read_text())
+        )
+        self.assertEqual(record["chosen_layers"], ["b", "c", "d"])
+        self.assertLen(record["history"], 2)
+        self.assertEqual(record["test"]["images"], 20)
+        for path, kurtosis in record["kurtosis"].items():
+            kernel = to_numpy(saved.get_layer(path[0]).kernel).ravel()
+            expected = scipy.stats.kurtosis(kernel, fisher=False)
+            self.assertAllClose(kurtosis["after"], expected, rtol=1e-4)
+            self.assertEqual(kurtosis["regularized"], path[0] != "a")
+
+    def test_what_is_finished_is_not_repeated(self):
+        model, record = self._train()
+
+        with mock.patch.object(
+            train_module, "fit", side_effect=AssertionError("again")
+        ):
+            again, same = self._train()
+
+        self.assertEqual(same, record)
+        self.assertEqual(array_hash(again), array_hash(model))
+
+    def test_the_seed_decides_on_the_weights(self):
+        first, _ = self._train()
+        self.folder = self.folder.with_name("second")
+        second, _ = self._train()
+        self.folder = self.folder.with_name("other")
+        other, _ = self._train(recipe=dataclasses.replace(RECIPE, seed=1))
+
+        self.assertEqual(array_hash(first), array_hash(second))
+        self.assertNotEqual(array_hash(first), array_hash(other))
+
+    @parameterized.named_parameters(
+        ("recipe", {"recipe": dataclasses.replace(RECIPE, momentum=0.5)}),
+        ("kure", {"kure": Kure(0.5)}),
+        ("qat", {"qat": Qat("dorefa", "4/FP", engine="native")}),
+        ("start_hash", {"make": lambda: _moved(make_model())}),
+    )
+    def test_another_run_in_the_folder_is_refused(self, options):
+        self._train()
+
+        what = self.id().rpartition("refused_")[2]
+        with self.assertRaisesRegex(ValueError, f"another one: {what} there"):
+            self._train(**options)
+
+    def test_a_checkpoint_of_other_weights_is_not_gone_on_from(self):
+        with mock.patch.object(
+            train_module, "save_model", side_effect=KeyboardInterrupt
+        ):
+            with self.assertRaises(KeyboardInterrupt):
+                self._train()
+
+        with self.assertRaisesRegex(ValueError, "start_hash there"):
+            self._train(make=lambda: _moved(make_model()))
+
+    def test_quantization_in_the_loop_is_noted(self):
+        _, record = self._train(
+            qat=Qat("lsq", "3/FP", engine="native"),
+            sampling=Sampling(("3", "8"), step_scale=(0.9, 1.1)),
+        )
+
+        self.assertEqual(record["run"]["qat"]["point"], "3/FP")
+        self.assertEqual(record["run"]["sampling"]["weight_bits"], ["3", "8"])
+
+    def test_seeds_are_summed_up(self):
+        records, summary = runs.train_seeds(
+            make_model, self.dataset, RECIPE, self.folder, seeds=(0, 1)
+        )
+
+        found = [record["test"]["accuracy"] for record in records]
+        self.assertEqual(summary["accuracies"], found)
+        self.assertAlmostEqual(summary["mean"], sum(found) / 2)
+        self.assertAlmostEqual(
+            summary["standard_deviation"], statistics.stdev(found)
+        )
+        self.assertTrue((self.folder / "seed1" / "model.keras").is_file())
+
+
+class ValuesTest(parameterized.TestCase, tf.test.TestCase):
+    @parameterized.named_parameters(
+        ("target", lambda: Kure(1.0, target=0.5), "target of at least 1"),
+        ("coefficient", lambda: Kure(-1.0), "not negative"),
+        ("granularity", lambda: Kure(granularity="none"), "per_channel"),
+        ("method", lambda: Qat("pact"), "dorefa.*'pact'"),
+        ("point", lambda: Qat("lsq", "4-4"), "'4-4'"),
+        ("scale", lambda: Qat("lsq", "4/4 x1.1"), "such as '4/4'"),
+        ("grid", lambda: Qat("lsq", "1/4"), "at least 2 bits"),
+        ("bits", lambda: Sampling(("three",)), "'three'"),
+        ("no_bits", lambda: Sampling(()), "at least one bit-width"),
+        ("range", lambda: Sampling(("3",), step_scale=(0.9,)), "two ratios"),
+    )
+    def test_a_bad_value_is_refused_at_once(self, make, message):
+        with self.assertRaisesRegex(ValueError, message):
+            make()
+
+    def test_sampling_needs_a_method(self):
+        with self.assertRaisesRegex(ValueError, "--qat=lsq"):
+            runs.train(
+                make_model,
+                make_dataset(),
+                RECIPE,
+                self.get_temp_dir(),
+                sampling=Sampling(("3", "4")),
+            )
+
+    def test_layers_are_chosen_by_rule_or_by_name(self):
+        model = make_model()
+
+        self.assertEqual(Kure().chosen_layers(model), ["b", "c", "d"])
+        self.assertEqual(
+            Kure(layers="convs_but_first").chosen_layers(model), ["b"]
+        )
+        self.assertEqual(
+            Kure(layers=("a", "d")).chosen_layers(model), ["a", "d"]
+        )
+
+
+def _moved(model):
+    model.set_weights([w + 0.125 for w in model.get_weights()])
+    return model
+
+
+if __name__ == "__main__":
+    tf.test.main()
