@@ -112,6 +112,8 @@ def _parse_flags(argv):
         sys.exit(0)
     try:
         return flags.FLAGS(argv)
+    except SystemExit:  # absl's other ways to help end with 1.
+        sys.exit(0)
     except flags.UnrecognizedFlagError as error:
         if error.flagname in _GONE:
             _fail(f"There is no --{error.flagname}. {_GONE[error.flagname]}")

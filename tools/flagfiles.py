@@ -1,14 +1,14 @@
 """Flagfiles: what the header of one says of a file that a flag names."""
 
+import itertools
 import pathlib
-import re
 
 
 def origin(flag, path, arguments) -> str:
     """Returns where a file comes from, as the flagfile that names it says.
 
-    The header of a flagfile that names a file from outside the repository has
-    a sentence that begins with the flag: "# --weights are ...".
+    The header of a flagfile that names a file from outside the repository
+    says so in lines of which the first begins with "# --weights ".
 
     Args:
         flag: Name of the flag, such as "weights".
@@ -16,18 +16,18 @@ def origin(flag, path, arguments) -> str:
         arguments: The command line.
 
     Returns:
-        The sentence, with the name of the flagfile; "" if there is none.
+        The name of the flagfile and these lines; "" if there are none.
     """
     for file in _flagfiles(arguments):
-        text = file.read_text(encoding="utf-8")
-        if f"--{flag}={path}" in text.splitlines():
-            header = " ".join(
-                line.removeprefix("#").strip()
-                for line in text.splitlines()
-                if line.startswith("#")
-            )
-            sentence = re.search(rf"--{flag} .*?\.(?= [-A-Z]|$)", header)
-            return f" {file}: {sentence[0]}" if sentence else ""
+        lines = file.read_text(encoding="utf-8").splitlines()
+        starts = [
+            n for n, x in enumerate(lines) if x.startswith(f"# --{flag} ")
+        ]
+        if f"--{flag}={path}" in lines and starts:
+            first, *more = lines[starts[0] :]
+            more = itertools.takewhile(lambda x: x.startswith("# "), more)
+            said = " ".join(line.removeprefix("# ") for line in (first, *more))
+            return f" {file}: {said}"
     return ""
 
 

@@ -61,7 +61,7 @@ def saved_keras(path) -> str | None:
     with zipfile.ZipFile(path) as archive:
         try:
             metadata = json.loads(archive.read("metadata.json"))
-        except (KeyError, ValueError):
+            version = str(metadata.get("keras_version", ""))
+        except (KeyError, ValueError, AttributeError, zipfile.BadZipFile):
             return None
-    version = str(metadata.get("keras_version", ""))
     return "keras" if version.startswith("3") else "tf_keras"

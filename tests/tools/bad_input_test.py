@@ -1,136 +1,22 @@
 """What tools say to bad input: an error with a way out, exit code 2."""
 
-import json
-import os
 import pathlib
-import re
-import resource
-import subprocess
-import sys
 import tempfile
+import zipfile
 
+import pytest
 from absl.testing import absltest, parameterized
+from forked_tools import Call, run_all
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-LEGACY = os.environ.get("TF_USE_LEGACY_KERAS", "0")
-KERAS = "tf_keras" if LEGACY.lower() in ("1", "true") else "keras3"
-ALL_TOOLS = (
-    "benchmark.py",
-    "calibrate.py",
-    "compare.py",
-    "devices.py",
-    "export_tflite.py",
-    "report.py",
-    "reproduce.py",
-    "sweep.py",
-    "theory.py",
-    "train.py",
-)
+pytestmark = pytest.mark.tool_flow
 
+_OWN = """
+def broken(num_classes, input_shape):
+    return {}["missing"]
 
-# Parses one flagfile after the other, as the tool would.
-_PARSE = """
-import sys
-sys.path.insert(0, "tools")
-import {tool}
-from absl import flags
-for path in sys.argv[1:]:
-    flags.FLAGS.unparse_flags()
-    try:
-        flags.FLAGS(["tool", f"--flagfile={{path}}"])
-    except flags.Error as error:
-        sys.exit(f"{{path}}: {{error}}")
+def nothing(num_classes, input_shape):
+    return None
 """
-
-
-def _python(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        **options,
-    )
-
-
-def _tool(name, *arguments, **options):
-    return _python(ROOT / "tools" / name, *arguments, **options)
-
-
-class FlagsTest(parameterized.TestCase):
-    """Answers that need no TensorFlow."""
-
-    @parameterized.parameters(*ALL_TOOLS)
-    def test_help_answers_in_under_a_second_of_computing(self, tool):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        result = _tool(tool, "--help")
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self.assertIn("--workdir", result.stdout)
-        self.assertIn("python tools/", result.stdout)
-        seconds = (after.ru_utime - before.ru_utime) + (
-            after.ru_stime - before.ru_stime
-        )
-        self.assertLess(seconds, 1.0)
-
-    def test_an_unknown_flag_is_refused_with_the_nearest_one(self):
-        result = _tool("train.py", "--epoch=3")
-        self.assertEqual(result.returncode, 2)
-        self.assertRegex(result.stderr, "(?s)^error: .*'epoch'.*epochs.*--help")
-
-    @parameterized.parameters(
-        ("train.py", "--epochs=none", "epochs"),
-        ("train.py", "--optimizer=lion", "sgd"),
-        ("compare.py", "--export=int7", "dynamic_range"),
-        ("sweep.py", "--reestimate_batch_norm=yes", "off|on|both"),
-        ("reproduce.py", "--scale=mnist", "cifar10_jpeg"),
-        ("train.py", "--flagfile=nowhere.cfg", "nowhere.cfg"),
-        ("train.py", "--seed=1", "needs --workdir.*--workdir=runs/train"),
-        ("train.py", "surplus", "Unexpected arguments.*surplus"),
-    )
-    def test_a_bad_flag_is_refused(self, tool, flag, message):
-        result = _tool(tool, flag)
-        self.assertEqual(result.returncode, 2)
-        self.assertRegex(result.stderr, f"(?s)^error: .*{message}")
-        self.assertNotIn("Traceback", result.stderr)
-
-    def test_an_unknown_flag_in_a_flagfile_is_refused(self):
-        with tempfile.NamedTemporaryFile("w", suffix=".cfg") as file:
-            file.write("# An experiment.\n--epochs=1\n--learning_rat=0.1\n")
-            file.flush()
-            result = _tool("train.py", f"--flagfile={file.name}")
-        self.assertEqual(result.returncode, 2)
-        self.assertRegex(result.stderr, "^error: .*'learning_rat'")
-
-    def test_every_flagfile_of_configs_is_one_of_its_tool(self):
-        files = sorted((ROOT / "configs").rglob("*.cfg"))
-        self.assertNotEmpty(files)
-        by_tool = {}
-        for path in files:
-            header = path.read_text().partition("\n--")[0]
-            self.assertTrue(header.startswith("# "), path)
-            named = re.findall(r"tools/(\w+)\.py", header)
-            tool = named[-1] if named else "compare"
-            by_tool.setdefault(tool, []).append(path)
-        for tool, paths in by_tool.items():
-            result = _python("-c", _PARSE.format(tool=tool), *paths, cwd=ROOT)
-            self.assertEqual(result.returncode, 0, result.stderr)
-
-    @parameterized.parameters((), ("absl",))
-    def test_without_kure_tf_the_installation_is_named(self, *installed):
-        absl = pathlib.Path(sys.modules["absl"].__path__[0])
-        with tempfile.TemporaryDirectory() as folder:
-            for package in installed:
-                os.symlink(absl, pathlib.Path(folder) / package)
-            result = _python(
-                *("-S", ROOT / "tools" / "train.py", "--workdir=nowhere"),
-                env={**os.environ, "PYTHONPATH": folder},
-                cwd=folder,
-            )
-        self.assertEqual(result.returncode, 2, result.stderr)
-        self.assertRegex(
-            result.stderr, r"kure_tf is not installed.*pip install -e \."
-        )
 
 
 class BadInputTest(parameterized.TestCase):
@@ -147,7 +33,9 @@ class BadInputTest(parameterized.TestCase):
         (folder / "truncated.keras").write_bytes(b"PK\x03\x04 and no more")
         (folder / "foreign.keras").write_text("a text")
         (folder / "steps.json").write_text('{"a/kernel": 0.1}')
-        (folder / "own.py").write_text("def broken():\n    return 1\n")
+        (folder / "own.py").write_text(_OWN)
+        with zipfile.ZipFile(folder / "listed.keras", "w") as archive:
+            archive.writestr("metadata.json", "[1]")
         cls.folder = folder
         compare = "compare.py --kurtosis_coefficient=1"
         cases = {
@@ -184,25 +72,20 @@ class BadInputTest(parameterized.TestCase):
             "no_device": "devices.py --workdir=w --profiles=phone",
             "bad_device": "devices.py --workdir=x --profiles=steps.json",
             "bad_budget": "devices.py --workdir=y --budget=2",
+            "no_model": "sweep.py --workdir=n --model=own:nothing",
+            "listed": "sweep.py --workdir=n --model=listed.keras",
+            "parity": "sweep.py --workdir=n --parity_ratios=x",
+            "bug": "sweep.py --workdir=n --model=own:broken",
             "bad_learning_rate": "train.py --workdir=r --learning_rate=-1",
         }
         cls.before = set(folder.iterdir())
-        commands = [
-            f"{case} --keras={KERAS}".split() for case in cases.values()
-        ]
-        process = _python(
-            HERE / "forked_tools.py",
-            input=json.dumps([(tool, flags) for tool, *flags in commands]),
-            cwd=folder,
-            env={
-                **os.environ,
-                "TF_USE_LEGACY_KERAS": str(int(KERAS == "tf_keras")),
-            },
-        )
-        if process.returncode:
-            raise RuntimeError(process.stderr)
-        results = json.loads(process.stdout)
-        cls.results = dict(zip(cases, results, strict=True))
+        calls = {
+            name: Call(tool, tuple(arguments))
+            for name, (tool, *arguments) in (
+                (name, text.split()) for name, text in cases.items()
+            )
+        }
+        cls.results = run_all(calls, folder, "tf_keras")
 
     @parameterized.named_parameters(
         ("no_data_set", "'lost'.*--data_dir"),
@@ -226,7 +109,10 @@ class BadInputTest(parameterized.TestCase):
         ("no_coefficient", "--kurtosis_coefficient above 0"),
         ("no_function", "package.module:function.*'own:missing'"),
         ("bad_step_sizes", "steps.json"),
-        ("no_weights", "gone.npz"),
+        ("no_model", "Keras model. Received: NoneType"),
+        ("listed", "listed.keras.*not a saved model"),
+        ("parity", "positive, finite step scale.*'x'"),
+        ("no_weights", "'gone.npz', which --weights names"),
         ("no_reports", "--reports="),
         ("missing_report", "nowhere"),
         ("trained_float", "with quantizers.*'trained'.*Name a method"),
@@ -245,6 +131,12 @@ class BadInputTest(parameterized.TestCase):
         self.assertEqual(code, 2, printed)
         self.assertRegex(printed, f"(?s)error: .*{message}")
         self.assertNotIn("Traceback", printed)
+
+    def test_a_bug_keeps_its_traceback(self):
+        code, printed = self.results["bug"]
+        self.assertEqual(code, 1, printed)
+        self.assertIn("Traceback", printed)
+        self.assertIn("KeyError: 'missing'", printed)
 
     def test_leaves_no_folder_behind(self):
         left = set(self.folder.iterdir()) - self.before

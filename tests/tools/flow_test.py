@@ -1,20 +1,20 @@
-"""The tools from training to report, on the digits, killed and resumed."""
+"""The tools from training to report, on the digits, killed and resumed.
 
+They run under tf_keras, the tools' default; see smoke_test.py for Keras 3.
+"""
+
+import dataclasses
 import hashlib
 import json
-import os
 import pathlib
-import subprocess
-import sys
+import signal
 import tempfile
-import time
 
+import pytest
 from absl.testing import absltest
+from forked_tools import Call, run_all
 
-HERE = pathlib.Path(__file__).resolve().parent
-TOOLS = HERE.parent.parent / "tools"
-LEGACY = os.environ.get("TF_USE_LEGACY_KERAS", "0").lower() in ("1", "true")
-KERAS, OTHER = ("tf_keras", "keras3") if LEGACY else ("keras3", "tf_keras")
+pytestmark = pytest.mark.tool_flow
 
 # A model of the user's own, found from the working directory.
 _NETS = """
@@ -36,30 +36,126 @@ def quantized(num_classes, input_shape):
     from kure_tf import fake_quantize_model
     return fake_quantize_model(tiny(num_classes, input_shape))
 """
+# One that has no business in any tool.
+_MATPLOTLIB = "open('imported', 'w').close()"
 # A device that no model survives.
 _PROFILES = """[{
   "name": "two_bits", "description": "2-bit weights.", "point": "2/2",
   "weight_grid": "narrow", "weight_granularity": "per_tensor",
   "activation_grid": "narrow", "fold_batch_norm": true
 }]"""
-_MODEL = ("--model=nets:tiny", f"--keras={KERAS}")
+# Weights' steps for --step_sizes, coarse and fine.
+_STEPS = {
+    name: json.dumps(
+        {
+            "tensors": {
+                f"{layer}/kernel": {"step_size": step, "bits": 4}
+                for layer in ("second", "third")
+            }
+        }
+    )
+    for name, step in (("coarse", 0.05), ("fine", 0.0001))
+}
+_SAVED = "--model=trained/model.keras"
+_OWN = "--model=nets:tiny"
 _TRAIN = (
-    *("--epochs=4", "--train_images=200", "--kurtosis_coefficient=1"),
-    *_MODEL,
+    *("--epochs=4", "--train_images=200", "--kurtosis_coefficient=1", _OWN),
 )
-_POINTS = ("--ptq=minmax", "--weights_only=4,3", "--both=4", "--ratio_bits=")
-_POINTS += ("--power_of_two_bits=",)
-_QAT = ("--epochs=1", "--train_images=100", "--qat=lsq", "--runs=2")
-_QAT += ("--qat_point=3/4",)
+_FEW = ("--ptq=minmax", "--ratio_bits=", "--power_of_two_bits=")
+_POINTS = (*_FEW, "--weights_only=4,3", "--both=4")
+_ONE_POINT = (*_FEW, "--weights_only=4", "--both=")
+_QAT = (
+    *("--epochs=1", "--train_images=100", "--qat=lsq", "--qat_point=3/4"),
+    *("--runs=2", _SAVED, "--workdir=qat"),
+)
 _COMPARE = (
     *("--epochs=1", "--train_images=100", "--kurtosis_coefficient=1"),
     *("--export=", "--note=First, this.", "--note=Then = that.", "--title=T"),
-    *(*_MODEL, *_POINTS, "--workdir=compared"),
+    *(_OWN, *_POINTS, "--workdir=compared"),
 )
-_DEVICES = ("--model=trained/model.keras", "--ptq=minmax", "--require_pass")
-_THEORY = ("--bits=4", "--ratios=1.5", "--values=100", f"--keras={KERAS}")
+_GIVEN = (_SAVED, "--step_sizes=steps.json", *_ONE_POINT, "--workdir=given")
+_DEVICES = (_SAVED, "--ptq=minmax", "--require_pass")
 _REPRODUCE = ("--experiment=fig1,fig2", "--workdir=reproduced")
-_REPRODUCE += (f"--keras={KERAS}",)
+
+_CALLS = {
+    "train": ("train", *_TRAIN, "--workdir=trained"),
+    "again": ("train", *_TRAIN, "--workdir=trained"),
+    "resumed": ("train", *_TRAIN, "--workdir=killed"),
+    "calibrate": (
+        *("calibrate", _SAVED, "--point=4/4", "--ptq=lp_norm"),
+        "--workdir=calibrated",
+    ),
+    "sweep": (
+        *("sweep", _SAVED, *_POINTS, "--name=mine"),
+        *("--step_sizes=calibrated/step_sizes.json", "--workdir=swept"),
+    ),
+    "swept_again": ("sweep", _SAVED, *_POINTS, "--workdir=resumed"),
+    "qat": ("train", *_QAT),
+    "qat_again": ("train", *_QAT),
+    "qat_sweep": (
+        *("sweep", "--model=qat/seed0/model.keras", *_POINTS),
+        *("--ptq=trained", "--workdir=qat_swept"),
+    ),
+    "reestimate": (
+        *("sweep", _SAVED, *_POINTS, "--batch_norm_images=64"),
+        *("--scheme=paper,tflite", "--reestimate_batch_norm=both"),
+        "--workdir=reestimated",
+    ),
+    "quantized": (
+        *("sweep", "--model=nets:quantized", *_POINTS),
+        *("--ptq=trained,minmax", "--workdir=quantized"),
+    ),
+    "compare": ("compare", *_COMPARE),
+    "compare_cfg": (
+        *("compare", "--flagfile=compared/compare.cfg"),
+        "--workdir=compared",
+    ),
+    "compare_other": ("compare", *_COMPARE, "--note=Third."),
+    "devices": (
+        "devices",
+        *_DEVICES,
+        "--profiles=mine.json",
+        "--workdir=devices",
+    ),
+    "devices_pass": (
+        *("devices", *_DEVICES, "--budget=1"),
+        *("--profiles=int8_per_tensor", "--workdir=passing"),
+    ),
+    "theory": (
+        *("theory", "--bits=4", "--ratios=1.5", "--values=100"),
+        "--workdir=theory",
+    ),
+    "reproduce": ("reproduce", *_REPRODUCE),
+    "reproduce_again": ("reproduce", *_REPRODUCE),
+    "reproduce_plan": (
+        *("reproduce", "--experiment=all", "--dry_run"),
+        *("--scale=imagenet", "--workdir=planned"),
+    ),
+    "report": (
+        *("report", "--reports=swept,compared", "--title=Both"),
+        "--workdir=merged",
+    ),
+}
+
+
+def _calls():
+    calls = {
+        name: Call(f"{tool}.py", arguments)
+        for name, (tool, *arguments) in _CALLS.items()
+    }
+    for name, steps in _STEPS.items():
+        calls[name] = Call("sweep.py", _GIVEN, before={"steps.json": steps})
+    killed = {
+        "resumed": {"killed_at": "killed/checkpoint.npz"},
+        "swept_again": {
+            "killed_at": "resumed/paper/report.json",
+            "keeping": "before.json",
+        },
+    }
+    for name, call in list(calls.items()):
+        if name in killed:
+            yield f"{name}_first", dataclasses.replace(call, **killed[name])
+        yield name, call
 
 
 class FlowTest(absltest.TestCase):
@@ -70,80 +166,9 @@ class FlowTest(absltest.TestCase):
         cls.addClassCleanup(temporary.cleanup)
         cls.folder = pathlib.Path(temporary.name)
         (cls.folder / "nets.py").write_text(_NETS)
+        (cls.folder / "matplotlib.py").write_text(_MATPLOTLIB)
         (cls.folder / "mine.json").write_text(_PROFILES)
-        saved = "--model=trained/model.keras"
-        cls.results = cls._run_all(
-            {
-                "train": ("train.py", *_TRAIN, "--workdir=trained"),
-                "again": ("train.py", *_TRAIN, "--workdir=trained"),
-                "calibrate": (
-                    *("calibrate.py", saved, "--point=4/4", "--ptq=lp_norm"),
-                    "--workdir=calibrated",
-                ),
-                "sweep": (
-                    *("sweep.py", saved, *_POINTS, "--name=given"),
-                    "--step_sizes=calibrated/step_sizes.json",
-                    "--workdir=swept",
-                ),
-                "qat": ("train.py", saved, *_QAT, "--workdir=qat"),
-                "qat_again": (*("train.py", saved, *_QAT, "--workdir=qat"),),
-                "qat_sweep": (
-                    *("sweep.py", "--model=qat/seed0/model.keras", *_POINTS),
-                    *("--ptq=trained", "--workdir=qat_swept"),
-                ),
-                "reestimate": (
-                    *("sweep.py", saved, *_POINTS, "--batch_norm_images=64"),
-                    *("--scheme=paper,tflite", "--reestimate_batch_norm=both"),
-                    "--workdir=reestimated",
-                ),
-                "quantized": (
-                    *("sweep.py", "--model=nets:quantized", *_POINTS),
-                    *(f"--keras={KERAS}", "--ptq=trained,minmax"),
-                    "--workdir=quantized",
-                ),
-                "compare": ("compare.py", *_COMPARE),
-                "compare_cfg": (
-                    *("compare.py", "--flagfile=compared/compare.cfg"),
-                    "--workdir=compared",
-                ),
-                "compare_other": ("compare.py", *_COMPARE, "--note=Third."),
-                "devices": (
-                    *("devices.py", *_DEVICES, "--profiles=mine.json"),
-                    "--workdir=devices",
-                ),
-                "devices_pass": (
-                    *("devices.py", *_DEVICES, "--budget=1"),
-                    *("--profiles=int8_per_tensor", "--workdir=passing"),
-                ),
-                "theory": ("theory.py", *_THEORY, "--workdir=theory"),
-                "reproduce": ("reproduce.py", *_REPRODUCE),
-                "reproduce_again": ("reproduce.py", *_REPRODUCE),
-                "reproduce_plan": (
-                    *("reproduce.py", "--experiment=all", "--dry_run"),
-                    *("--scale=imagenet", "--workdir=planned"),
-                ),
-                "report": (
-                    *("report.py", "--reports=swept,compared", "--title=Both"),
-                    "--workdir=merged",
-                ),
-            }
-        )
-
-    @classmethod
-    def _run_all(cls, cases):
-        process = subprocess.run(
-            [sys.executable, HERE / "forked_tools.py"],
-            input=json.dumps([(tool, args) for tool, *args in cases.values()]),
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=cls.folder,
-            env={**os.environ, "TF_USE_LEGACY_KERAS": str(int(LEGACY))},
-        )
-        if process.returncode:
-            raise RuntimeError(process.stderr)
-        results = json.loads(process.stdout)
-        return dict(zip(cases, results, strict=True))
+        cls.results = run_all(dict(_calls()), cls.folder, "tf_keras")
 
     def _printed(self, name, code=0):
         found, printed = self.results[name]
@@ -152,18 +177,6 @@ class FlowTest(absltest.TestCase):
 
     def _json(self, *path):
         return json.loads(self.folder.joinpath(*path).read_text())
-
-    def _kill_when(self, condition, tool, *arguments):
-        process = subprocess.Popen(
-            [sys.executable, TOOLS / tool, *arguments],
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        while process.poll() is None and not condition():
-            time.sleep(0.01)
-        process.kill()
-        process.wait()
 
     def test_training_says_what_came_out_and_is_not_repeated(self):
         printed = self._printed("train")
@@ -201,55 +214,42 @@ class FlowTest(absltest.TestCase):
         )
 
     def test_a_killed_training_ends_with_the_same_weights(self):
-        self._printed("train")
-        killed = (*_TRAIN, "--workdir=killed")
-        checkpoint = self.folder / "killed" / "checkpoint.npz"
-
-        self._kill_when(checkpoint.exists, "train.py", *killed)
-        self.assertFalse((self.folder / "killed" / "model.keras").exists())
-        results = self._run_all({"resumed": ("train.py", *killed)})
-
-        self.assertEqual(results["resumed"][0], 0, results)
+        self._printed("resumed_first", code=-signal.SIGKILL)
+        self.assertNotIn("Already trained", self._printed("resumed"))
         self.assertEqual(
             self._json("killed", "training.json")["checkpoint_hash"],
             self._json("trained", "training.json")["checkpoint_hash"],
         )
 
     def test_a_killed_sweep_measures_the_rest_only(self):
-        sweep = ("--model=trained/model.keras", "--workdir=resumed")
-        kept = self.folder / "resumed" / "paper" / "report.json"
-
-        self._kill_when(kept.exists, "sweep.py", *sweep)
-        before = json.loads(kept.read_text())["runs"][0]["rows"]
-        results = self._run_all({"resumed": ("sweep.py", *sweep)})
-
-        self.assertEqual(results["resumed"][0], 0, results)
+        self._printed("swept_again_first", code=-signal.SIGKILL)
+        self._printed("swept_again")
+        before = self._json("before.json")["runs"][0]["rows"]
         rows = self._json("resumed", "report.json")["runs"][0]["rows"]
         self.assertLess(len(before), len(rows))
         self.assertEqual(rows[: len(before)], before)  # To the same seconds.
-        keys = {
-            (row["point"], row["ptq"], row["sweep"], row["scheme"])
-            for row in rows
-        }
+        keys = {(row["point"], row["ptq"], row["sweep"]) for row in rows}
         self.assertLen(keys, len(rows))
+
+    def test_other_step_sizes_of_the_same_name_are_measured_anew(self):
+        for name in _STEPS:
+            self._printed(name)
+        (run,) = self._json("given", "report.json")["runs"]
+        digest = hashlib.sha256(_STEPS["fine"].encode()).hexdigest()
+        self.assertEqual(
+            [(row["point"], row["ptq"]) for row in run["rows"]],
+            [("FP/FP", None), ("4/FP", f"given {digest[:8]}")],
+        )
 
     def test_the_keras_of_a_saved_model_is_found(self):
         self.assertIn(
-            f"Keras: {KERAS} (which saved trained/model.keras)",
+            "Keras: tf_keras (which saved trained/model.keras)",
             self._printed("calibrate"),
         )
-        other = subprocess.run(
-            [sys.executable, TOOLS / "sweep.py", "--workdir=never"]
-            + ["--model=trained/model.keras", f"--keras={OTHER}"],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=self.folder,
-        )
-        self.assertEqual(other.returncode, 2, other.stderr)
-        self.assertIn(f"Keras: {OTHER} (as --keras says)", other.stderr)
-        self.assertRegex(other.stderr, f"error: .*--keras={KERAS}")
-        self.assertFalse((self.folder / "never").exists())
+
+    def test_the_working_directory_shadows_no_library(self):
+        self._printed("theory")
+        self.assertFalse((self.folder / "imported").exists())
 
     def test_given_step_sizes_are_swept(self):
         steps = self._json("calibrated", "step_sizes.json")
@@ -334,7 +334,7 @@ class FlowTest(absltest.TestCase):
         report = self._json("merged", "report.json")
         self.assertEqual(
             [run["name"] for run in report["runs"]],
-            ["given", "no regularization", "KURE"],
+            ["mine", "no regularization", "KURE"],
         )
         self.assertTrue((self.folder / "merged" / "report.html").is_file())
         self.assertIn("file://", printed)

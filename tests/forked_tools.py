@@ -1,0 +1,108 @@
+"""Runs tools one after the other, TensorFlow imported once for all of them.
+
+`run_all` starts this file as a program of its own, which forks a process for
+each tool before TensorFlow has started any thread.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve()
+TOOLS = HERE.parent.parent / "tools"
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One call of a tool.
+
+    Attributes:
+        tool: Such as "train.py".
+        arguments: Its arguments.
+        killed_at: The tool is killed once there is a file of this path.
+        keeping: The file `killed_at` is then copied to this path.
+        before: Files to write before the call: `{path: text}`.
+    """
+
+    tool: str
+    arguments: tuple[str, ...] = ()
+    killed_at: str | None = None
+    keeping: str | None = None
+    before: dict = dataclasses.field(default_factory=dict)
+
+
+def run_all(calls, folder, keras):
+    """Returns `{name: (exit code, what was printed)}` of `{name: Call}`.
+
+    Args:
+        calls: What to run, in this order.
+        folder: The working directory.
+        keras: "tf_keras" or "keras3".
+    """
+    legacy = str(int(keras == "tf_keras"))
+    process = subprocess.run(
+        [sys.executable, str(HERE)],
+        input=json.dumps([dataclasses.asdict(c) for c in calls.values()]),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env={**os.environ, "TF_USE_LEGACY_KERAS": legacy},
+    )
+    if process.returncode:
+        raise RuntimeError(process.stderr)
+    results = map(tuple, json.loads(process.stdout))
+    return dict(zip(calls, results, strict=True))
+
+
+def _run(call):
+    for path, text in call.before.items():
+        pathlib.Path(path).write_text(text)
+    with tempfile.TemporaryFile("w+") as printed:
+        child = os.fork()
+        if not child:
+            _become(call, printed)
+        if call.killed_at:
+            _kill(child, pathlib.Path(call.killed_at), call.keeping)
+        _, status = os.waitpid(child, 0)
+        printed.seek(0)
+        return os.waitstatus_to_exitcode(status), printed.read()
+
+
+def _become(call, printed):
+    for stream in (1, 2):
+        os.dup2(printed.fileno(), stream)
+    sys.argv = [str(TOOLS / call.tool), *call.arguments]
+    sys.path.insert(0, str(TOOLS))
+    runpy.run_path(sys.argv[0], run_name="__main__")
+    sys.exit()
+
+
+def _kill(child, path, keeping):
+    while (
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    ):
+        if path.exists():
+            os.kill(child, signal.SIGSTOP)
+            if keeping:
+                pathlib.Path(keeping).write_bytes(path.read_bytes())
+            os.kill(child, signal.SIGKILL)
+            return
+        time.sleep(0.005)
+
+
+def main():
+    import kure_tf.runs  # noqa: F401
+
+    json.dump([_run(Call(**call)) for call in json.load(sys.stdin)], sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

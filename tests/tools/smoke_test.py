@@ -1,0 +1,62 @@
+"""The tools under Keras 3: a model from training to report."""
+
+import json
+import os
+import pathlib
+import tempfile
+
+from absl.testing import absltest
+from forked_tools import Call, run_all
+
+LEGACY = os.environ.get("TF_USE_LEGACY_KERAS", "0").lower() in ("1", "true")
+_SAVED = ("--model=trained/model.keras", "--ptq=minmax")
+
+
+@absltest.skipIf(LEGACY, "flow_test.py says more under tf_keras")
+class SmokeTest(absltest.TestCase):
+    def test_a_model_of_keras_3_goes_from_training_to_report(self):
+        calls = {
+            "train": Call(
+                "train.py",
+                ("--epochs=1", "--train_images=64", "--keras=keras3")
+                + ("--workdir=trained",),
+            ),
+            "sweep": Call(
+                "sweep.py",
+                (
+                    *_SAVED,
+                    "--weights_only=4",
+                    "--workdir=swept",
+                    "--both=",
+                    "--ratio_bits=",
+                    "--power_of_two_bits=",
+                ),
+            ),
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            results = run_all(calls, folder, "keras3")
+            other = run_all(
+                {
+                    "other": Call(
+                        "sweep.py",
+                        (*_SAVED, "--keras=tf_keras", "--workdir=never"),
+                    )
+                },
+                folder,
+                "tf_keras",
+            )["other"]
+            report = pathlib.Path(folder, "swept", "report.json")
+            for code, printed in results.values():
+                self.assertEqual(code, 0, printed)
+            (run,) = json.loads(report.read_text())["runs"]
+            self.assertFalse(pathlib.Path(folder, "never").exists())
+        self.assertIn("Keras: keras3 (which saved", results["sweep"][1])
+        self.assertEqual(
+            [row["point"] for row in run["rows"]], ["FP/FP", "4/FP"]
+        )
+        self.assertEqual(other[0], 2, other[1])
+        self.assertRegex(other[1], "error: .*--keras=keras3")
+
+
+if __name__ == "__main__":
+    absltest.main()
