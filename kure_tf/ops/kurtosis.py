@@ -32,9 +32,10 @@ def kurtosis(x, axis=None) -> tf.Tensor:
         dimensionless, of dtype float32 or wider. It is 0, with zero gradient,
         where all elements are equal up to rounding (float32: a standard
         deviation below 1e-5 of the mean, or below 1e-8). A NaN or infinity
-        in `x`, or a sample without elements, gives NaN; standard deviations
-        whose fourth power leaves the range of the dtype (float32: above about
-        1e8) give NaN or infinity.
+        in `x`, or a sample without elements, gives NaN; deviations from the
+        mean whose fourth power leaves the range of the dtype (float32: above
+        about 1e8, and what rounding leaves of them where values are beyond
+        1e24) give NaN or infinity, with a gradient that is NaN.
 
     Raises:
         TypeError: If `x` is not floating-point.
@@ -80,11 +81,11 @@ def _kurtosis_of_all(x):
     d2 = tf.math.squared_difference(x, mean)
     m2 = tf.reduce_mean(d2)
     m4 = 2.0 * tf.nn.l2_loss(d2) / count
-    value, factor = _value_and_factor(mean, m2, m4, count)
+    value, factor, ratio = _value_and_slope(mean, m2, m4, count)
 
     def gradient(upstream):
         d = (x - mean) * (upstream * factor)
-        slope = (d2 - tf.math.divide_no_nan(m4, m2)) * d
+        slope = (d2 - ratio) * d
         return slope - tf.reduce_mean(slope)  # The mean is the term with m_3.
 
     return value, gradient
@@ -99,27 +100,28 @@ def _kurtosis_of_rows(x):
     d2 = tf.math.squared_difference(x, mean)
     m2, m4 = mean_of(d2), mean_of(tf.square(d2))
     count = tf.cast(tf.shape(x)[-1], x.dtype)
-    value, factor = _value_and_factor(mean, m2, m4, count)
+    value, factor, ratio = _value_and_slope(mean, m2, m4, count)
 
     def gradient(upstream):
         d = (x - mean) * (upstream[..., tf.newaxis] * factor)
-        slope = (d2 - tf.math.divide_no_nan(m4, m2)) * d
+        slope = (d2 - ratio) * d
         return slope - mean_of(slope)
 
     return tf.squeeze(value, -1), gradient
 
 
-def _value_and_factor(mean, m2, m4, count):
-    """Returns K = m4 / m2^2 and 4 / (n m2^2), or 0 for a constant sample."""
+def _value_and_slope(mean, m2, m4, count):
+    """Returns K = m4 / m2^2, 4 / (n m2^2) and m4 / m2; 0 if constant."""
     # The mean of many equal values is off by up to 40 machine epsilons, which
     # is all that the deviations then consist of. And below the floor, m2^2
-    # would leave the range of the dtype.
+    # would leave the range of the dtype. At the other end of the range an
+    # infinite m2 is no sign of equal values.
     finfo = np.finfo(mean.dtype.as_numpy_dtype)
     rounding = tf.square(mean * (10.0 * float(finfo.resolution)))
     floor = float(finfo.tiny) ** 0.5 * 1e3
-    constant = m2 <= tf.maximum(rounding, floor)
-    zero = tf.zeros_like(m2)
+    constant = m2 <= tf.clip_by_value(rounding, floor, float(finfo.max))
     # The inner `where` keeps a division by zero out of the unused branch.
-    safe = tf.square(tf.where(constant, tf.ones_like(m2), m2))
-    value = tf.where(constant, zero, m4 / safe)
-    return value, tf.where(constant, zero, 4.0 / (count * safe))
+    safe = tf.where(constant, tf.ones_like(m2), m2)
+    square = tf.square(safe)
+    slope = m4 / square, 4.0 / (count * square), m4 / safe
+    return tuple(tf.where(constant, tf.zeros_like(m2), t) for t in slope)

@@ -135,6 +135,26 @@ class KurtosisTest(tf.test.TestCase, parameterized.TestCase):
             gradient = _gradient(lambda x, axis=axis: kurtosis(x, axis), x)
             self.assertAllEqual(gradient, np.zeros(size))
 
+    @parameterized.product(scale=(1e12, 1e19, 1e30), axis=(None, 0))
+    def test_overflow_is_not_taken_for_a_constant(self, scale, axis):
+        x = (_sample((4096,)) * scale).astype(np.float32)
+
+        self.assertFalse(np.isfinite(kurtosis(x, axis)))
+        gradient = _gradient(lambda x: kurtosis(x, axis), x)
+        self.assertAllEqual(np.isnan(gradient), np.full(4096, True))
+
+    @parameterized.parameters(None, 0)
+    def test_a_large_constant_is_zero_although_its_rounding_overflows(
+        self, axis
+    ):
+        """Deviations of 1e13, their fourth power 1e52, beside 1e20."""
+        x = np.full(4096, 1e20, np.float32)
+        x[::2] = np.nextafter(x[0], np.float32(np.inf))
+
+        self.assertAllEqual(kurtosis(x, axis), 0.0)
+        gradient = _gradient(lambda x: kurtosis(x, axis), x)
+        self.assertAllEqual(gradient, np.zeros(4096))
+
     def test_constant_channel_does_not_disturb_its_neighbours(self):
         x = _sample((50, 3)).astype(np.float32)
         x[:, 1] = 0.1
