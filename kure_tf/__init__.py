@@ -10,7 +10,7 @@ What most programs need is here; the rest is in the sub-packages:
     regularizers    KurtosisRegularizer and how to attach it
     quantizers      how one tensor is quantized; StepSizes
     fake_quantized  placement, fake-quantized models, batch-norm folding
-    ptq             calibration; minmax, lp_norm, aciq, pow2_*, lapq, ...
+    ptq             calibration; minmax, lp_norm, uniform, aciq, lapq, ...
     qat             quantize_aware: LSQ, DoReFa, sampled precision
     sweeps          points, evaluation, the loop
     report          rows, tables, plots, the page

@@ -17,8 +17,9 @@ SCHEME = flags.DEFINE_list(
 PTQ = flags.DEFINE_list(
     "ptq",
     ["minmax", "lp_norm"],
-    "Where step sizes come from: 'minmax', 'lp_norm', 'aciq', 'pow2_nearest', "
-    "'pow2_up', 'pow2_search'; 'predefined' chooses out of --allowed_steps; "
+    "Where step sizes come from: 'minmax', 'lp_norm', 'aciq', 'uniform', "
+    "'pow2_nearest', 'pow2_up', 'pow2_search'; 'predefined' chooses out of "
+    "--allowed_steps; "
     "'lapq_gradient' and 'lapq' search by the loss "
     "on the labelled calibration images, which with 'lapq' takes minutes; so "
     "does 'learned_steps', for --reestimate_batch_norm=on, best with "

@@ -21,6 +21,7 @@ from kure_tf.ptq.minmax import minmax
 from kure_tf.ptq.power_of_two import pow2_nearest, pow2_search, pow2_up
 from kure_tf.ptq.predefined import predefined
 from kure_tf.ptq.settings_for import settings_for
+from kure_tf.ptq.uniform import uniform
 
 __all__ = [
     "CalibratedTensor",
@@ -41,6 +42,7 @@ __all__ = [
     "predefined",
     "reestimate_batch_norm",
     "settings_for",
+    "uniform",
 ]
 
 METHODS = (
@@ -53,6 +55,7 @@ METHODS = (
     "pow2_nearest",
     "pow2_search",
     "pow2_up",
+    "uniform",
 )
 
 

@@ -1,4 +1,6 @@
-"""minmax and lp_norm against dense grids of step sizes; all by contract."""
+"""minmax, uniform and lp_norm against dense grids of steps; all by contract."""
+
+import dataclasses
 
 import numpy as np
 import tensorflow as tf
@@ -114,6 +116,53 @@ class MinmaxTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllEqual(copy(images), np.zeros((2, 5)))
 
 
+class UniformTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.product(
+        grid=("narrow", "reference", "equation1"), bits=(2, 3, 4, 8)
+    )
+    def test_it_is_the_best_step_of_uniform_weights(self, grid, bits):
+        """Against a dense search over 100,001 evenly spaced values."""
+        values = np.linspace(-0.7, 0.7, 100_001, dtype=np.float32)
+        _, _, calibration = _calibration(grid)
+        found = self._found(calibration, values[np.newaxis], bits)
+        low, high, offset = LEVELS[grid](bits)
+        self.assertAllClose(found, [1.4 / (high - low + 1)], rtol=1e-6)
+        error = _error(values, found[0], low, high, offset)
+        for ratio in np.linspace(0.5, 2.0, 61):
+            other = _error(values, ratio * found[0], low, high, offset)
+            self.assertLessEqual(error, 1.0001 * other)
+
+    def test_each_channel_has_its_own_and_zeros_have_one(self):
+        _, kernel, calibration = _calibration("narrow", "per_channel")
+        rows = kernel.T.copy()
+        rows[2] = 0.0
+        found = self._found(calibration, rows, 3)
+        largest = np.abs(rows).max(1)
+        self.assertAllClose(np.delete(found, 2), np.delete(largest, 2) * 2 / 7)
+        self.assertGreater(found[2], 0.0)
+
+    def test_activations_are_those_of_minmax(self):
+        images = np.random.default_rng(1).normal(size=(4, 60))
+        _, _, calibration = _calibration(
+            activations="signed_or_unsigned", images=images.astype(np.float32)
+        )
+        point = OperatingPoint(4, 4)
+        self.assertAllClose(
+            ptq.uniform(calibration, point).tensors["d/input"].step_size,
+            ptq.minmax(calibration, point).tensors["d/input"].step_size,
+        )
+
+    def _found(self, calibration, rows, bits):
+        tensor = dataclasses.replace(
+            calibration.tensors["d/kernel"],
+            values=rows,
+            step_shape=(len(rows),),
+        )
+        calibration = ptq.Calibration({"d/kernel": tensor}, {})
+        steps = ptq.uniform(calibration, OperatingPoint(bits, None))
+        return steps.tensors["d/kernel"].step_size
+
+
 class LpNormTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.product(
         grid=("narrow", "full", "reference", "equation1"), bits=(8, 4, 3, 2)
@@ -178,6 +227,20 @@ class LpNormTest(tf.test.TestCase, parameterized.TestCase):
         outputs = copy(images)
         set_operating_point(copy, "FP/FP")
         self.assertAllClose(outputs, copy(by_hand), atol=1e-3)
+
+    def test_the_max_norm_has_the_smallest_largest_error(self):
+        _, kernel, calibration = _calibration()
+        point = OperatingPoint(3, None)
+        steps = ptq.lp_norm(calibration, point, p=np.inf)
+
+        def largest_error(step):
+            codes = np.clip(np.round(kernel / step), -3, 3)
+            return np.abs(kernel - codes * step).max()
+
+        largest = np.abs(kernel).max() / 3
+        least = min(map(largest_error, largest * np.geomspace(0.1, 4, 3000)))
+        found = float(steps.tensors["d/kernel"].step_size)
+        self.assertLessEqual(largest_error(found), 1.001 * least)
 
     @parameterized.parameters(0, -1.0, float("nan"))
     def test_a_norm_that_is_not_positive_is_refused(self, p):
