@@ -1,5 +1,7 @@
 """Step sizes with the smallest Lp norm of the quantization error."""
 
+import numpy as np
+
 from kure_tf.ops.step_search import best_step_sizes
 from kure_tf.settings import StepSizes
 
@@ -31,6 +33,8 @@ def lp_norm(calibration, point, *, p=2.0) -> StepSizes:
             p,
         )
 
+    # JSON has no infinity.
+    noted = float(p) if np.isfinite(p) else "inf"
     return calibration.step_sizes(
-        point, step_size_of, method="lp_norm", p=float(p)
+        point, step_size_of, method="lp_norm", p=noted
     )

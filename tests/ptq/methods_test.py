@@ -241,6 +241,7 @@ class LpNormTest(tf.test.TestCase, parameterized.TestCase):
         least = min(map(largest_error, largest * np.geomspace(0.1, 4, 3000)))
         found = float(steps.tensors["d/kernel"].step_size)
         self.assertLessEqual(largest_error(found), 1.001 * least)
+        self.assertEqual(steps.provenance["p"], "inf")
 
     @parameterized.parameters(0, -1.0, float("nan"))
     def test_a_norm_that_is_not_positive_is_refused(self, p):
