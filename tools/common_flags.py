@@ -246,8 +246,12 @@ def effective_flags():
     return dict(sorted(values.items()))
 
 
-def load_dataset():
-    """Returns the data set that the flags name."""
+def load_dataset(**streamed):
+    """Returns the data set that the flags name.
+
+    Args:
+        **streamed: Further options of data sets of TFDS.
+    """
     from kure_tf import data
 
     options = {
@@ -255,9 +259,7 @@ def load_dataset():
         "calibration_seed": CALIBRATION_SEED.value,
     }
     if DATASET.value != "digits":
-        options["data_dir"] = DATA_DIR.value
-        if "validation_count" in flags.FLAGS:
-            options["validation_count"] = flags.FLAGS.validation_count
+        options.update(streamed, data_dir=DATA_DIR.value)
         if IMAGE_SIZE.value is not None:
             options["image_size"] = IMAGE_SIZE.value
     print(f"Data set: {DATASET.value}.", file=sys.stderr)

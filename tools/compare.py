@@ -15,9 +15,6 @@ import quantization_flags
 import training_flags
 from absl import flags
 
-_SEEDS = flags.DEFINE_list(
-    "seeds", [], "Repeat everything with these seeds; default: --seed."
-)
 _NOTES = flags.DEFINE_multi_string("note", [], "What the report must say.")
 _TITLE = flags.DEFINE_string("title", None, "Title of the report.")
 flags.adopt_module_key_flags(common_flags)
@@ -27,11 +24,9 @@ flags.adopt_module_key_flags(export_flags)
 
 
 def main():
-    from fields import numbers
-
     from kure_tf import runs
 
-    seeds = numbers(_SEEDS, int)
+    seeds = training_flags.seeds()
     recipe, kure = training_flags.recipe(), training_flags.kure()
     train_options = training_flags.options()
     plans = quantization_flags.plans()
@@ -40,7 +35,7 @@ def main():
         "provenance": {"flags": common_flags.effective_flags()},
     }
     with common_flags.workdir() as folder:
-        dataset = common_flags.load_dataset()
+        dataset = training_flags.load_dataset()
         report, page = runs.compare(
             functools.partial(common_flags.load_model, dataset),
             dataset,

@@ -7,22 +7,17 @@ python tools/train.py --model=runs/kure/model.keras --epochs=5 \\
     --qat=lsq --qat_point=4/4 --workdir=runs/kure_w4a4
 
 Keeps it as a .keras file. Killed and started again, it goes on after the last
-whole epoch.
+whole epoch. --seeds=0,1,2 trains three times, each in a folder of its own, and
+gives mean and standard deviation.
 """
 
+import dataclasses
 import functools
 
 import common_flags
 import training_flags
 from absl import flags
 
-_RUNS = flags.DEFINE_integer(
-    "runs",
-    1,
-    "Repeat with as many seeds, counted from --seed, each in a folder of its "
-    "own, and report mean and standard deviation.",
-    lower_bound=1,
-)
 flags.adopt_module_key_flags(common_flags)
 flags.adopt_module_key_flags(training_flags)
 
@@ -30,17 +25,17 @@ flags.adopt_module_key_flags(training_flags)
 def main():
     from kure_tf import runs
 
-    recipe = training_flags.recipe()
+    recipe, seeds = training_flags.recipe(), training_flags.seeds()
     options = {"kure": training_flags.kure(), **training_flags.options()}
     with common_flags.workdir() as folder:
-        dataset = common_flags.load_dataset()
+        dataset = training_flags.load_dataset()
         make_model = functools.partial(common_flags.load_model, dataset)
-        if _RUNS.value == 1:
+        if len(seeds) == 1:
+            recipe = dataclasses.replace(recipe, seed=seeds[0])
             train = runs.train
             _, record = train(make_model, dataset, recipe, folder, **options)
             _print(folder, record)
             return
-        seeds = range(recipe.seed, recipe.seed + _RUNS.value)
         records, summary = runs.train_seeds(
             make_model, dataset, recipe, folder, seeds=seeds, **options
         )

@@ -2,7 +2,7 @@
 
 import common_flags
 from absl import flags
-from fields import Fields
+from fields import Fields, numbers
 
 _RECIPE = Fields(
     "kure_tf.training.recipe.Recipe",
@@ -19,7 +19,11 @@ _VALIDATION_COUNT = flags.DEFINE_integer(
 _TENSORBOARD = flags.DEFINE_bool(
     "tensorboard", False, "Write TensorBoard logs to the workdir."
 )
+_SEEDS = flags.DEFINE_list(
+    "seeds", [], "Repeat everything with these seeds; default: --seed."
+)
 common_flags.gone(
+    runs="Write the seeds: --seeds=0,1,2.",
     weight_bits="Write --qat_point, the operating point: --qat_point=4/8.",
     activation_bits="Write --qat_point, the operating point: --qat_point=4/8.",
 )
@@ -33,6 +37,16 @@ def recipe():
 def kure():
     """Returns the `Kure` that the flags describe."""
     return _KURE.value()
+
+
+def seeds():
+    """Returns --seeds, or --seed alone."""
+    return numbers(_SEEDS, int) or [flags.FLAGS.seed]
+
+
+def load_dataset():
+    """Returns the data set that the flags name, with a validation split."""
+    return common_flags.load_dataset(validation_count=_VALIDATION_COUNT.value)
 
 
 def options():

@@ -66,7 +66,7 @@ _POINTS = (*_FEW, "--weights_only=4,3", "--both=4")
 _ONE_POINT = (*_FEW, "--weights_only=4", "--both=")
 _QAT = (
     *("--epochs=1", "--train_images=100", "--qat=lsq", "--qat_point=3/4"),
-    *("--runs=2", _SAVED, "--workdir=qat"),
+    *("--seeds=0,1", _SAVED, "--workdir=qat"),
 )
 _COMPARE = (
     *("--epochs=1", "--train_images=100", "--kurtosis_coefficient=1"),
