@@ -1,4 +1,4 @@
-"""Flags of training: those of `Recipe`, `Kure`, `Qat` and `Sampling`."""
+"""Flags of training: those of `Recipe`, `Kure` and `Qat`."""
 
 import common_flags
 from absl import flags
@@ -11,8 +11,15 @@ _RECIPE = Fields(
     weight_decay=1e-4,
 )
 _KURE = Fields("kure_tf.runs.kure.Kure", prefix="kurtosis_")
-_QAT = Fields("kure_tf.runs.qat.Qat", prefix="qat_", renamed={"method": "qat"})
-_SAMPLING = Fields("kure_tf.runs.qat.Sampling", prefix="sampled_")
+_SAMPLED = ("weight_bits", "activation_bits", "step_scale", "power_of_two")
+_QAT = Fields(
+    "kure_tf.runs.qat.Qat",
+    prefix="qat_",
+    renamed={
+        "method": "qat",
+        **{f"sampled_{what}": f"sampled_{what}" for what in _SAMPLED},
+    },
+)
 _VALIDATION_COUNT = flags.DEFINE_integer(
     "validation_count", 0, "TFDS: images held out of training to validate on."
 )
@@ -51,10 +58,12 @@ def load_dataset():
 
 def options():
     """Returns the further arguments of `runs.train`."""
+    if flags.FLAGS.sampled_weight_bits and not flags.FLAGS.qat:
+        raise ValueError(
+            "--sampled_weight_bits moves a model through operating points "
+            "while it is trained, which needs --qat=lsq or --qat=dorefa."
+        )
     return {
         "qat": _QAT.value() if flags.FLAGS.qat else None,
-        "sampling": _SAMPLING.value()
-        if flags.FLAGS.sampled_weight_bits
-        else None,
         "tensorboard": _TENSORBOARD.value,
     }

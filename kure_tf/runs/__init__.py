@@ -14,14 +14,13 @@ from kure_tf.runs.model import (
     save_model,
     training_record,
 )
-from kure_tf.runs.qat import Qat, Sampling
+from kure_tf.runs.qat import Qat
 from kure_tf.runs.sweep import measure, sweep
 from kure_tf.runs.train import train, train_seeds
 
 __all__ = [
     "Kure",
     "Qat",
-    "Sampling",
     "calibrate",
     "compare",
     "export",

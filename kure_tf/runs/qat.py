@@ -1,4 +1,4 @@
-"""Quantization in the loop of a training run, as values."""
+"""Quantization in the loop of a training run, as a value."""
 
 import dataclasses
 from typing import Literal
@@ -10,7 +10,7 @@ from kure_tf.settings.operating_point import OperatingPoint, parse_bits
 
 @dataclasses.dataclass(frozen=True)
 class Qat:
-    """Quantization-aware training.
+    """Quantization-aware training, at one operating point or at many.
 
     Attributes:
         method: "lsq" or "dorefa".
@@ -19,15 +19,26 @@ class Qat:
             folded, per channel, ends at 8 bits).
         engine: Who hosts the quantizers. Default: tfmot for tf_keras, native
             for Keras 3.
+        sampled_weight_bits: Weight bits to draw from before every step, such
+            as 3,4,5,6,8,FP; none to stay at `point`.
+        sampled_activation_bits: Bits of the activations, drawn likewise.
+        sampled_step_scale: Lowest and highest step ratio, drawn likewise, such
+            as 0.8,1.3; none for a ratio of 1.
+        sampled_power_of_two: Probability of power-of-two steps, likewise.
 
     Raises:
-        ValueError: If there is no such point, or no such grid at it.
+        ValueError: If there is no such point, no such grid at it, or nothing
+            to draw from what is given.
     """
 
     method: Literal["lsq", "dorefa"]
     point: str = "4/4"
     scheme: Literal["paper", "tflite"] = "paper"
     engine: Literal[None, "native", "tfmot"] = None
+    sampled_weight_bits: tuple[str, ...] = ()
+    sampled_activation_bits: tuple[str, ...] = ("FP",)
+    sampled_step_scale: tuple[float, ...] = ()
+    sampled_power_of_two: float = 0.0
 
     def __post_init__(self):
         point = OperatingPoint.parse(self.point)
@@ -40,6 +51,13 @@ class Qat:
         object.__setattr__(self, "point", str(point))
         method = methods.get(self.method)
         method(placements.get(self.scheme)).check_point(point)
+        if len(self.sampled_step_scale) not in (0, 2):
+            raise ValueError(
+                "Expected sampled_step_scale as two ratios, the lowest and the "
+                "highest, such as 0.8,1.3. Received: "
+                f"{self.sampled_step_scale!r}."
+            )
+        self.callbacks(seed=0)  # They know what is allowed.
 
     def applied(self, model, calibration):
         """Returns a quantization-aware copy of `model`.
@@ -59,47 +77,17 @@ class Qat:
             engine=self.engine,
         )
 
-
-@dataclasses.dataclass(frozen=True)
-class Sampling:
-    """Quantization-aware training at an operating point drawn for every step.
-
-    Attributes:
-        weight_bits: Weight bits to draw from, such as 3,4,5,6,8,FP.
-        activation_bits: Bits of the activations to draw from.
-        step_scale: Lowest and highest step ratio, such as 0.8,1.3; none for a
-            ratio of 1.
-        power_of_two: Probability of power-of-two steps.
-
-    Raises:
-        ValueError: If a value is outside what is allowed.
-    """
-
-    weight_bits: tuple[str, ...]
-    activation_bits: tuple[str, ...] = ("FP",)
-    step_scale: tuple[float, ...] = ()
-    power_of_two: float = 0.0
-
-    def __post_init__(self):
-        if len(self.step_scale) not in (0, 2):
-            raise ValueError(
-                "Expected step_scale as two ratios, the lowest and the "
-                f"highest, such as 0.8,1.3. Received: {self.step_scale!r}."
+    def callbacks(self, seed) -> list:
+        """Returns the Keras callback that draws with `seed`, if any."""
+        if not self.sampled_weight_bits:
+            return []
+        return [
+            SampledPrecision(
+                [parse_bits(text) for text in self.sampled_weight_bits],
+                [parse_bits(text) for text in self.sampled_activation_bits],
+                step_scale=tuple(self.sampled_step_scale) or None,
+                power_of_two=self.sampled_power_of_two,
+                final=self.point,
+                seed=seed,
             )
-        self.callback("FP/FP", 0)  # It knows what is allowed.
-
-    def callback(self, point, seed) -> SampledPrecision:
-        """Returns the Keras callback that draws.
-
-        Args:
-            point: The operating point after training, and for validation.
-            seed: Seed of the draw.
-        """
-        return SampledPrecision(
-            [parse_bits(text) for text in self.weight_bits],
-            [parse_bits(text) for text in self.activation_bits],
-            step_scale=tuple(self.step_scale) or None,
-            power_of_two=self.power_of_two,
-            final=point,
-            seed=seed,
-        )
+        ]

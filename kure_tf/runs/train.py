@@ -23,7 +23,6 @@ def train(
     *,
     kure=None,
     qat=None,
-    sampling=None,
     tensorboard=False,
 ):
     """Trains a model and keeps what came out in a folder.
@@ -40,7 +39,6 @@ def train(
             training.json.
         kure: A `Kure`; None trains without.
         qat: A `Qat`; None trains in float.
-        sampling: A `Sampling`, with `qat`; None stays at the point of `qat`.
         tensorboard: Whether to write TensorBoard logs to `folder/logs`.
 
     Returns:
@@ -52,17 +50,9 @@ def train(
     """
     folder, kure = pathlib.Path(folder), kure or Kure()
     callbacks = [KurtosisMonitor(each_layer=False)]
-    if sampling is not None:
-        if qat is None:
-            raise ValueError(
-                "Expected a method of quantization-aware training (--qat=lsq "
-                "or --qat=dorefa), whose operating points are to be drawn for "
-                "every step. Received none."
-            )
-        callbacks.append(sampling.callback(qat.point, recipe.seed))
     compat.keras.utils.set_random_seed(recipe.seed)
     model = make_model()
-    run = _run(model, dataset, recipe, kure, qat, sampling)
+    run = _run(model, dataset, recipe, kure, qat)
     record = _kept(folder / "training.json", run)
     if "checkpoint_hash" in record and (folder / "model.keras").is_file():
         print(f"Already trained: {folder / 'model.keras'}.", file=sys.stderr)
@@ -74,6 +64,7 @@ def train(
         model = qat.applied(
             model, dataset.calibration.batches(recipe.batch_size)
         )
+        callbacks += qat.callbacks(recipe.seed)
     # Beside the first checkpoint, so that no other run goes on from it.
     note = functools.partial(write_json, folder / "training.json")
     callbacks.append(
@@ -137,9 +128,9 @@ def train_seeds(make_model, dataset, recipe, folder, *, seeds, **options):
     return records, summary
 
 
-def _run(model, dataset, recipe, kure, qat, sampling):
+def _run(model, dataset, recipe, kure, qat):
     """Returns what decides how a run ends, as plain values."""
-    parts = {"recipe": recipe, "kure": kure, "qat": qat, "sampling": sampling}
+    parts = {"recipe": recipe, "kure": kure, "qat": qat}
     return jsonable(
         {
             **{k: v and dataclasses.asdict(v) for k, v in parts.items()},

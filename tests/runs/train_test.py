@@ -14,7 +14,7 @@ from small_run import RECIPE, make_dataset, make_model
 
 from kure_tf import runs
 from kure_tf.compat import array_hash, to_numpy
-from kure_tf.runs import Kure, Qat, Sampling
+from kure_tf.runs import Kure, Qat
 
 # `runs.train` is the function.
 train_module = importlib.import_module("kure_tf.runs.train")
@@ -97,12 +97,17 @@ class TrainTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_quantization_in_the_loop_is_noted(self):
         _, record = self._train(
-            qat=Qat("lsq", "3/FP", engine="native"),
-            sampling=Sampling(("3", "8"), step_scale=(0.9, 1.1)),
+            qat=Qat(
+                *("lsq", "3/FP"),
+                engine="native",
+                sampled_weight_bits=("3", "8"),
+                sampled_step_scale=(0.9, 1.1),
+            )
         )
 
         self.assertEqual(record["run"]["qat"]["point"], "3/FP")
-        self.assertEqual(record["run"]["sampling"]["weight_bits"], ["3", "8"])
+        drawn_from = record["run"]["qat"]["sampled_weight_bits"]
+        self.assertEqual(drawn_from, ["3", "8"])
 
     def test_seeds_are_summed_up(self):
         records, summary = runs.train_seeds(
@@ -127,23 +132,14 @@ class ValuesTest(parameterized.TestCase, tf.test.TestCase):
         ("point", lambda: Qat("lsq", "4-4"), "'4-4'"),
         ("scale", lambda: Qat("lsq", "4/4 x1.1"), "such as '4/4'"),
         ("grid", lambda: Qat("lsq", "1/4"), "at least 2 bits"),
-        ("bits", lambda: Sampling(("three",)), "'three'"),
-        ("no_bits", lambda: Sampling(()), "at least one bit-width"),
-        ("range", lambda: Sampling(("3",), step_scale=(0.9,)), "two ratios"),
+        ("bits", lambda: _sampled(weight_bits=("three",)), "'three'"),
+        ("no_bits", lambda: _sampled(activation_bits=()), "one bit-width"),
+        ("one_end", lambda: _sampled(step_scale=(0.9,)), "two ratios"),
+        ("range", lambda: _sampled(step_scale=(1.1, 0.9)), "low <= high"),
     )
     def test_a_bad_value_is_refused_at_once(self, make, message):
         with self.assertRaisesRegex(ValueError, message):
             make()
-
-    def test_sampling_needs_a_method(self):
-        with self.assertRaisesRegex(ValueError, "--qat=lsq"):
-            runs.train(
-                make_model,
-                make_dataset(),
-                RECIPE,
-                self.get_temp_dir(),
-                sampling=Sampling(("3", "4")),
-            )
 
     def test_layers_are_chosen_by_rule_or_by_name(self):
         model = make_model()
@@ -155,6 +151,11 @@ class ValuesTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(
             Kure(layers=("a", "d")).chosen_layers(model), ["a", "d"]
         )
+
+
+def _sampled(**options):
+    given = {f"sampled_{name}": value for name, value in options.items()}
+    return Qat("lsq", **{"sampled_weight_bits": ("3",), **given})
 
 
 def _moved(model):

@@ -75,6 +75,7 @@ class BadInputTest(parameterized.TestCase):
             "no_model": "sweep.py --workdir=n --model=own:nothing",
             "listed": "sweep.py --workdir=n --model=listed.keras",
             "parity": "sweep.py --workdir=n --parity_ratios=x",
+            "sampled": "train.py --workdir=n --sampled_weight_bits=3,4",
             "bug": "sweep.py --workdir=n --model=own:broken",
             "bad_learning_rate": "train.py --workdir=r --learning_rate=-1",
         }
@@ -112,6 +113,7 @@ class BadInputTest(parameterized.TestCase):
         ("no_model", "Keras model. Received: NoneType"),
         ("listed", "listed.keras.*not a saved model"),
         ("parity", "positive, finite step scale.*'x'"),
+        ("sampled", "which needs --qat=lsq"),
         ("no_weights", "'gone.npz', which --weights names"),
         ("no_reports", "--reports="),
         ("missing_report", "nowhere"),
