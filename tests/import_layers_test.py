@@ -27,7 +27,10 @@ INSIDE = {"settings": ("files", "ops"), "data": ("files", "compat")}
 LARGEST_SHARE = 0.15
 
 KERASES = ("keras", "tf_keras")
-ONLY_IN_FUNCTIONS = ("matplotlib", "tensorflow_datasets", "ai_edge_litert")
+ONLY_IN_FUNCTIONS = (
+    *("matplotlib", "pandas"),
+    *("tensorflow_datasets", "ai_edge_litert"),
+)
 TFMOT = "tensorflow_model_optimization"
 
 # Imports kure_tf, refuses the heavy modules meanwhile and prints who asked for

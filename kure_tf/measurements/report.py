@@ -1,10 +1,10 @@
-"""The report: runs side by side, as a value with its JSON and CSV."""
+"""The report: runs side by side, as a value with its files."""
 
 import dataclasses
 import pathlib
 
 from kure_tf.files import write_atomically
-from kure_tf.measurements import csv_file, json_file, merge
+from kure_tf.measurements import json_file, merge, records
 from kure_tf.measurements.rows import Run
 
 
@@ -109,7 +109,18 @@ class Report:
 
     def to_csv(self) -> str:
         """Returns all rows as CSV text, one line each, with a header."""
-        return csv_file.encode(self.runs)
+        return records.to_csv(self.runs)
+
+    def to_frame(self):
+        """Returns all rows as a pandas DataFrame, one line each.
+
+        Columns are those of the CSV; bits and what is not known are missing
+        values where there are none.
+
+        Raises:
+            ImportError: If pandas is not installed.
+        """
+        return records.to_frame(self.runs)
 
 
 def _check_told_apart(runs):

@@ -1,112 +1,93 @@
-"""What pages are made of: sections, figures, tables, legends, as HTML."""
+"""What sections of a page are made of, as values; templates write them.
 
-from html import escape
+A section may also hold a `tables.table.Table`.
+"""
 
-from kure_tf.pages.plots import svg
-
-# Outlines of the legend's markers, in the order of `plots.MARKERS`.
-_SHAPES = (
-    "M15 7m-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
-    "M11 3h8v8h-8z",
-    "M15 2.5l4.5 8.5h-9z",
-    "M15 2l5 5-5 5-5-5z",
-    "M15 11.5l4.5-8.5h-9z",
-    "M15 2.5l4.3 3.2-1.7 5.3h-5.2l-1.7-5.3z",
-    "M11 4l2-2 2 2 2-2 2 2-2 3 2 3-2 2-2-2-2 2-2-2 2-3z",
-    "M15 2l1.3 3.6 3.7.1-3 2.3 1.1 3.6-3.1-2.1-3.1 2.1 1.1-3.6-3-2.3 3.7-.1z",
-)
-
-# A round marker on a `line`, which stands for no run in particular.
-HOLLOW = f'<path d="{_SHAPES[0]}" fill="none" stroke="currentColor"/>'
+import dataclasses
+from typing import ClassVar
 
 
-def section(heading, *parts) -> str:
-    """Returns `parts` (HTML; empty ones left out) under a heading (text)."""
-    body = "\n".join(part for part in parts if part)
-    return f"<section>\n<h2>{escape(heading)}</h2>\n{body}\n</section>"
+@dataclasses.dataclass(frozen=True)
+class Heading:
+    """A heading inside a section."""
+
+    text: str
+    kind: ClassVar[str] = "heading"
 
 
-def panels(shown) -> str:
-    """Returns `plots.Panel`s side by side, each with its title above it."""
-    figures = "\n".join(
-        f"<figure><figcaption>{escape(panel.title)}</figcaption>"
-        f"{panel.svg}</figure>"
-        for panel in shown
-    )
-    return f'<div class="panels">\n{figures}\n</div>'
+@dataclasses.dataclass(frozen=True)
+class Caption:
+    """The small print below a figure or table."""
+
+    text: str
+    kind: ClassVar[str] = "caption"
 
 
-def caption(text) -> str:
-    """Returns the small print below a figure or table."""
-    return f'<p class="caption">{escape(text)}</p>'
+@dataclasses.dataclass(frozen=True)
+class Panels:
+    """`plots.panel.Panel`s side by side, each with its title above it.
+
+    Attributes:
+        panels: The panels.
+        wide: Whether there is one, as wide as the page and without a title.
+    """
+
+    panels: tuple
+    wide: bool = False
+    kind: ClassVar[str] = "panels"
 
 
-def legend(keys) -> str:
-    """Returns a legend of `key`s."""
-    return f'<ul class="legend">\n{"".join(keys)}\n</ul>'
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """One item of a legend: a text, and the line that it explains.
+
+    Attributes:
+        text: What the line is.
+        run: Number of the run whose colour and marker it has; None: of no
+            run in particular.
+        dashes: Of a line of no run: SVG's `stroke-dasharray`.
+        hollow: Whether that has a hollow marker.
+    """
+
+    text: str
+    run: int | None = None
+    dashes: str = ""
+    hollow: bool = False
 
 
-def key(drawing, text) -> str:
-    """Returns one item of a legend: a `swatch` or `line`, and a text."""
-    return f"<li>{drawing}<span>{escape(text)}</span></li>"
+@dataclasses.dataclass(frozen=True)
+class Legend:
+    """What the lines of the figures below it mean."""
+
+    keys: tuple[Key, ...]
+    kind: ClassVar[str] = "legend"
 
 
-def swatch(index) -> str:
-    """Returns a line in the colour of run `index` with its marker on it."""
-    shape = _SHAPES[index % len(_SHAPES)]
-    colour = f"var(--run-{index % svg.RUN_COLOURS})"
-    return (
-        '<svg viewBox="0 0 30 14" aria-hidden="true">'
-        f'<path d="M0 7h30" style="stroke:{colour};stroke-width:2"/>'
-        f'<path d="{shape}" style="fill:{colour}"/></svg>'
-    )
+@dataclasses.dataclass(frozen=True)
+class Notes:
+    """A list of sentences: `(emphasized beginning or "", text)`."""
+
+    items: tuple[tuple[str, str], ...]
+    kind: ClassVar[str] = "notes"
 
 
-def line(attributes, more="") -> str:
-    """Returns a muted line with these attributes of SVG, and `more` on it."""
-    return (
-        '<svg viewBox="0 0 30 14" aria-hidden="true" fill="none" '
-        'style="color:var(--muted)"><path d="M0 7h30" stroke="currentColor" '
-        f'stroke-width="1.5" {attributes}/>{more}</svg>'
-    )
+@dataclasses.dataclass(frozen=True)
+class Folded:
+    """Text as it is, which a click unfolds."""
+
+    summary: str
+    text: str
+    kind: ClassVar[str] = "folded"
 
 
-def table(shown, *, prose=False) -> str:
-    """Returns a `table.Table`; `prose` lets the text of its cells wrap."""
-    head = "".join(
-        _heading(text, i < shown.labels) for i, text in enumerate(shown.header)
-    )
-    rows = "\n".join(_row(row, shown.labels) for row in shown.rows)
-    below = caption(shown.caption) if shown.caption else ""
-    kind = ' class="prose"' if prose else ""
-    return (
-        f'<div class="scroll"><table{kind}><thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{rows}\n</tbody></table></div>\n{below}"
-    )
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """Parts under a heading."""
+
+    heading: str
+    parts: tuple
 
 
-def _heading(text, is_label):
-    first, _, second = text.partition("\n")
-    small = f"<small>{escape(second)}</small>" if second else ""
-    kind = ' class="label"' if is_label else ""
-    return f'<th scope="col"{kind}>{escape(first)}{small}</th>'
-
-
-def _row(row, label_count):
-    block = ' class="block"' if row[0].text else ""
-    cells = "".join(
-        _cell(cell, "th" if i < label_count else "td")
-        for i, cell in enumerate(row)
-    )
-    return f"<tr{block}>{cells}</tr>"
-
-
-def _cell(cell, tag):
-    text, _, spread = escape(cell.text).partition(" ± ")
-    if cell.strong:
-        text = f"<strong>{text}</strong>"
-    if spread:
-        text += f" <small>± {spread}</small>"
-    hint = f' title="{escape(cell.hint)}"' if cell.hint else ""
-    scope = ' scope="row"' if tag == "th" else ""
-    return f"<{tag}{scope}{hint}>{text}</{tag}>"
+def run_keys(names) -> tuple[Key, ...]:
+    """Returns a legend's keys for runs in the order of their colours."""
+    return tuple(Key(name, run=index) for index, name in enumerate(names))

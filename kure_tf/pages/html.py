@@ -1,27 +1,27 @@
 """Reports as one self-contained page: no network, no script, no fonts."""
 
-from html import escape
-
-from kure_tf.pages import elements, labels
-from kure_tf.pages.page import PAGE, STYLE
-from kure_tf.pages.plots import accuracy as plots
-from kure_tf.pages.plots import weights as weight_plots
-from kure_tf.pages.plots.ratios import ratio_panels, sensitivity_panels
+from kure_tf.pages import labels, page
+from kure_tf.pages.dimensions import RATIOS, STEPS
+from kure_tf.pages.elements import (
+    Caption,
+    Folded,
+    Heading,
+    Key,
+    Legend,
+    Notes,
+    Panels,
+    Section,
+    run_keys,
+)
+from kure_tf.pages.metric import metrics_of
+from kure_tf.pages.plots import weights
+from kure_tf.pages.plots.accuracy import accuracy_panels
+from kure_tf.pages.plots.layers import layer_panels
+from kure_tf.pages.plots.ratios import ratio_panels
 from kure_tf.pages.series import series_of
 from kure_tf.pages.summary import summarize
-from kure_tf.pages.tables import (
-    accuracy as tables,
-)
-from kure_tf.pages.tables import (
-    devices as device_table,
-)
-from kure_tf.pages.tables import (
-    margins as margin_tables,
-)
-from kure_tf.pages.tables import (
-    models as model_tables,
-)
-from kure_tf.pages.tables.ratios import dimension_tables
+from kure_tf.pages.tables import models, tables_of
+from kure_tf.pages.tables.table import Cell, Table
 
 
 def to_html(report) -> str:
@@ -30,114 +30,122 @@ def to_html(report) -> str:
     Raises:
         ImportError: If matplotlib is not installed.
     """
-    series = series_of(report.runs)
+    groups = [series_of(report.runs, m) for m in metrics_of(report.runs)]
+    series = groups[0]
     sections = (
-        _accuracy_plots(series),
-        _step_plots(series),
+        *(section for group in groups for section in _plots(group)),
         _kurtosis(series),
         _histograms(series),
-        _tables("Accuracy against bits", tables.accuracy_tables(series)),
-        _tables("Accuracy against step ratio", tables.step_tables(series)),
-        _tables("Margins", margin_tables.margin_tables(series)),
-        _tables("Devices", [device_table.device_table(series)]),
-        _other_ratios(series),
-        _sensitivity(series),
-        _tables("Other robustness sweeps", dimension_tables(series)),
-        _tables("LiteRT files", [model_tables.tflite_table(series)]),
+        *(section for group in groups for section in _tables(group)),
         _provenance(series),
         _notes(report.notes),
     )
-    return PAGE.substitute(
-        title=escape(report.title),
-        style=STYLE,
-        facts=escape(_facts(series)),
-        summary=_unbroken(escape(summarize(series))),
-        sections="\n".join(section for section in sections if section),
+    return page.render(
+        title=report.title,
+        facts=_facts(series),
+        summary=" ".join(map(summarize, groups)),
+        sections=[section for section in sections if section is not None],
     )
-
-
-def _unbroken(text):
-    """Keeps numbers and their units on one line."""
-    for unit in ("%", "points"):
-        text = text.replace(f" {unit}", f"&nbsp;{unit}")
-    return text
 
 
 def _facts(series):
-    rows = [row for one in series for run in one.runs for row in run.rows]
-    names = " \N{MIDDLE DOT} ".join(_plural_seeds(one) for one in series)
-    return f"{names} \N{MIDDLE DOT} {labels.count(len(rows))} measurements"
+    rows = sum(len(run.rows) for one in series for run in one.runs)
+    for one in series:
+        seeds = f" ({one.seeds} seeds)" if one.seeds > 1 else ""
+        yield one.name + seeds
+    yield f"{labels.count(rows)} measurements"
 
 
-def _plural_seeds(one):
-    return f"{one.name} ({one.seeds} seeds)" if one.seeds > 1 else one.name
-
-
-def _accuracy_plots(series):
-    panels = plots.accuracy_panels(series)
-    return panels and elements.section(
-        "Accuracy as bits get fewer",
-        _legend(series, panels),
-        elements.panels(panels),
-        elements.caption(_band(series)),
+def _plots(series):
+    """Yields the sections of all plots of values."""
+    words = series[0].metric.heading if series else ""
+    others = [ratio for ratio in RATIOS if ratio != STEPS]
+    yield _panels(
+        f"{words} as bits get fewer",
+        series,
+        accuracy_panels(series),
+        _band(series),
     )
-
-
-def _step_plots(series):
-    panels = plots.step_panels(series)
-    return panels and elements.section(
-        "Accuracy when the step size is off",
-        _legend(series, panels),
-        elements.panels(panels),
-        elements.caption(
-            "The step size of every quantized weight is multiplied by one "
-            "ratio. Left of 1 the largest weights are clipped, right of 1 the "
-            f"grid is coarser. {_band(series)}"
-        ),
+    yield _panels(
+        f"{words} when the step size is off",
+        series,
+        ratio_panels(series, STEPS),
+        "The step size of every quantized weight is multiplied by one ratio. "
+        "Left of 1 the largest weights are clipped, right of 1 the grid is "
+        f"coarser. {_band(series)}",
     )
+    for ratio in others:
+        yield _panels(
+            f"{words} against the {ratio.title[:1].lower()}{ratio.title[1:]}",
+            series,
+            ratio_panels(series, ratio),
+            f"{ratio.caption} {_band(series)}",
+        )
+    yield _layers(series)
 
 
-def _other_ratios(series):
-    panels = ratio_panels(series)
-    return panels and elements.section(
-        "Accuracy when other steps and clips are off",
-        _legend(series),
-        elements.panels(panels),
+def _panels(heading, series, panels, caption):
+    if not panels:
+        return None
+    keys = [*run_keys(one.name for one in series)]
+    if any(one.float_estimate() for one in series):
+        metric = series[0].metric
+        keys.append(Key(f"float {metric.words}", dashes="5 4"))
+    if any(panel.reestimated for panel in panels):
+        text = "dotted, hollow: batch norm re-estimated"
+        keys.append(Key(text, dashes="1.5 2.5", hollow=True))
+    parts = (Legend(tuple(keys)), Panels(tuple(panels)), Caption(caption))
+    return Section(heading, parts)
+
+
+def _layers(series):
+    panels = layer_panels(series)
+    if not panels:
+        return None
+    metric = series[0].metric
+    caption = (
+        f"What one layer costs: {metric.lost}{metric.in_points}, worst layer "
+        "on top. Against what, and all numbers: in the tables below."
     )
-
-
-def _sensitivity(series):
-    panels = sensitivity_panels(series)
-    return panels and elements.section(
+    return Section(
         "Sensitivity of single layers",
-        _legend(series),
-        elements.panels(panels),
-        elements.caption(
-            "Accuracy lost through one layer, in points; worst layer on top. "
-            "What it is lost against, and all numbers: in the tables below."
-        ),
+        (_runs(series), Panels(tuple(panels)), Caption(caption)),
     )
+
+
+def _runs(series):
+    return Legend(run_keys(one.name for one in series))
+
+
+def _band(series):
+    text = "Bands: plus and minus one standard error from the example count"
+    if any(one.seeds > 1 for one in series):
+        text += ", or one standard deviation over seeds"
+    return f"{text}."
 
 
 def _kurtosis(series):
-    panel = weight_plots.kurtosis_plot(series)
+    panel = weights.kurtosis_plot(series)
     if panel is None:
-        return ""
-    table = model_tables.kurtosis_table(series)
-    return elements.section(
+        return None
+    caption = (
+        "Hollow: before training. Filled: after. A uniform distribution has "
+        f"kurtosis 1.8, a normal one 3. {_left_out(series)}"
+    )
+    table = models.kurtosis_table(series)
+    return Section(
         "Kurtosis of the weights",
-        _legend(series),
-        f'<figure class="scroll">{panel.svg}</figure>',
-        elements.caption(
-            "Hollow: before training. Filled: after. A uniform distribution "
-            f"has kurtosis 1.8, a normal one 3. {_left_out(series)}"
+        (
+            _runs(series),
+            Panels((panel,), wide=True),
+            Caption(caption),
+            *([] if table is None else [table]),
         ),
-        "" if table is None else elements.table(table),
     )
 
 
 def _left_out(series):
-    regularized = model_tables.regularized_layers(series)
+    regularized = models.regularized_layers(series)
     layers = dict.fromkeys(
         layer for one in series for run in one.runs for layer in run.kurtosis
     )
@@ -148,101 +156,61 @@ def _left_out(series):
 
 
 def _histograms(series):
-    layers = weight_plots.histogram_panels(series)
+    layers = weights.histogram_panels(series)
     if not layers:
-        return ""
+        return None
     parts = []
     for layer, panels in layers.items():
-        parts += [f"<h3>{escape(layer)}</h3>", elements.panels(panels)]
+        parts += [Heading(layer), Panels(tuple(panels))]
     seeds = any(one.seeds > 1 for one in series)
     first = " Of several seeds, the first." if seeds else ""
-    return elements.section(
+    return Section(
         "Weights of two layers" if len(layers) > 1 else "Weights of one layer",
-        *parts,
-        elements.caption(f"Each row has common axes.{first}"),
+        (*parts, Caption(f"Each row has common axes.{first}")),
     )
 
 
-def _tables(heading, found):
-    found = [table for table in found if table is not None and table.rows]
-    parts = []
-    for table in found:
-        if table.title != heading:
-            parts.append(f"<h3>{escape(table.title)}</h3>")
-        parts.append(elements.table(table))
-    strong = any(
-        cell.strong for table in found for row in table.rows for cell in row
-    )
-    if strong:
-        parts.append(
-            elements.caption(
-                "Bold: ahead of every other run by more than two standard "
-                "errors of the difference."
-            )
-        )
-    return elements.section(heading, *parts) if found else ""
+def _tables(series):
+    """Yields the sections of all tables of values."""
+    for heading, tables in tables_of(series).items():
+        parts = []
+        for table in tables:
+            parts += [Heading(table.title)] if table.title != heading else []
+            parts.append(table)
+        cells = (c for table in tables for row in table.rows for c in row)
+        if any(cell.strong for cell in cells):
+            text = "Bold: ahead of every other run by more than two standard "
+            parts.append(Caption(f"{text}errors of the difference."))
+        yield Section(heading, tuple(parts))
 
 
 def _provenance(series):
-    facts = model_tables.provenance_facts(series)
+    facts = models.provenance_facts(series)
     if not facts:
-        return ""
-    titles = model_tables.run_titles(series)
-    head = "".join(f'<th scope="col">{escape(t)}</th>' for t in titles)
-    rows = "\n".join(_fact(name, texts) for name, texts in facts.items())
-    return elements.section(
+        return None
+    titles = models.run_titles(series)
+    table = Table(
         "Provenance",
-        f'<div class="scroll"><table class="prose"><thead><tr><th></th>{head}'
-        f"</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>",
-        *_flags(series, titles),
+        ("", *titles),
+        tuple(_fact(name, texts) for name, texts in facts.items()),
+        prose=True,
     )
+    return Section("Provenance", (table, *_flags(series, titles)))
 
 
 def _fact(name, texts):
-    head = f'<th scope="row">{escape(name)}</th>'
     if len(texts) > 1 and len(set(texts)) == 1:  # Said once for all runs.
-        cells = f'<td colspan="{len(texts)}">{escape(texts[0])}</td>'
-    else:
-        cells = "".join(f"<td>{escape(text)}</td>" for text in texts)
-    return f"<tr>{head}{cells}</tr>"
+        return Cell(name), Cell(texts[0], span=len(texts))
+    return Cell(name), *map(Cell, texts)
 
 
 def _flags(series, titles):
     runs = [run for one in series for run in one.runs]
     for run, title in zip(runs, titles, strict=True):
         if flags := run.provenance.get("flags"):
-            text = escape(model_tables.flags_text(flags))
-            yield (
-                f"<details><summary>Flags of {escape(title)}</summary>"
-                f"<pre>{text}</pre></details>"
-            )
+            yield Folded(f"Flags of {title}", models.flags_text(flags))
 
 
 def _notes(notes):
-    items = "\n".join(f"<li>{escape(note)}</li>" for note in notes)
-    return notes and elements.section(
-        "Notes", f'<ul class="notes">\n{items}\n</ul>'
-    )
-
-
-def _band(series):
-    text = "Bands: plus and minus one standard error from the image count"
-    if any(one.seeds > 1 for one in series):
-        text += ", or one standard deviation over seeds"
-    return f"{text}."
-
-
-def _legend(series, panels=()):
-    """Returns what the lines mean; beside the plots, where it can wrap."""
-    items = [
-        elements.key(elements.swatch(index), one.name)
-        for index, one in enumerate(series)
-    ]
-    if panels and any(one.float_estimate() for one in series):
-        line = elements.line('stroke-dasharray="5 4"')
-        items.append(elements.key(line, "float accuracy"))
-    if any(panel.reestimated for panel in panels):
-        line = elements.line('stroke-dasharray="1.5 2.5"', elements.HOLLOW)
-        text = "dotted, hollow: batch norm re-estimated"
-        items.append(elements.key(line, text))
-    return elements.legend(items)
+    items = tuple(("", note) for note in notes)
+    return Section("Notes", (Notes(items),)) if items else None

@@ -1,32 +1,28 @@
-"""How reports write operating points and numbers."""
-
-ROUNDING = {"nearest": "pow2", "up": "pow2-up"}
+"""How pages write operating points and numbers."""
 
 
-def point(weight_bits, activation_bits) -> str:
+def bits(point) -> str:
+    """Returns the bits of an operating point: "FP", "W4" or "4/4"."""
+    if point.activation_bits is None:
+        return f"W{point.weight_bits}" if point.weight_bits else "FP"
+    return f"{point.weight_bits or 'FP'}/{point.activation_bits}"
+
+
+def long_bits(point) -> str:
     """Returns "FP", "W4 (4/FP)" or "4/4"."""
-    short = short_point(weight_bits, activation_bits)
-    if weight_bits is not None and activation_bits is None:
-        return f"{short} ({weight_bits}/FP)"
-    return short
+    if point.activation_bits is None and point.weight_bits is not None:
+        return f"{bits(point)} ({point.weight_bits}/FP)"
+    return bits(point)
 
 
-def short_point(weight_bits, activation_bits) -> str:
-    """Returns "FP", "W4" or "4/4"."""
-    if activation_bits is None:
-        return "FP" if weight_bits is None else f"W{weight_bits}"
-    return f"{weight_bits or 'FP'}/{activation_bits}"
+def rest(point) -> str:
+    """Returns what an operating point says after its bits: "x0.9 pow2"."""
+    return str(point).partition(" ")[2]
 
 
-def percent(fraction, digits=1) -> str:
-    """Returns 0.8736 as "87.4", without the sign."""
-    return f"{100 * fraction:.{digits}f}"
-
-
-def ratio(number) -> str:
-    """Returns a step ratio as short as it can be told: "1" or "1.05"."""
-    short = f"{number:g}"
-    return short if float(short) == number else repr(number)
+def point(point) -> str:
+    """Returns "W4" or "4/4 x0.9 pow2"."""
+    return f"{bits(point)} {rest(point)}".rstrip()
 
 
 def count(number) -> str:
@@ -34,12 +30,9 @@ def count(number) -> str:
     return f"{number:,}"
 
 
-def accuracy_hint(row) -> str:
-    """Returns on how many images a row's accuracy was measured, how well."""
-    return (
-        f"{count(row.examples)} {row.split} images, standard error "
-        f"{percent(row.standard_error, 2)} points"
-    )
+def ranged(numbers) -> str:
+    """Returns "100" or "100 to 10,000"."""
+    return " to ".join(map(count, sorted({min(numbers), max(numbers)})))
 
 
 def size(file_bytes) -> str:

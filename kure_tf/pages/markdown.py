@@ -2,53 +2,43 @@
 
 import textwrap
 
+from kure_tf.pages.metric import metrics_of
 from kure_tf.pages.series import series_of
 from kure_tf.pages.summary import summarize
-from kure_tf.pages.tables import (
-    accuracy as tables,
-)
-from kure_tf.pages.tables import (
-    devices as device_table,
-)
-from kure_tf.pages.tables import (
-    margins as margin_tables,
-)
-from kure_tf.pages.tables import (
-    models as model_tables,
-)
-from kure_tf.pages.tables.ratios import dimension_tables
+from kure_tf.pages.tables import models, tables_of
 
 _WIDTH = 80
 
 
 def to_markdown(report) -> str:
-    """Returns `report` as Markdown: summary, tables, provenance, notes."""
-    series = series_of(report.runs)
-    parts = [f"# {report.title}", _wrapped(summarize(series))]
-    found = [
-        *tables.accuracy_tables(series),
-        *tables.step_tables(series),
-        *margin_tables.margin_tables(series),
-        device_table.device_table(series),
-        *dimension_tables(series),
-        model_tables.kurtosis_table(series),
-        model_tables.tflite_table(series),
+    """Returns `report` as Markdown: summary, tables, provenance, notes.
+
+    HTML in the texts of a report is shown, not followed.
+    """
+    groups = [series_of(report.runs, m) for m in metrics_of(report.runs)]
+    tables = [
+        table
+        for group in groups
+        for found in tables_of(group).values()
+        for table in found
     ]
-    for table in found:
-        if table is not None:
-            parts += [f"## {table.title}", table.to_markdown()]
-            parts += [_wrapped(table.caption)] if table.caption else []
-    parts += _provenance(series)
+    kurtosis = models.kurtosis_table(groups[0])
+    parts = [f"# {' '.join(report.title.split())}"]
+    parts += [_wrapped(summarize(group)) for group in groups]
+    for table in [*tables, *([] if kurtosis is None else [kurtosis])]:
+        parts += [f"## {' '.join(table.title.split())}", table.to_markdown()]
+        parts += [_wrapped(table.caption)] if table.caption else []
+    parts += _provenance(groups[0])
     if report.notes:
         parts += ["## Notes", "\n".join(map(_bullet, report.notes))]
-    return "\n\n".join(parts) + "\n"
+    return ("\n\n".join(parts) + "\n").replace("<", "&lt;")
 
 
 def _provenance(series):
-    facts = model_tables.provenance_facts(series)
+    facts = models.provenance_facts(series)
     if not facts:
         return []
-    titles = model_tables.run_titles(series)
+    titles = models.run_titles(series)
     common = {k: v[0] for k, v in facts.items() if len(set(v)) == 1}
     parts = ["## Provenance"]
     if common:

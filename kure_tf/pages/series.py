@@ -1,111 +1,87 @@
-"""Groups rows for presentation: by run over its seeds, and by how measured."""
+"""Rows for presentation: those of one name over its seeds, by their places."""
 
 import dataclasses
 import functools
 import math
-import statistics
 
-from kure_tf.pages.dimensions import dimension_of
-from kure_tf.pages.method import OWN_TABLES, Method, method_of
+from kure_tf.pages.estimate import Estimate
+from kure_tf.pages.metric import Metric, metrics_of
+from kure_tf.pages.place import BITS, Place, place_of
 
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a row belongs, whatever its run: a cell of a table."""
-
-    method: Method
-    weight_bits: int | None
-    activation_bits: int | None
-    step_scale: float = 1.0
-    step_rounding: str | None = None
-    varies_step: bool = False
-
-    @property
-    def bits(self):
-        return self.weight_bits, self.activation_bits
-
-
-@dataclasses.dataclass(frozen=True)
-class Estimate:
-    """One accuracy with its uncertainty, from one run or several seeds.
-
-    Attributes:
-        accuracies: One per seed, 0..1.
-        images: How many images each was measured on.
-        split: Which split they came from.
-    """
-
-    accuracies: tuple[float, ...]
-    images: int
-    split: str
-
-    @property
-    def mean(self):
-        return statistics.fmean(self.accuracies)
-
-    @property
-    def deviation(self):
-        """Standard deviation over seeds (n - 1), or None for one run."""
-        several = len(self.accuracies) > 1
-        return statistics.stdev(self.accuracies) if several else None
-
-    @property
-    def sampling_error(self):
-        """sqrt(a (1 - a) / n), from the finite number of images."""
-        return math.sqrt(self.mean * (1 - self.mean) / self.images)
-
-    @property
-    def standard_error(self):
-        """Of the mean: the images' and, if known, the seeds' part."""
-        seeds = (self.deviation or 0.0) / math.sqrt(len(self.accuracies))
-        return math.hypot(self.sampling_error, seeds)
-
-    def ahead_of(self, other) -> tuple[float, float]:
-        """Returns the difference to `other` and its standard error.
-
-        The two are treated as independent. They are not when both were
-        measured on the same images, and then the truth is smaller.
-        """
-        return self.mean - other.mean, math.hypot(
-            self.standard_error, other.standard_error
-        )
+_OWN_TABLES = ("tflite", "device")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Series:
-    """The runs of one name: one line of a plot, one row of a table."""
+    """The runs of one name: one line of a plot, one row of a table.
+
+    Attributes:
+        name: Of its runs.
+        runs: They differ in the seed of their training.
+        metric: Only rows of this one count.
+    """
 
     name: str
     runs: tuple
+    metric: Metric = Metric()
+
+    @functools.cached_property
+    def rows(self) -> tuple[dict, ...]:
+        """`{place: row}` of each run: of equal measurements one.
+
+        That of the most examples; of equally many, the last one.
+        """
+        return tuple(self._measured_once(run) for run in self.runs)
+
+    def _measured_once(self, run):
+        rows = {}
+        for row in run.rows:
+            if row.metric != self.metric.name or row.sweep in _OWN_TABLES:
+                continue
+            place = place_of(row)
+            if place not in rows or row.examples >= rows[place].examples:
+                rows[place] = row
+        return rows
 
     @functools.cached_property
     def estimates(self) -> dict[Place, Estimate]:
-        rows = {}
-        for run in self.runs:
-            for place, row in _rows_by_place(run).items():
-                rows.setdefault(place, []).append(row)
-        return {
-            place: Estimate(
-                tuple(row.value for row in found),
-                min(row.examples for row in found),
-                place.method.split,
-            )
-            for place, found in rows.items()
-        }
+        """The value at each place, over all runs that have one."""
+        found = {}
+        for rows in self.rows:
+            for place, row in rows.items():
+                found.setdefault(place, []).append(row)
+        return {place: Estimate.of(rows) for place, rows in found.items()}
+
+    def rows_at(self, places) -> list[list]:
+        """Returns the rows at any of `places`, a list for each run with one."""
+        found = [[rows[p] for p in places if p in rows] for rows in self.rows]
+        return [rows for rows in found if rows]
+
+    def rows_of(self, sweep) -> list:
+        """Returns [(title of the run, row)] of "tflite" or "device"."""
+        return [
+            (self.title_of(run), row)
+            for run in self.runs
+            for row in run.rows
+            if row.sweep == sweep and row.metric == self.metric.name
+        ]
 
     @property
     def seeds(self) -> int:
+        """How many runs there are."""
         return len(self.runs)
 
+    def title_of(self, run) -> str:
+        """Returns the name of one of its runs, with the seed if there are."""
+        return f"{run.name} (seed {run.seed})" if self.seeds > 1 else run.name
+
     def float_estimate(self, method=None) -> Estimate | None:
-        """Returns the accuracy in float, as near to `method` as there is."""
+        """Returns the value in float, as near to `method` as there is."""
         found = {
             place.method: estimate
             for place, estimate in self.estimates.items()
-            if place.bits == (None, None)
+            if place.table == BITS and place.point.in_float
         }
-        if not found:
-            return None
 
         def distance(candidate):
             if method is None:
@@ -117,46 +93,66 @@ class Series:
                 != method.reestimated_batch_norm,
             )
 
-        return found[min(found, key=distance)]
+        return found[min(found, key=distance)] if found else None
+
+    def float_reference(self, method) -> Estimate | None:
+        """Returns the value in float if it is of the method's split."""
+        found = self.float_estimate(method)
+        return found if found and found.split == method.split else None
+
+    def curve(self, ratio, base) -> dict[float, Estimate]:
+        """Returns `{ratio: Estimate}`, in order, with that at ratio 1.
+
+        Args:
+            ratio: A `dimensions.Ratio`.
+            base: The `Place` at ratio 1.
+        """
+        found = {
+            ratio.of(place.point): estimate
+            for place, estimate in self.estimates.items()
+            if place.table == ratio.name and ratio.at_one(place) == base
+        }
+        if base in self.estimates:
+            found[1.0] = self.estimates[base]
+        return dict(sorted(found.items()))
 
 
-def series_of(runs) -> tuple[Series, ...]:
-    """Returns `runs` grouped by name, in order of first appearance."""
+def series_of(runs, metric=None) -> tuple[Series, ...]:
+    """Returns `runs` grouped by name, in order of first appearance.
+
+    Args:
+        runs: Those of a report.
+        metric: The `Metric` that counts; the first one unless given.
+    """
+    runs = tuple(runs)
+    metric = metric or metrics_of(runs)[0]
     groups = {}
     for run in runs:
         groups.setdefault(run.name, []).append(run)
-    return tuple(Series(name, tuple(group)) for name, group in groups.items())
-
-
-def places_of(series) -> list[Place]:
-    """Returns all places of all `series`, in order of first appearance."""
-    return list(dict.fromkeys(p for one in series for p in one.estimates))
-
-
-def place_of(row) -> Place:
-    """Returns the place of one row."""
-    return Place(
-        method_of(row),
-        row.point.weight_bits,
-        row.point.activation_bits,
-        step_scale=row.point.step_scale,
-        step_rounding=row.point.step_rounding,
-        varies_step=row.sweep == "step_size" or row.point.step_scale != 1.0,
+    return tuple(
+        Series(name, tuple(group), metric) for name, group in groups.items()
     )
 
 
-def bits_order(bits):
-    """Sorting key of (weight bits, activation bits): FP first, then falling."""
+def places_of(series, table=BITS) -> list[Place]:
+    """Returns all places of one table, in order of first appearance."""
+    places = dict.fromkeys(p for one in series for p in one.estimates)
+    return [place for place in places if place.table == table]
+
+
+def estimates_at(series, places) -> list[Estimate]:
+    """Returns the estimates of all `series` at `places`."""
+    found = (one.estimates.get(p) for one in series for p in places)
+    return [estimate for estimate in found if estimate is not None]
+
+
+def bases_of(series, ratio) -> list[Place]:
+    """Returns the places at ratio 1 of all curves over a `Ratio`."""
+    places = dict.fromkeys(map(ratio.at_one, places_of(series, ratio.name)))
+    return sorted(places, key=lambda place: bits_order(place.point))
+
+
+def bits_order(point):
+    """Sorting key of an operating point's bits: FP first, then falling."""
+    bits = (point.weight_bits, point.activation_bits)
     return tuple(-math.inf if b is None else -b for b in bits)
-
-
-def _rows_by_place(run):
-    rows = {}
-    for row in run.rows:
-        if row.sweep in OWN_TABLES or dimension_of(row) is not None:
-            continue  # They have tables of their own.
-        place = place_of(row)
-        # Measured twice: more images tell more, else the later one holds.
-        if place not in rows or row.examples >= rows[place].examples:
-            rows[place] = row
-    return rows

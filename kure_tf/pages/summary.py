@@ -1,11 +1,10 @@
 """The paragraph above a report, computed from its rows."""
 
-from kure_tf.measurements.budget import budget_text
 from kure_tf.pages import labels
+from kure_tf.pages.dimensions import STEPS
 from kure_tf.pages.margins.margins import margins
-from kure_tf.pages.margins.step_margins import difference_error, step_curves
 from kure_tf.pages.series import bits_order, places_of
-from kure_tf.pages.tables.devices import device_rows
+from kure_tf.pages.tables.devices import budget_texts, device_rows
 from kure_tf.pages.tables.margins import side_text
 from kure_tf.pages.tables.models import mean_kurtosis, regularized_layers
 
@@ -23,7 +22,7 @@ def summarize(series) -> str:
     standard errors, as `Estimate.ahead_of` has them.
     """
     if not any(one.estimates for one in series):
-        return "This report holds no accuracies yet."
+        return "This report holds no measurements yet."
     subject = _subject(series)
     others = [one for one in series if one is not subject]
     sentences = [
@@ -53,10 +52,15 @@ def _subject(series):
 
 
 def _best(others, estimate_of):
-    """Returns the (series, estimate) of highest accuracy, or None."""
+    """Returns the (series, estimate) of the best value, or None."""
     found = [(one, estimate_of(one)) for one in others]
     found = [(one, estimate) for one, estimate in found if estimate]
-    return max(found, key=lambda pair: pair[1].mean) if found else None
+
+    def goodness(pair):
+        estimate = pair[1]
+        return estimate.metric.ahead(estimate.mean, 0.0)
+
+    return max(found, key=goodness, default=None)
 
 
 def _float_sentence(subject, others):
@@ -68,10 +72,9 @@ def _float_sentence(subject, others):
 
 
 def _point_sentence(subject, others, place):
-    name = labels.short_point(*place.bits)
-    method = place.method.label()
-    if place.activation_bits is None:
-        where = f"At {name} ({place.weight_bits}/FP, {method})"
+    name, method = labels.bits(place.point), place.method.label()
+    if place.point.activation_bits is None:
+        where = f"At {name} ({place.point}, {method})"
     else:
         where = f"At {name} ({method})"
     best = _best(others, lambda one: one.estimates.get(place))
@@ -79,27 +82,28 @@ def _point_sentence(subject, others, place):
 
 
 def _sentence(where, subject, own, best):
-    reached = f"{where} {subject.name} reaches {_percent(own)}"
+    reached = f"{where} {subject.name} reaches {_value(own)}"
     if best is None:
         return f"{reached}."
     rival, other = best
     verdict = _verdict(subject.name, own, other)
-    return f"{reached} and {rival.name} {_percent(other)}: {verdict}."
+    return f"{reached} and {rival.name} {_value(other)}: {verdict}."
 
 
 def _verdict(name, own, other):
     difference, error = own.ahead_of(other)
-    clear = abs(difference) > 2 * error
-    points = f"{labels.percent(abs(difference))} points"
-    limit = f"two standard errors ({labels.percent(2 * error)})"
+    points = own.metric.points(abs(difference))
     if difference == 0:
         return f"{name} is not ahead, the two are level"
     if difference > 0:
         direction = f"{points} ahead"
     else:
         direction = f"not ahead but {points} behind"
-    certainty = f"more than {limit}" if clear else f"no more than {limit}"
-    return f"{name} is {direction}, {certainty}"
+    if error is None:
+        return f"{name} is {direction}"
+    limit = f"two standard errors ({own.metric.difference(2 * error)})"
+    clear = "more than" if abs(difference) > 2 * error else "no more than"
+    return f"{name} is {direction}, {clear} {limit}"
 
 
 def _headline_places(subject, others):
@@ -122,7 +126,7 @@ def _headline_places(subject, others):
         _nearest([place for place in weights if place.method == method])
         for method in methods[:_METHODS_SHOWN]
     ]
-    both = [place for place in places if None not in place.bits]
+    both = [p for p in places if p.point.activation_bits is not None]
     chosen += [_nearest(both)] if both else []
     if kept and (weights := _weights_only(again)):
         last = weights[-1].method
@@ -131,7 +135,7 @@ def _headline_places(subject, others):
 
 
 def _weights_only(places):
-    return [place for place in places if place.activation_bits is None]
+    return [place for place in places if place.point.activation_bits is None]
 
 
 def _nearest(places):
@@ -139,9 +143,9 @@ def _nearest(places):
     return min(
         places,
         key=lambda place: (
-            abs(place.weight_bits - _HEADLINE_WEIGHT_BITS),
-            place.weight_bits,
-            bits_order(place.bits)[::-1],
+            abs(place.point.weight_bits - _HEADLINE_WEIGHT_BITS),
+            place.point.weight_bits,
+            bits_order(place.point)[::-1],
         ),
     )
 
@@ -150,9 +154,7 @@ def _quantized_places(one):
     return [
         place
         for place in places_of([one])
-        if place.weight_bits is not None
-        and not place.varies_step
-        and place.step_rounding is None
+        if place.point.weight_bits is not None and not labels.rest(place.point)
     ]
 
 
@@ -170,13 +172,9 @@ def _count_sentence(subject, others):
 
 def _step_sentence(subject, others):
     """Tells the two sides apart: too large is forgiven, too small is not."""
-    swept = [
-        place
-        for place in places_of([subject])
-        if place.varies_step and place.step_rounding is None
-    ]
-    smaller = [place for place in swept if place.step_scale < 1]
-    larger = [place for place in swept if place.step_scale > 1]
+    swept = places_of([subject], STEPS.name)
+    smaller = [place for place in swept if place.point.step_scale < 1]
+    larger = [place for place in swept if place.point.step_scale > 1]
     parts = []
     for what, places in (("too small", smaller), ("too large", larger)):
         ahead, behind, total = _tally(subject, others, places)
@@ -198,26 +196,26 @@ def _margin_sentences(subject, others):
         (step.method for step in steps),
         key=lambda method: method.reestimated_batch_norm,
     )
-    points = [step.bits for step in steps if step.method == method]
-    points = sorted(points, key=bits_order)[:_POINTS_SHOWN]
-    error = difference_error(step_curves(subject)[method, points[0]][1.0])
+    shown = [step for step in steps if step.method == method][:_POINTS_SHOWN]
     texts = [
-        f"at {labels.short_point(*bits)} {_margin_texts(found, method, bits)}"
-        for bits in points
+        f"at {labels.point(s.place.point)} {_margin_texts(found, s.place)}"
+        for s in shown
     ]
+    metric, error = subject.metric, shown[0].difference_error
+    known = "one standard error of a difference is"
+    known = f"; {known} {metric.points(error)}" if error else ""
     return (
-        f"For {budget_text(found[0].budget)} ({method.label()}; one standard "
-        f"error of a difference is {labels.percent(error)} points) the step "
-        f"may be {'; '.join(texts)}."
+        f"For {metric.budget(found[0].budget)} ({method.label()}{known}) the "
+        f"step may be {'; '.join(texts)}."
     )
 
 
-def _margin_texts(found, method, bits):
+def _margin_texts(found, place):
     """Returns "2.0 % too small or at least 30 % too large (KURE), ..."."""
     texts = []
     for one in found:
         for step in one.steps:
-            if (step.method, step.bits) != (method, bits):
+            if step.place != place:
                 continue
             sides = (("too small", step.smaller), ("too large", step.larger))
             known = [f"{side_text(s)} {what}" for what, s in sides if s]
@@ -229,12 +227,12 @@ def _margin_texts(found, method, bits):
 def _device_sentence(series):
     """Counts the devices within the budget, and what is too close to call."""
     verdicts = {}
+    rows = [row for _, row in device_rows(series)]
     for name, row in device_rows(series):
         if "passed" in row.details:
             verdicts.setdefault(name, []).append(row.details)
     if not verdicts:
         return ""
-    budgets = {one["budget"] for found in verdicts.values() for one in found}
     texts = []
     for name, found in verdicts.items():
         passed = sum(one["passed"] for one in found)
@@ -242,7 +240,7 @@ def _device_sentence(series):
         noun = "" if texts else " devices" if len(found) > 1 else " device"
         text = f"{name} on {passed} of {len(found)}{noun}"
         texts.append(f"{text} ({close} too close to call)" if close else text)
-    limit = " or ".join(budget_text(budget) for budget in sorted(budgets))
+    limit = budget_texts(rows, series[0].metric)
     return f"Within {limit} of float is {', '.join(texts)}."
 
 
@@ -250,13 +248,12 @@ def _tally(subject, others, places):
     """Returns at how many places it is clearly ahead, behind, compared."""
     ahead = behind = total = 0
     for place in places:
+        own = subject.estimates[place]
         best = _best(others, lambda one, place=place: one.estimates.get(place))
-        if best is None:
-            continue
-        difference, error = subject.estimates[place].ahead_of(best[1])
-        total += 1
-        ahead += difference > 2 * error
-        behind += -difference > 2 * error
+        if best is not None and own.ahead_of(best[1])[1] is not None:
+            total += 1
+            ahead += own.clearly_ahead_of(best[1])
+            behind += best[1].clearly_ahead_of(own)
     return ahead, behind, total
 
 
@@ -275,8 +272,9 @@ def _kurtosis_sentence(subject, others, series):
     )
 
 
-def _percent(estimate):
-    text = f"{labels.percent(estimate.mean)} %"
+def _value(estimate):
+    text = estimate.metric.value(estimate.mean)
     if estimate.deviation is not None:
-        text += f" (± {labels.percent(estimate.deviation)} over seeds)"
+        spread = estimate.metric.difference(estimate.deviation)
+        text += f" (± {spread} over seeds)"
     return text

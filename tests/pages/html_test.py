@@ -2,49 +2,51 @@ import ast
 import dataclasses
 import functools
 import html.parser
+import os
 import pathlib
 import re
 import sys
+import tempfile
 from unittest import mock
 
+import matplotlib
 import numpy as np
-import tensorflow as tf
-from absl.testing import parameterized
-from measured import row
+from absl.testing import absltest, parameterized
+from measured import row, run_of
 
 import kure_tf.pages
-from kure_tf.measurements import Report, Run
-from kure_tf.pages import to_html
+from kure_tf.measurements import Report
+from kure_tf.pages import save_report, to_html
 
 SCALES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3)
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
 
 def run(name, level, regularized):
-    rows = [row("FP/FP", 0.9)]
-    rows += [row(f"{b}/FP", level * (b + 3) / 11) for b in range(8, 1, -1)]
-    rows += [row(f"{b}/{b}", level * b / 9) for b in (8, 4, 3)]
-    rows += [row("3/FP", level, reestimated_batch_norm=True)]
-    rows += [
-        row(f"{b}/FP x{s}", level / s**2 / 2.1, sweep="step_size")
+    points = {"FP/FP": 0.9}
+    points |= {f"{b}/FP": level * (b + 3) / 11 for b in range(8, 1, -1)}
+    points |= {f"{b}/{b}": level * b / 9 for b in (8, 4, 3)}
+    points |= {
+        f"{b}/FP x{s}": level / s**2 / 2.1
         for b in (4, 3)
         for s in SCALES
+        if s != 1
+    }
+    points |= {"4/4 x1/0.7": 0.3, "4/FP floor": 0.5}
+    rows = [
+        row("3/FP", level, reestimated_batch_norm=True),
+        row("8/8", 0.9, sweep="tflite", details={"mode": "int8"}),
+        row("4/FP", level - 0.1, layer="net/conv3", sweep="sensitivity"),
     ]
-    rows.append(row("8/8", 0.9, sweep="tflite", details={"mode": "int8"}))
-    rows = [dataclasses.replace(one, run=name) for one in rows]
     counts, edges = np.histogram(np.linspace(-1, 1, 500), 40)
-    return Run(
+    after = 1.9 if regularized else 5.0
+    kurtosis = {"before": 5.0, "after": after, "regularized": regularized}
+    return run_of(
         name,
-        rows,
-        provenance={"seed": 0, "flags": {"a": "<i>"}, "url": "https://x.org"},
-        kurtosis={
-            f"net/conv{i}/kernel": {
-                "before": 5.0,
-                "after": 1.9 if regularized else 5.0,
-                "regularized": regularized,
-            }
-            for i in range(20)
-        },
+        points,
+        rows=[dataclasses.replace(one, run=name) for one in rows],
+        provenance={"flags": {"a": "<i>"}, "url": "https://x.org"},
+        kurtosis={f"net/conv{i}/kernel": kurtosis for i in range(20)},
         histograms={
             f"net/conv{i}/kernel": {"edges": edges, "counts": counts}
             for i in (2, 9)
@@ -52,10 +54,22 @@ def run(name, level, regularized):
     )
 
 
-@functools.cache
-def page():
+def report():
     runs = [run("<plain>", 0.8, False), run("KURE", 0.9, True)]
-    return to_html(Report(runs, "T & <t>", ["<b>note</b>"]))
+    return Report(runs, "T & <t>", ["<b>note</b>"])
+
+
+@functools.cache
+def saved():
+    """Returns the names and the texts of the files of the report."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = save_report(report(), folder)
+        names = os.listdir(folder)
+        return path.name, names, path.read_text(encoding="utf-8")
+
+
+def page():
+    return saved()[2]
 
 
 class _Structure(html.parser.HTMLParser):
@@ -87,7 +101,21 @@ def structure():
     return parser
 
 
-class HtmlTest(parameterized.TestCase, tf.test.TestCase):
+class HtmlTest(parameterized.TestCase):
+    def test_it_is_saved_beside_the_other_files(self):
+        name, names, _ = saved()
+
+        self.assertEqual(name, "report.html")
+        self.assertCountEqual(
+            names, ["report.json", "report.csv", "report.md", "report.html"]
+        )
+
+    def test_equal_reports_give_equal_pages_and_keep_settings(self):
+        before = dict(matplotlib.rcParams)
+
+        self.assertEqual(to_html(report()), page())
+        self.assertEqual(dict(matplotlib.rcParams), before)
+
     def test_every_element_is_closed(self):
         self.assertEmpty(structure().open)
 
@@ -144,11 +172,14 @@ class HtmlTest(parameterized.TestCase, tf.test.TestCase):
             [
                 "Accuracy as bits get fewer",
                 "Accuracy when the step size is off",
+                "Accuracy against the step ratio of the activations",
+                "Sensitivity of single layers",
                 "Kurtosis of the weights",
                 "Weights of two layers",
                 "Accuracy against bits",
                 "Accuracy against step ratio",
                 "Margins",
+                "Other robustness sweeps",
                 "LiteRT files",
                 "Provenance",
                 "Notes",
@@ -164,8 +195,11 @@ class HtmlTest(parameterized.TestCase, tf.test.TestCase):
         "float accuracy",
         "dotted, hollow: batch norm re-estimated",
         "W4 (4/FP): minmax",
+        "Rounding mode of the quantizer",
         "<summary>Flags of KURE</summary>",
         "--a=&lt;i&gt;",
+        '<td colspan="2">https://x.org</td>',
+        ' title="10,000 test examples, standard error 0.30 points">90.0</td>',
     )
     def test_the_page_says(self, words):
         self.assertIn(words, page())
@@ -174,41 +208,34 @@ class HtmlTest(parameterized.TestCase, tf.test.TestCase):
         self.assertLess(len(page().encode()), 1_000_000)
 
     def test_a_report_without_rows_is_a_page(self):
-        self.assertIn("holds no accuracies", to_html(Report([])))
+        self.assertIn("holds no measurements", to_html(Report([])))
 
     def test_step_ratios_may_span_decades(self):
         rows = [
-            row(f"4/FP x{scale}", 0.5, run="a", ptq=None, sweep="step_size")
-            for scale in (0.05, 1.0, 3.0)
+            row(f"4/FP x{scale}", 0.5, ptq=None) for scale in (0.05, 1.0, 3.0)
         ]
 
-        self.assertIn("steps as trained", to_html(Report([Run("a", rows)])))
+        text = to_html(Report([run_of("KURE", {}, rows=rows)]))
 
-    def test_settings_of_matplotlib_are_left_as_they_were(self):
-        import matplotlib
-
-        before = dict(matplotlib.rcParams)
-        to_html(Report([run("a", 0.5, False)]))
-
-        self.assertEqual(dict(matplotlib.rcParams), before)
+        self.assertIn("steps as trained", text)
 
     def test_matplotlib_is_imported_inside_functions_only(self):
         # Not by a look at sys.modules: Keras 3 imports matplotlib itself.
         folder = pathlib.Path(kure_tf.pages.__file__).parent
-        for path in folder.glob("*.py"):
+        for path in folder.rglob("*.py"):
             for statement in ast.parse(path.read_text()).body:
                 if isinstance(statement, (ast.Import, ast.ImportFrom)):
                     self.assertNotIn("matplotlib", ast.unparse(statement))
 
     def test_without_matplotlib_the_error_says_what_to_install(self):
-        report = Report([run("a", 0.5, False)])
+        found = Report([run_of("a", {"4/FP": 0.5})])
 
         with (
             mock.patch.dict(sys.modules, {"matplotlib": None}),
             self.assertRaisesRegex(ImportError, "pip install matplotlib"),
         ):
-            to_html(report)
+            to_html(found)
 
 
 if __name__ == "__main__":
-    tf.test.main()
+    absltest.main()

@@ -165,7 +165,7 @@ class FilesTest(parameterized.TestCase):
     def test_a_grid_without_formulas_in_the_paper_has_a_page(self, grid):
         text = page.render(study(grid, bits=[2, 3], figure_bits=2))
 
-        self.assertIn(f"grid &#x27;{grid}&#x27;", text)
+        self.assertIn(f"grid &#39;{grid}&#39;", text)
         self.assertNotIn("Eq. 5 or 9", text)
         self.assertEqual("|X|" in text, grid == "unsigned")
 

@@ -6,7 +6,6 @@ import tensorflow as tf
 from kure_tf import OperatingPoint, data, fake_quantize_model, ptq
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import Placement, quantizers_of
-from kure_tf.pages.dimensions import block_of
 from kure_tf.settings import Setting
 from kure_tf.sweeps import (
     SweepPlan,
@@ -94,15 +93,6 @@ class SensitivityTest(tf.test.TestCase):
         rows = sweep(points, finished=sweep(points[:1]))
         self.assertLen(evaluate.seen, 2)
         self.assertEqual([row.others for row in rows], [None, high])
-
-    def test_reports_write_points_as_sweeps_do(self):
-        """The point of the others is looked up by its text."""
-        model = fake_quantize_model(_model(), Placement(activations=None))
-        points = ["4/FP", "FP/FP", "4/4 x0.9/1.123456789 pow2 half-up"]
-        points += ["3/8 x1/1.1 pow2-up stochastic:7", "4/FP x0.7 floor"]
-        report = run_sweep(model, points, evaluate=_Standing(), progress=False)
-        for row in report.runs[0].rows:
-            self.assertEqual(block_of(row).point, str(row.point))
 
     def test_finished_layers_are_not_measured_again(self):
         _, rows = self._measure()

@@ -4,7 +4,8 @@ import dataclasses
 import statistics
 
 from kure_tf.measurements.budget import within
-from kure_tf.pages.method import Method
+from kure_tf.pages import labels
+from kure_tf.pages.place import BITS, Method
 
 MEAN_BITS = range(2, 9)
 
@@ -20,9 +21,9 @@ class BitMargin:
         lowest: The fewest weight bits that are within the budget, and with
             them all larger ones that were measured; None if there are none.
         passing: Fewer bits than those that are within it nevertheless.
-        drops: `(weight bits, (float minus accuracy, its standard error))` of
-            all that were measured, from many bits to few.
-        mean: Mean accuracy over the `mean_bits`; None if there are none.
+        drops: `(weight bits, (what is lost against float, its standard error
+            or None))` of all that were measured, from many bits to few.
+        mean: Mean value over the `mean_bits`; None if there are none.
         mean_bits: The weight bits of 2..8 that were measured.
     """
 
@@ -39,22 +40,21 @@ def bit_margins(one, budget):
     """Yields the `BitMargin`s of a series; see `margins`."""
     groups = {}
     for place, estimate in one.estimates.items():
-        weights, activations = place.bits
+        weights = place.point.weight_bits
+        activations = place.point.activation_bits
+        plain = place.table == BITS and not labels.rest(place.point)
         if (
-            weights is None
-            or activations not in (None, weights)
-            or place.varies_step
-            or place.step_rounding
-            or place.method.sweep
+            plain
+            and weights is not None
+            and activations in (None, weights)
+            and not place.method.sweep
         ):
-            continue
-        key = (place.method, activations is not None)
-        groups.setdefault(key, {})[weights] = estimate
+            key = (place.method, activations is not None)
+            groups.setdefault(key, {})[weights] = estimate
     for (method, both), estimates in sorted(groups.items(), key=_kind):
-        in_float = one.float_estimate(method)
-        if in_float is None or in_float.split != method.split:
-            continue
-        yield _bit_margin(method, both, estimates, in_float, budget)
+        in_float = one.float_reference(method)
+        if in_float is not None:
+            yield _bit_margin(method, both, estimates, in_float, budget)
 
 
 def _kind(group):
@@ -65,7 +65,8 @@ def _kind(group):
 def _bit_margin(method, both, estimates, in_float, budget):
     order = sorted(estimates, reverse=True)
     drops = {bits: in_float.ahead_of(estimates[bits]) for bits in order}
-    good = [bits for bits in order if within(drops[bits][0], budget)]
+    allowed = in_float.metric.allowed(budget, in_float.mean)
+    good = [bits for bits in order if within(drops[bits][0], allowed)]
     unbroken = [
         bits
         for bits, expected in zip(good, order, strict=False)

@@ -1,82 +1,81 @@
-"""Plots of the sweeps beyond bits and weight steps."""
+"""The plots of values against a ratio of step sizes."""
 
-from kure_tf.pages.dimensions import found_in, mean, methods_in
-from kure_tf.pages.layer_sweeps import drops, layer_sweeps
+from kure_tf.pages import labels
 from kure_tf.pages.plots import svg
-from kure_tf.pages.plots.accuracy import MARKERS, Panel
-from kure_tf.pages.tables.ratios import RATIOS, ratio_of
+from kure_tf.pages.plots.panel import (
+    PANEL,
+    Panel,
+    draw_estimates,
+    draw_float,
+    value_axis,
+    value_limits,
+    without_batch_norm,
+)
+from kure_tf.pages.series import bases_of, estimates_at, places_of
 
-_WIDTH = 5.2
-_SHOWN = 25  # Layers; the tables name them all.
 
+def ratio_panels(series, ratio) -> list[Panel]:
+    """Returns values against a ratio: a panel per point and PTQ method.
 
-def ratio_panels(series) -> list[Panel]:
-    """Returns accuracy against a ratio: a panel per sweep, bits and method."""
+    Args:
+        series: All series.
+        ratio: A `dimensions.Ratio`.
+    """
+    groups = {}
+    for base in bases_of(series, ratio):
+        key = (base.point, without_batch_norm(base.method))
+        groups.setdefault(key, []).append(base)
+    methods = [method for _, method in groups]
+    in_float = [p for p in places_of(series) if p.point.in_float]
+    shown = [*in_float, *places_of(series, ratio.name)]
     panels = []
-    for kind, (what, _) in RATIOS.items():
-        blocks = found_in(series, kind, ratio_of(kind))
-        methods = methods_in(blocks)
-        for number, (block, names) in enumerate(blocks.items()):
-            title = f"{what}: {block.label(methods)}"
-            name = f"{kind.replace('_', '-')}-{number}"
-            panels.append(Panel(title, _ratios(series, names, name, title)))
+    for number, ((point, method), bases) in enumerate(groups.items()):
+        title = f"{_point(point)}: {method.label(methods)}"
+        limits = value_limits(estimates_at(series, shown))
+        prefix = f"{series[0].metric.name}-{ratio.name}-{number}"
+        drawn = _panel(series, ratio, bases, limits, prefix, title)
+        again = any(base.method.reestimated_batch_norm for base in bases)
+        panels.append(Panel(title, drawn, again))
     return panels
 
 
-def _ratios(series, names, name, title):
-    with svg.figure(_WIDTH, 2.6) as drawn:
+def _point(point):
+    return f"{labels.long_bits(point)} {labels.rest(point)}".rstrip()
+
+
+def _panel(series, ratio, bases, limits, prefix, title):
+    with svg.figure(*PANEL) as drawn:
         axes = drawn.add_subplot()
         axes.axvline(1, color=svg.MUTED, linewidth=0.8, zorder=1)
+        ratios = {1.0}
         for index, one in enumerate(series):
-            found = sorted(names.get(one.name, {}).items())
-            axes.plot(
-                [ratio for ratio, _ in found],
-                [100 * mean(by_run) for _, by_run in found],
-                color=svg.run_colour(index),
-                marker=MARKERS[index % len(MARKERS)],
-            )
-        axes.set_xlabel("ratio")
-        axes.set_ylabel("top-1 accuracy, %")
-        return svg.to_svg(drawn, name, title)
+            for base in bases:
+                estimates = one.curve(ratio, base)
+                ratios.update(estimates)
+                draw_estimates(axes, estimates, index, base.method)
+            draw_float(axes, one, index, bases[0].method)
+        _ratio_axis(axes, min(ratios), max(ratios))
+        value_axis(axes, series[0].metric, limits)
+        return svg.to_svg(drawn, prefix, title)
 
 
-def sensitivity_panels(series) -> list[Panel]:
-    """Returns accuracy lost through each layer: a panel per point."""
-    panels = []
-    sweeps = layer_sweeps(series)
-    methods = methods_in(sweep.block for sweep in sweeps)
-    for number, (sweep, layers) in enumerate(sweeps.items()):
-        title = sweep.label(methods)
-        lost = drops(series, sweep, layers)
-        shown = dict(list(lost.items())[:_SHOWN])
-        drawn = _panel(series, shown, f"sensitivity-{number}", title)
-        panels.append(Panel(title, drawn))
-    return panels
-
-
-def _panel(series, lost, name, title):
-    layers = list(lost)
-    with svg.figure(_WIDTH, 0.9 + 0.2 * len(layers)) as drawn:
-        axes = drawn.add_subplot()
-        axes.axvline(0, color=svg.MUTED, linewidth=0.8, zorder=1)
-        for index, one in enumerate(series):
-            found = [
-                (100 * lost[layer][one.name], height)
-                for height, layer in enumerate(layers)
-                if lost[layer].get(one.name) is not None
-            ]
-            axes.plot(
-                [drop for drop, _ in found],
-                [height for _, height in found],
-                linestyle="none",
-                color=svg.run_colour(index),
-                marker=MARKERS[index % len(MARKERS)],
-            )
-        axes.set_yticks(range(len(layers)), [_short(n) for n in layers])
-        axes.set_ylim(len(layers) - 0.5, -0.5)
-        axes.set_xlabel("accuracy lost, points")
-        return svg.to_svg(drawn, name, title)
-
-
-def _short(layer):
-    return layer if len(layer) <= 28 else f"...{layer[-25:]}"
+def _ratio_axis(axes, low, high):
+    if high / low > 4:
+        axes.set_xscale("log")
+        ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5) if low <= t <= high]
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
+        axes.minorticks_off()
+    axes.set_xlabel("step size / calibrated step size")
+    for x, side, text in (
+        (0.0, "left", "\N{LEFTWARDS ARROW} step too small (clips)"),
+        (1.0, "right", "step too large (coarser) \N{RIGHTWARDS ARROW}"),
+    ):
+        axes.text(
+            x,
+            1.02,
+            text,
+            transform=axes.transAxes,
+            ha=side,
+            va="bottom",
+            color=svg.MUTED,
+        )

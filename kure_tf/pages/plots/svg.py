@@ -66,7 +66,8 @@ def to_svg(drawn, prefix, description) -> str:
 
     Args:
         drawn: A `Figure`, drawn inside `figure`'s `with`.
-        prefix: Unique in the page; goes before the ids inside.
+        prefix: Unique in the page; goes before the ids inside. What an id
+            cannot hold becomes a hyphen.
         description: What a screen reader says instead.
     """
     stream = io.StringIO()
@@ -83,7 +84,7 @@ def to_svg(drawn, prefix, description) -> str:
         text,
         count=1,
     )
-    text = _own_ids(text, prefix)
+    text = _own_ids(text, re.sub(r"[^\w-]+", "-", prefix))
     text = _page_fonts(text)
     return re.sub(r"\n\s*", "\n", _page_colours(text)).strip()
 
@@ -96,7 +97,7 @@ def _matplotlib():
         raise ImportError(
             "The plots of a report need matplotlib, which is not installed. "
             "Install it: pip install matplotlib. report.json and the tables "
-            "(`Report.to_markdown`) do without."
+            "(`pages.to_markdown`) do without."
         ) from error
     return matplotlib, Figure
 

@@ -5,7 +5,7 @@ import os
 import statistics
 
 from kure_tf.pages.plots import svg
-from kure_tf.pages.plots.accuracy import MARKERS, SMALL_PANEL, Panel
+from kure_tf.pages.plots.panel import MARKERS, SMALL_PANEL, Panel
 
 REFERENCES = {"uniform": 1.8, "normal": 3.0}
 

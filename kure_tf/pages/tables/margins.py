@@ -2,12 +2,16 @@
 
 import functools
 
-from kure_tf.measurements.budget import budget_text
 from kure_tf.pages import labels
 from kure_tf.pages.margins.layer_margins import WORST_LAYERS
 from kure_tf.pages.margins.margins import margins
 from kure_tf.pages.series import bits_order
 from kure_tf.pages.tables.table import Cell, Table
+
+_IN_BRACKETS = (
+    "In brackets: the same with one standard error of a difference less and "
+    "more to lose. "
+)
 
 
 def margin_tables(series, budget=0.01) -> list[Table]:
@@ -15,10 +19,11 @@ def margin_tables(series, budget=0.01) -> list[Table]:
 
     Args:
         series: The `Series` of a report.
-        budget: Accuracy that may be lost, as a fraction.
+        budget: What may be lost, as a fraction.
     """
     found = [margins(one, budget) for one in series]
-    tables = (_step_table(found), _bit_table(found), _layer_table(found))
+    makers = (_step_table, _bit_table, _layer_table)
+    tables = (make(found, series[0].metric) for make in makers if found)
     return [table for table in tables if table is not None]
 
 
@@ -36,19 +41,24 @@ def share_text(share) -> str:
     return f"{percent:.1f}" if percent < 10 else f"{percent:.0f}"
 
 
-def _step_table(found):
+def _step_table(found, metric):
     rows = _rows(
         found,
         lambda one: one.steps,
-        lambda step: (bits_order(step.bits), labels.short_point(*step.bits)),
-        _step_cells,
+        lambda step: (
+            bits_order(step.place.point),
+            labels.point(step.place.point),
+        ),
+        functools.partial(_step_cells, metric),
     )
     if not rows:
         return None
     ranges = {step.ratios for one in found for step in one.steps}
+    errors = any(step.difference_error for one in found for step in one.steps)
+    in_brackets = _IN_BRACKETS if errors else ""
     swept = " or ".join(f"{low:g} to {high:g}" for low, high in sorted(ranges))
     return Table(
-        title=f"Step margins for {budget_text(found[0].budget)}",
+        title=f"Step margins for {metric.budget(found[0].budget)}",
         header=(
             *("Step sizes", "Point", "Run"),
             *("Too small by", "Too large by"),
@@ -56,21 +66,21 @@ def _step_table(found):
         ),
         rows=rows,
         caption="By how much the step may be too small or too large until the "
-        "accuracy first falls that far below the accuracy at ratio 1, on "
-        f"straight lines between the swept ratios ({swept}); 'at least': not "
-        "within them. In brackets: the same with one standard error of a "
-        "difference less and more to lose. Each run is held against its own "
-        "accuracy at ratio 1, so a low curve may have a wide margin; Mean is "
-        "the accuracy in %, averaged over the ratios (the area under the "
-        "curve divided by its width).",
+        f"{metric.words} first is that much worse than at ratio 1, on straight "
+        f"lines between the swept ratios ({swept}); 'at least': not within "
+        f"them. {in_brackets}Each run is held against its own "
+        f"{metric.words} at ratio 1, so a bad curve may have a wide margin; "
+        f"Mean is the {metric.words}{metric.in_percent}, averaged over the "
+        "ratios (the area under the curve divided by its width).",
         labels=3,
     )
 
 
-def _step_cells(step):
+def _step_cells(metric, step):
+    means = (step.mean_below, step.mean_above, step.mean)
     return (
         *(_side_cell(side) for side in (step.smaller, step.larger)),
-        *(_mean_cell(m) for m in (step.mean_below, step.mean_above, step.mean)),
+        *(_mean_cell(metric, mean) for mean in means),
     )
 
 
@@ -84,13 +94,13 @@ def _side_cell(side):
     return Cell(f"{text} ({low} {f'to {high}' if side.crossed else 'and up'})")
 
 
-def _mean_cell(mean):
+def _mean_cell(metric, mean):
     if mean is None:
         return Cell("-", "fewer than two ratios, or ratio 1 is missing")
-    return Cell(labels.percent(mean))
+    return Cell(metric.text(mean))
 
 
-def _bit_table(found):
+def _bit_table(found, metric):
     rows = _rows(
         found,
         lambda one: one.bits,
@@ -98,37 +108,36 @@ def _bit_table(found):
             bits.activations,
             "W = A" if bits.activations else "weights only",
         ),
-        _bit_cells,
+        functools.partial(_bit_cells, metric),
     )
     if not rows:
         return None
-    error = _largest(
-        d[1][1] for one in found for b in one.bits for d in b.drops
-    )
-    budget = budget_text(found[0].budget)
+    drops = [d for one in found for bits in one.bits for _, d in bits.drops]
+    budget = metric.budget(found[0].budget)
     return Table(
         title=f"Fewest weight bits within {budget} of float",
         header=(
             *("Step sizes", "Quantized", "Run"),
-            *("Fewest bits", "Mean accuracy", "over weight bits"),
+            *("Fewest bits", "Mean", "over weight bits"),
         ),
         rows=rows,
         caption="The fewest bits at which float is not further ahead, nor at "
-        "any larger bit-width that was measured. Standard error of one such "
-        f"drop: at most {error} points. Mean accuracy: plain mean in % over "
-        "the weight bits named, those of 2 to 8 that were measured.",
+        f"any larger bit-width that was measured. {_error(metric, drops)}Mean: "
+        f"plain mean of the {metric.words}{metric.in_percent} over the weight "
+        "bits named, those of 2 to 8 that were measured.",
         labels=3,
     )
 
 
-def _bit_cells(bits):
+def _bit_cells(metric, bits):
     drops = ", ".join(
-        f"{labels.percent(drop)} at {width}" for width, (drop, _) in bits.drops
+        f"{metric.difference(drop)} at {width}"
+        for width, (drop, _) in bits.drops
     )
-    hint = f"drop from float, points: {drops} bits"
+    hint = f"drop from float{metric.in_points}: {drops} bits"
     return (
         Cell(_fewest(bits), hint),
-        Cell("-" if bits.mean is None else labels.percent(bits.mean)),
+        Cell("-" if bits.mean is None else metric.text(bits.mean)),
         Cell(", ".join(map(str, bits.mean_bits)) or "-"),
     )
 
@@ -142,68 +151,75 @@ def _fewest(bits):
     return f"{text}; {passing} {within} within, more bits are not"
 
 
-def _layer_table(found):
+def _layer_table(found, metric):
     rows = _rows(
         found,
         lambda one: one.layers,
-        lambda layers: ("", layers.point),
-        _layer_cells,
+        lambda layers: ("", str(layers.point)),
+        functools.partial(_layer_cells, metric),
     )
     if not rows:
         return None
-    error = _largest(w[2] for one in found for m in one.layers for w in m.worst)
+    drops = [w[1:] for one in found for m in one.layers for w in m.worst]
     ranks = ("Most sensitive", "Second", "Third")
     return Table(
         title="Most sensitive layers",
         header=("Step sizes", "Point", "Run", *ranks, "Of"),
         rows=rows,
         caption="One layer alone at the point, all others in float. In "
-        "brackets: by how many points float is ahead. Standard error of one "
-        f"such drop: at most {error} points; smaller drops, and their order, "
-        "may be chance. Of: how many layers were measured.",
+        f"brackets: by how much float is ahead{metric.in_points}. "
+        f"{_error(metric, drops)}Smaller drops, and their order, may be "
+        "chance. Of: how many layers were measured.",
         labels=3,
     )
 
 
-def _largest(errors):
-    return labels.percent(max(errors), 2)
+def _error(metric, drops):
+    """States the largest error of `(drop, error)`s where all are known."""
+    errors = [error for _, error in drops]
+    if None in errors:
+        return ""
+    return (
+        f"Standard error of one such drop: at most {metric.error(max(errors))}."
+        " "
+    )
 
 
-def _layer_cells(layers):
+def _layer_cells(metric, layers):
     cells = [
-        Cell(f"{layer.removesuffix('/kernel')} ({labels.percent(drop)})")
+        Cell(f"{layer.removesuffix('/kernel')} ({metric.difference(drop)})")
         for layer, drop, _ in layers.worst
     ]
     missing = [Cell("-")] * (WORST_LAYERS - len(cells))
     return (*cells, *missing, Cell(str(layers.count)))
 
 
-def _rows(found, part_of, kind_of, cells_of):
+def _rows(found, margins_of, kind_of, cells_of):
     """Returns rows in blocks of one method and kind, one row per run.
 
     Args:
         found: `Margins` of the runs.
-        part_of: Which of its parts.
-        kind_of: Returns `(sorting key, label)` of a part.
-        cells_of: Returns the cells of a part.
+        margins_of: Returns the margins of one kind.
+        kind_of: Returns `(sorting key, label)` of a margin.
+        cells_of: Returns the cells of a margin.
     """
     blocks = {}
     for one in found:
-        for part in part_of(one):
-            block = blocks.setdefault((part.method, kind_of(part)), [])
-            block.append((one.name, part))
+        for margin in margins_of(one):
+            block = blocks.setdefault((margin.method, kind_of(margin)), [])
+            block.append((one.name, margin))
     methods = list(dict.fromkeys(method for method, _ in blocks))
     rows, above = [], None
     order = functools.partial(_order, methods)
     for (method, (_, kind)), block in sorted(blocks.items(), key=order):
-        for i, (name, part) in enumerate(block):
+        for i, (name, margin) in enumerate(block):
             first = "" if i or method == above else method.label(methods)
             rows.append(
                 (
                     Cell(first),
                     Cell("" if i else kind),
                     Cell(name),
-                    *cells_of(part),
+                    *cells_of(margin),
                 )
             )
         above = method

@@ -3,6 +3,7 @@
 import statistics
 
 from kure_tf.pages import labels
+from kure_tf.pages.tables.estimates import row_cell
 from kure_tf.pages.tables.table import Cell, Table
 
 
@@ -56,28 +57,23 @@ def mean_kurtosis(one, layers) -> tuple[float | None, float | None]:
 
 def tflite_table(series) -> Table | None:
     """Returns the exported files, from the rows whose sweep is "tflite"."""
-    rows = [
-        _tflite_row(title_of(run, one), row)
-        for one in series
-        for run in one.runs
-        for row in run.rows
-        if row.sweep == "tflite"
-    ]
-    if not rows:
+    found = [pair for one in series for pair in one.rows_of("tflite")]
+    if not found:
         return None
+    metric = series[0].metric
     return Table(
         title="LiteRT files",
         header=(
             "Run",
             "File",
-            "Accuracy of the file, %",
-            "Drop from Keras, points",
+            f"{metric.heading} of the file{metric.in_percent}",
+            f"Drop from Keras{metric.in_points}",
             "Same answer as Keras, %",
             "Size",
         ),
-        rows=tuple(rows),
+        rows=tuple(_tflite_row(title, row, metric) for title, row in found),
         caption="Each file was run in the LiteRT interpreter beside its Keras "
-        "model, over the same images.",
+        f"model, over the same examples. {metric.caption}",
         labels=2,
     )
 
@@ -91,12 +87,7 @@ def provenance_facts(series) -> dict[str, list[str]]:
 
 def run_titles(series) -> list[str]:
     """Returns one name per run, with its seed where runs share the name."""
-    return [title_of(run, one) for one in series for run in one.runs]
-
-
-def title_of(run, one) -> str:
-    """Returns the name of a run of the series `one`."""
-    return f"{run.name} (seed {run.seed})" if one.seeds > 1 else run.name
+    return [one.title_of(run) for one in series for run in one.runs]
 
 
 def flags_text(flags) -> str:
@@ -108,22 +99,18 @@ def flags_text(flags) -> str:
     return str(flags)
 
 
-def _tflite_row(label, row):
+def _tflite_row(title, row, metric):
     details = row.details
-    mode = labels.value(details.get("mode") or row.point)
-    texts = (
-        label,
-        mode.replace("_", " "),
-        labels.percent(row.value),
-        _points(details.get("accuracy_drop")),
-        _points(details.get("agreement")),
-        "-"
-        if not details.get("file_size")
-        else labels.size(details["file_size"]),
-    )
-    hint = labels.accuracy_hint(row)
-    return tuple(
-        Cell(text, hint if i == 2 else "") for i, text in enumerate(texts)
+    mode = labels.value(details.get("mode") or row.point).replace("_", " ")
+    drop, agreement = details.get("accuracy_drop"), details.get("agreement")
+    size = details.get("file_size")
+    return (
+        Cell(title),
+        Cell(mode),
+        row_cell(row),
+        Cell("-" if drop is None else metric.difference(drop)),
+        Cell("-" if agreement is None else f"{100 * agreement:.1f}"),
+        Cell(labels.size(size) if size else "-"),
     )
 
 
@@ -145,10 +132,6 @@ def _flag(thing):
     if isinstance(thing, list):
         return ",".join(str(item) for item in thing)
     return "" if thing is None else str(thing)
-
-
-def _points(fraction):
-    return "-" if fraction is None else labels.percent(fraction)
 
 
 def _decimal(number):

@@ -1,15 +1,26 @@
 """A table as a value, and how it reads in Markdown."""
 
 import dataclasses
+from typing import ClassVar
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One cell: what it says, what a mouse reveals, whether it is ahead."""
+    """One cell.
+
+    Attributes:
+        text: What it says.
+        hint: What a mouse reveals.
+        strong: Whether it is ahead of the others.
+        link: Where it leads on a page.
+        span: How many columns it fills on a page.
+    """
 
     text: str
     hint: str = ""
     strong: bool = False
+    link: str = ""
+    span: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +34,7 @@ class Table:
             the one above it.
         caption: What the numbers are, and how uncertain.
         labels: How many columns name the row.
+        prose: Whether the text of cells may wrap on a page.
     """
 
     title: str
@@ -30,11 +42,13 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
     labels: int = 1
+    prose: bool = False
+    kind: ClassVar[str] = "table"
 
     def to_markdown(self) -> str:
         """Returns the table in Markdown, aligned to be read as it is."""
-        header = [" ".join(text.split("\n")) for text in self.header]
-        body = [[_escaped(cell.text) for cell in row] for row in self.rows]
+        header = [escaped(text) for text in self.header]
+        body = [[escaped(cell.text) for cell in row] for row in self.rows]
         widths = [
             max(3, *(len(line[i]) for line in [header, *body]))
             for i in range(len(header))
@@ -54,5 +68,10 @@ class Table:
         return f"| {' | '.join(padded)} |"
 
 
-def _escaped(text):
-    return " ".join(text.split()).replace("|", "\\|")
+def escaped(text) -> str:
+    """Returns text that Markdown shows as it is: one line, no cells, no HTML.
+
+    A backslash keeps its meaning only before a bar, so it goes first.
+    """
+    text = " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
+    return text.replace("<", "&lt;")

@@ -1,73 +1,44 @@
 """Outcomes as self-contained pages."""
 
-from html import escape
-
-from kure_tf.pages import elements
-from kure_tf.pages.page import PAGE, STYLE
+from kure_tf.pages import page
+from kure_tf.pages.elements import Legend, Notes, Panels, Section, run_keys
 from kure_tf.paper.experiments import plots, text
 
 
 def render(outcome) -> str:
     """Returns an outcome as an HTML page; needs matplotlib."""
-    dot = " \N{MIDDLE DOT} "
-    facts = dot.join(
-        ("KURE paper", f"scale {outcome.scale}", _minutes(outcome))
-    )
     sections = [
         _panel(one, number) for number, one in enumerate(outcome.panels)
     ]
     if outcome.steps:
         table = text.steps_table(outcome)
-        sections.append(
-            elements.section(table.title, elements.table(table, prose=True))
-        )
-    return PAGE.substitute(
-        title=escape(outcome.experiment.title),
-        style=STYLE,
-        facts=escape(facts),
-        summary=escape(outcome.sentence),
-        sections="\n".join(sections),
+        sections.append(Section(table.title, (table,)))
+    minutes = f"{text.minutes(outcome.seconds)} minutes of processor time"
+    return page.render(
+        title=outcome.experiment.title,
+        facts=("KURE paper", f"scale {outcome.scale}", minutes),
+        summary=outcome.sentence,
+        sections=sections,
     )
 
 
 def render_index(outcomes) -> str:
     """Returns a page with one line for each outcome, linked to its page."""
     table = text.index_table(outcomes)
-    shown = elements.table(table, prose=True)
-    for one in outcomes:
-        title = escape(one.experiment.title)
-        link = f'<a href="{one.experiment.name}.html">{title}</a>'
-        shown = shown.replace(f">{title}<", f">{link}<", 1)
-    return PAGE.substitute(
-        title=escape(text.index_title(outcomes)),
-        style=STYLE,
-        facts="KURE paper",
+    return page.render(
+        title=text.index_title(outcomes),
+        facts=("KURE paper",),
         summary="Each experiment beside the paper's numbers.",
-        sections=elements.section(table.title, shown),
+        sections=[Section(table.title, (table,))],
     )
-
-
-def _minutes(outcome):
-    return f"{text.minutes(outcome.seconds)} minutes of processor time"
 
 
 def _panel(one, number):
-    plotted = plots.side_plots(one, number)
-    claims = "\n".join(
-        f"<li><strong>{escape(v.verdict)}</strong>: {escape(v.text)}</li>"
-        for v in one.verdicts
-    )
-    return elements.section(
-        one.panel.title,
-        _legend(one) if plotted else "",
-        elements.panels(plotted) if plotted else "",
-        elements.table(text.panel_table(one)),
-        f'<ul class="notes">\n{claims}\n</ul>' if claims else "",
-    )
-
-
-def _legend(one):
-    return elements.legend(
-        elements.key(elements.swatch(index), name)
-        for index, name in enumerate(one.panel.series)
-    )
+    parts = []
+    if plotted := plots.side_plots(one, number):
+        parts += [Legend(run_keys(one.panel.series)), Panels(tuple(plotted))]
+    parts.append(text.panel_table(one))
+    if one.verdicts:
+        claims = tuple((v.verdict, v.text) for v in one.verdicts)
+        parts.append(Notes(claims))
+    return Section(one.panel.title, tuple(parts))

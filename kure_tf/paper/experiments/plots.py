@@ -1,7 +1,7 @@
 """Curves of the paper and ours, side by side on common axes."""
 
 from kure_tf.pages.plots import svg
-from kure_tf.pages.plots.accuracy import Panel, draw_curve
+from kure_tf.pages.plots.panel import Panel, draw_curve
 from kure_tf.paper.experiments.text import bits_order
 from kure_tf.paper.experiments.values import columns_of
 

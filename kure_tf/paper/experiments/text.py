@@ -55,6 +55,7 @@ def steps_table(outcome) -> Table:
         f"Scale {outcome.scale}. Steps that several experiments share run "
         "once. Minutes of processor time.",
         labels=2,
+        prose=True,
     )
 
 
@@ -65,7 +66,7 @@ def index_table(outcomes) -> Table:
         ("Experiment", "What was found", "Minutes"),
         tuple(
             (
-                Cell(one.experiment.title),
+                Cell(one.experiment.title, link=f"{one.experiment.name}.html"),
                 Cell(one.sentence),
                 Cell(minutes(one.seconds)),
             )
@@ -74,6 +75,7 @@ def index_table(outcomes) -> Table:
         "Minutes of processor time: all steps of the experiment, those that "
         "it shares with others too.",
         labels=2,
+        prose=True,
     )
 
 

@@ -1,8 +1,10 @@
 """Numbers with an uncertainty, one side of a comparison: by series, column."""
 
 import dataclasses
+import math
+import statistics
 
-from kure_tf.pages.series import Estimate
+from kure_tf.pages.estimate import Estimate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +33,10 @@ def accuracy(fractions, images) -> Value:
         fractions: One accuracy per seed.
         images: How many images each was measured on.
     """
-    found = Estimate(tuple(fractions), images, split="")
+    mean = statistics.fmean(fractions)
+    error = math.sqrt(mean * (1 - mean) / images)
+    errors = (error,) * len(fractions)
+    found = Estimate(tuple(fractions), errors, images)
     deviation = found.deviation
     return Value(
         100 * found.mean,

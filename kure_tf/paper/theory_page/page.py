@@ -1,9 +1,15 @@
 """A study as one self-contained page."""
 
-from html import escape
-
-from kure_tf.pages import elements
-from kure_tf.pages.page import PAGE, STYLE
+from kure_tf.pages import page
+from kure_tf.pages.elements import (
+    Caption,
+    Heading,
+    Key,
+    Legend,
+    Panels,
+    Section,
+    run_keys,
+)
 from kure_tf.paper.theory_page import plots, tables
 
 TITLE = "Quantization of uniform, normal and Laplace distributions"
@@ -11,18 +17,15 @@ TITLE = "Quantization of uniform, normal and Laplace distributions"
 
 def render(study) -> str:
     """Returns `study` as an HTML page; needs matplotlib."""
-    return PAGE.substitute(
-        title=escape(TITLE),
-        style=STYLE,
-        facts=escape(_facts(study)),
-        summary=escape(summarize(study)),
-        sections="\n".join(
-            (
-                _theorem(study),
-                _figure_1(study),
-                _figure_2(study),
-                _corrections(),
-            )
+    return page.render(
+        title=TITLE,
+        facts=_facts(study),
+        summary=summarize(study),
+        sections=(
+            _theorem(study),
+            _figure_1(study),
+            _figure_2(study),
+            _corrections(),
         ),
     )
 
@@ -65,66 +68,55 @@ def _span(values):
 
 
 def _facts(study):
-    dot = " \N{MIDDLE DOT} "
-    return dot.join(
-        (
-            "KURE paper, section 3",
-            f"grid '{study.grid}'",
-            _bits(study),
-            f"curves at {study.figure_bits} bits",
-            f"{study.values:,} simulated values, seed {study.seed}",
-        )
+    return (
+        "KURE paper, section 3",
+        f"grid '{study.grid}'",
+        _bits(study),
+        f"curves at {study.figure_bits} bits",
+        f"{study.values:,} simulated values, seed {study.seed}",
     )
 
 
 def _theorem(study):
-    parts = [_legend(), elements.panels(plots.ratio_plots(study))]
+    parts = [_legend(), Panels(tuple(plots.ratio_plots(study)))]
     for rival in study.comparisons:
         table = tables.theorem_table(study, rival)
-        parts += [f"<h3>{escape(table.title)}</h3>", elements.table(table)]
-    return elements.section("Theorem 4, as it holds", *parts)
+        parts += [Heading(table.title), table]
+    return Section("Theorem 4, as it holds", tuple(parts))
 
 
 def _figure_1(study):
-    text = f"simulated with {study.values:,} values"
-    marks = [elements.key(elements.line("", elements.HOLLOW), text)]
+    marks = [Key(f"simulated with {study.values:,} values", hollow=True)]
     if any(one.paper is not None for one in study.curves):
-        line = elements.line('stroke-dasharray="3 3"')
         text = "the paper's Eq. 5 or 9, where it holds"
-        marks.append(elements.key(line, text))
-    return elements.section(
+        marks.append(Key(text, dashes="3 3"))
+    caption = (
+        "Lines: exact. A vertical line marks the best step. The curvature of "
+        "the uniform falls in a line and jumps whenever a level is no longer "
+        "reached, so that its zeros say little about robustness; that of the "
+        "others falls to zero. Large curvatures at small steps are cut off. "
+        "Simulated errors scatter where a few values far out make most of the "
+        "error."
+    )
+    panels = Panels(tuple(plots.step_plots(study)))
+    return Section(
         f"Figure 1: error against the step size, {study.figure_bits} bits",
-        _legend(marks),
-        elements.panels(plots.step_plots(study)),
-        elements.caption(
-            "Lines: exact. A vertical line marks the best step. The curvature "
-            "of the uniform falls in a line and jumps whenever a level is no "
-            "longer reached, so that its zeros say little about robustness; "
-            "that of the others falls to zero. Large curvatures at small "
-            "steps are cut off. Simulated errors scatter where a few values "
-            "far out make most of the error."
-        ),
+        (_legend(marks), panels, Caption(caption)),
     )
 
 
 def _figure_2(study):
-    table = tables.optimum_table(study)
-    return elements.section(
+    panels = Panels(tuple(plots.bits_plots(study)))
+    return Section(
         "Figure 2: the smallest error against bits",
-        _legend(),
-        elements.panels(plots.bits_plots(study)),
-        elements.table(table),
+        (_legend(), panels, tables.optimum_table(study)),
     )
 
 
 def _corrections():
     table = tables.correction_table()
-    return elements.section(table.title, elements.table(table, prose=True))
+    return Section(table.title, (table,))
 
 
 def _legend(more=()):
-    keys = [
-        elements.key(elements.swatch(index), label)
-        for index, label in enumerate(plots.LABELS.values())
-    ]
-    return elements.legend([*keys, *more])
+    return Legend((*run_keys(plots.LABELS.values()), *more))

@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 
 from kure_tf.pages.plots import svg
-from kure_tf.pages.plots.accuracy import MARKERS, Panel
+from kure_tf.pages.plots.panel import MARKERS, Panel
 
 # In the order of the series' colours and markers.
 LABELS = {"uniform": "uniform", "normal": "normal", "laplace": "Laplace"}

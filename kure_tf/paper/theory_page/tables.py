@@ -77,6 +77,7 @@ def correction_table() -> Table:
         header=("Equation", "As printed", "What holds"),
         rows=tuple(tuple(map(Cell, one.values())) for one in corrections()),
         caption="Equations of section 3 of the KURE paper.",
+        prose=True,
     )
 
 

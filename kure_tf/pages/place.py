@@ -1,0 +1,109 @@
+"""Where a row belongs, whatever its run: all that was set to measure it."""
+
+import dataclasses
+import functools
+
+from kure_tf.pages import labels
+from kure_tf.pages.dimensions import CHOICES, RATIOS
+from kure_tf.settings.operating_point import OperatingPoint
+
+BITS, LAYERS, DRAWS = "bits", "layers", "calibration draws"
+"""Tables of what no dimension of the operating point tells."""
+
+# Sweeps whose rows say all that was done to the model.
+_KNOWN_SWEEPS = frozenset(
+    (
+        *("bit_width", "step_size", "power_of_two", "activation_step_size"),
+        *("joint_step_size", "rounding_mode", "clipping", "sensitivity"),
+        "calibration_seed",
+    )
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """How the numbers of one block of a table were made.
+
+    Attributes:
+        ptq, scheme, reestimated_batch_norm, split: As in `Row`.
+        sweep: Name of a sweep that is none of ours and may have done more to
+            the model than its rows tell; None for all others.
+    """
+
+    ptq: str | None
+    scheme: str | None
+    reestimated_batch_norm: bool
+    split: str
+    sweep: str | None
+
+    def label(self, methods=()) -> str:
+        """Returns its name; `methods` are those to tell it apart from."""
+        kept = self.ptq in (None, "trained")
+        parts = ["steps as trained" if kept else self.ptq]
+        if self.sweep:
+            parts.append(self.sweep)
+        if self.reestimated_batch_norm:
+            parts.append("batch norm re-estimated")
+        if len({method.scheme for method in methods}) > 1 and self.scheme:
+            parts.append(f"{self.scheme} scheme")
+        if len({method.split for method in methods}) > 1:
+            parts.append(f"{self.split} split")
+        return ", ".join(parts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """All that was set to measure a row; equal places are repetitions.
+
+    Attributes:
+        method: How step sizes were found.
+        point, layer, others, calibration_seed: As in `Row`.
+    """
+
+    method: Method
+    point: OperatingPoint
+    layer: str | None = None
+    others: OperatingPoint | None = None
+    calibration_seed: int | None = None
+
+    @functools.cached_property
+    def table(self) -> str:
+        """The table it belongs to: what was done that is out of the way."""
+        if self.layer is not None:
+            return LAYERS
+        if self.calibration_seed is not None:
+            return DRAWS
+        for field in CHOICES:
+            if getattr(self.point, field) != getattr(OperatingPoint(), field):
+                return field
+        held = (ratio.name for ratio in RATIOS[::-1] if ratio.holds(self.point))
+        return next(held, BITS)
+
+    @property
+    def bits(self) -> OperatingPoint:
+        """The point with nothing but its bits."""
+        return OperatingPoint(
+            self.point.weight_bits, self.point.activation_bits
+        )
+
+    def label(self, methods=()) -> str:
+        """Returns "W4 x0.9 pow2, lp_norm p=2"; see `Method.label`."""
+        return f"{labels.point(self.point)}, {self.method.label(methods)}"
+
+
+def place_of(row) -> Place:
+    """Returns the place of one row."""
+    in_float = row.point.in_float and row.others is None
+    method = Method(
+        ptq=None if in_float else row.ptq,
+        scheme=row.scheme,
+        reestimated_batch_norm=row.reestimated_batch_norm,
+        split=row.split,
+        sweep=None if row.sweep in _KNOWN_SWEEPS else row.sweep,
+    )
+    return Place(method, row.point, row.layer, row.others, row.calibration_seed)
+
+
+def methods_in(places) -> list[Method]:
+    """Returns the methods of `places`, for their labels."""
+    return list(dict.fromkeys(place.method for place in places))
