@@ -5,7 +5,6 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import json
 import os
 import pathlib
 import signal
@@ -13,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from kure_tf.files import write_json
+from kure_tf.files import read_json, write_json
 from kure_tf.paper.weight_shape import weight_shape
 from kure_tf.runs import load_saved_model
 
@@ -115,7 +114,7 @@ class ToolStep(Step):
     def _known(self):
         """What earlier attempts have noted, if they were of this step."""
         path = self.folder / _RECORD
-        known = json.loads(path.read_text()) if path.is_file() else {}
+        known = read_json(path) if path.is_file() else {}
         return known if self._identity.items() <= known.items() else {}
 
     def _call(self):
@@ -156,11 +155,9 @@ class WeightsStep(Step):
 
     def run(self):
         path = self.folder / "weights.json"
-        record = json.loads((self.folder / "training.json").read_text())
+        record = read_json(self.folder / "training.json")
         checkpoint = {"checkpoint_hash": record["checkpoint_hash"]}
-        if path.is_file() and (
-            checkpoint.items() <= json.loads(path.read_text()).items()
-        ):
+        if path.is_file() and checkpoint.items() <= read_json(path).items():
             return
         layers = record["chosen_layers"]
         kernel = next(

@@ -24,16 +24,16 @@ class ValuesTest(tf.test.TestCase):
     def test_error_of_one_seed_is_binomial(self):
         value = accuracy([0.9], 100)
 
-        self.assertAllClose((value.mean, value.error), (90.0, 3.0))
-        self.assertIsNone(value.deviation)
+        self.assertAllClose((value.mean, value.standard_error), (90.0, 3.0))
+        self.assertIsNone(value.standard_deviation)
 
     def test_error_of_seeds_adds_their_scatter(self):
         value = accuracy([0.4, 0.6], 10_000)
 
         deviation = 100 * (0.02**0.5)
-        self.assertAllClose(value.deviation, deviation)
+        self.assertAllClose(value.standard_deviation, deviation)
         self.assertAllClose(
-            value.error, (0.25 + deviation**2 / 2) ** 0.5, rtol=1e-6
+            value.standard_error, (0.25 + deviation**2 / 2) ** 0.5, rtol=1e-6
         )
 
 
@@ -236,7 +236,8 @@ class CollectTest(tf.test.TestCase, parameterized.TestCase):
         outcome = reproduction.collect(experiment, "digits", self.folder)
 
         value = outcome.panels[0].measured[panel.KURE]["4/4"]
-        self.assertAllClose((value.mean, value.deviation), (70.0, 10.0))
+        self.assertAllClose(value.mean, 70.0)
+        self.assertAllClose(value.standard_deviation, 10.0)
 
     def test_a_missing_measurement_is_named(self):
         with self.assertRaisesRegex(FileNotFoundError, "plain/lapq"):

@@ -10,6 +10,7 @@ from unittest import mock
 import numpy as np
 from absl.testing import absltest, parameterized
 
+from kure_tf.pages.plots import svg
 from kure_tf.paper import theory_page as theory
 from kure_tf.paper.theory_page import files, page, tables
 
@@ -23,7 +24,7 @@ def study(grid="equation1", bits=None, **options):
 
 @functools.cache
 def drawn(*arguments, **options):
-    return page.render(study(*arguments, **options))
+    return page.study_page(study(*arguments, **options))
 
 
 class StudyTest(parameterized.TestCase):
@@ -118,7 +119,7 @@ class FilesTest(parameterized.TestCase):
     def setUp(self):
         super().setUp()
         self.study = study(values=20_000)
-        self.page = drawn(values=20_000)
+        self.page = drawn(values=20_000).to_html()
 
     def test_csv_has_a_line_per_row(self):
         lines = list(csv.DictReader(io.StringIO(files.to_csv(self.study))))
@@ -167,12 +168,13 @@ class FilesTest(parameterized.TestCase):
         self.assertNotRegex(self.page, "#0[12]fe")
 
     def test_the_page_is_the_same_for_the_same_study(self):
-        self.assertEqual(page.render(self.study), self.page)
+        again = page.study_page(self.study).to_html()
+        self.assertEqual(again, self.page)
 
     def test_a_grid_without_formulas_in_the_paper_has_a_page(self):
-        text = drawn("unsigned", bits=(2, 3), figure_bits=2)
+        text = drawn("unsigned", bits=(2, 3), figure_bits=2).to_html()
 
-        self.assertIn("grid &#x27;unsigned&#x27;", text)
+        self.assertIn("grid &#39;unsigned&#39;", text)
         self.assertNotIn("Eq. 5 or 9", text)
         self.assertIn("|X|", text)
         self.assertNotIn("|X|", self.page)
@@ -188,11 +190,14 @@ class FilesTest(parameterized.TestCase):
         self.assertNotIn("clearly too large", text)
 
     def test_markdown_has_the_tables(self):
-        text = files.to_markdown(self.study)
+        text = drawn(values=20_000).to_markdown()
 
         self.assertRegex(text, r"\| normal +\| 1 +\| +1\.224 \| +1\.240 \|")
         self.assertIn("≥ 0.9167", text)
-        self.assertIn("* Eq. 12. Printed:", text)
+        self.assertIn("* Eq. 12: curvature of the uniform zero", text)
+        self.assertIn("## Theorem 4, as it holds", text)
+        self.assertNotIn("Figure 1", text)  # There are only plots.
+        self.assertNotIn("<", text)
 
     @parameterized.parameters(
         (0.5, "0.5000"), (128.0, "128.0"), (9.1827e-4, "9.183e-04")
@@ -203,7 +208,9 @@ class FilesTest(parameterized.TestCase):
     def test_all_files_are_written(self):
         with (
             tempfile.TemporaryDirectory() as folder,
-            mock.patch.object(page, "render", return_value=self.page),
+            mock.patch.object(
+                files, "study_page", return_value=drawn(values=20_000)
+            ),
         ):
             path = theory.save(self.study, pathlib.Path(folder) / "new")
 
@@ -216,7 +223,7 @@ class FilesTest(parameterized.TestCase):
     def test_nothing_is_written_where_a_file_cannot_be_made(self):
         with (
             tempfile.TemporaryDirectory() as folder,
-            mock.patch.object(page, "render", side_effect=ImportError("no")),
+            mock.patch.object(svg, "to_svg", side_effect=ImportError("no")),
         ):
             with self.assertRaises(ImportError):
                 theory.save(self.study, folder)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-import math
+import statistics
 
 AGREES = "agrees"
 DIFFERS = "differs"
@@ -22,6 +22,18 @@ class Verdict:
 
     text: str
     verdict: str
+
+
+def _judged(lead, sign=1.0):
+    """Returns whether a lead, given with its error, has the sign expected."""
+    difference, error = lead
+    if abs(difference) <= 2 * error:
+        return TOO_CLOSE
+    return AGREES if difference * sign > 0 else DIFFERS
+
+
+def _largest_first(values):
+    return sorted(values, key=lambda name: -values[name].mean)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,43 +74,37 @@ class Lead:
         sign = self.expected if theirs is None else theirs[0]
         if sign is None:
             return Verdict(f"{sentence}nothing published.", NOT_MEASURED)
-        paper = (
-            ("ahead" if sign > 0 else "behind") + " by its words"
-            if theirs is None
-            else self._text(*theirs)
-        )
-        mean, error = ours
-        verdict = AGREES if mean * sign > 0 else DIFFERS
-        if abs(mean) <= 2 * error:
-            verdict = TOO_CLOSE
+        words = f"{'ahead' if sign > 0 else 'behind'} by its words"
+        paper = words if theirs is None else self._text(theirs)
         return Verdict(
-            f"{sentence}paper {paper}, here {self._text(*ours)}.", verdict
+            f"{sentence}paper {paper}, here {self._text(ours)}.",
+            _judged(ours, sign),
         )
 
     def _lead(self, side):
-        if self.subject not in side or self.rival not in side:
-            return None
-        ours, theirs = side[self.subject], side[self.rival]
-        shared = [
-            column
+        """Returns the lead and its error, None without a shared column."""
+        ours = side.get(self.subject, {})
+        theirs = side.get(self.rival, {})
+        leads = [
+            ours[column].ahead_of(theirs[column])
             for column in ours
             if column in theirs and self._is_at(column)
         ]
-        if not shared:
+        if not leads:
             return None
-        lead = math.fsum(ours[c].mean - theirs[c].mean for c in shared)
-        errors = [math.hypot(ours[c].error, theirs[c].error) for c in shared]
-        return lead / len(shared), math.fsum(errors) / len(shared)
+        return tuple(
+            statistics.fmean(each) for each in zip(*leads, strict=True)
+        )
 
     def _is_at(self, column):
         if self.at is None:
             return True
         return self.at(column) if callable(self.at) else column in self.at
 
-    def _text(self, mean, error):
+    def _text(self, lead):
         if self.unit == "points":
-            return f"{mean:+.1f} points"
-        return f"{mean:+.3g} {self.unit}".rstrip()
+            return f"{lead[0]:+.1f} points"
+        return f"{lead[0]:+.3g} {self.unit}".rstrip()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,39 +129,29 @@ class Order:
     def check(self, published, measured) -> Verdict:
         """Returns the verdict on two `{series: {column: Value}}`."""
         where = f"Order of the {self.what} at {self.column}"
-        missing = [
-            name for name in self.series if not self._has(measured, name)
-        ]
+        theirs, ours = self._values(published), self._values(measured)
+        missing = [name for name in self.series if name not in ours]
         if missing:
             text = f"{where}: not measured for {', '.join(missing)}."
             return Verdict(text, NOT_MEASURED)
-        theirs = self.series
-        if all(self._has(published, name) for name in self.series):
-            theirs = self._sorted(published)
-        ours = self._sorted(measured)
-        text = f"{where}: paper {' > '.join(theirs)}; here {' > '.join(ours)}."
-        wrong, close = self._unsettled_pairs(theirs, measured)
-        if wrong:
-            return Verdict(text, DIFFERS)
-        return Verdict(text, TOO_CLOSE if close else AGREES)
-
-    def _has(self, side, name):
-        return self.column in side.get(name, {})
-
-    def _sorted(self, side):
-        return sorted(
-            self.series, key=lambda name: -side[name][self.column].mean
+        paper, here = self.series, _largest_first(ours)
+        if len(theirs) == len(self.series):
+            paper = _largest_first(theirs)
+        pairs = {
+            _judged(ours[first].ahead_of(ours[second]))
+            for first, second in itertools.combinations(paper, 2)
+        }
+        return Verdict(
+            f"{where}: paper {' > '.join(paper)}; here {' > '.join(here)}.",
+            next(v for v in (DIFFERS, TOO_CLOSE, AGREES) if v in pairs),
         )
 
-    def _unsettled_pairs(self, order, side):
-        """Returns how many pairs are clearly reversed, and how many close."""
-        wrong = close = 0
-        for first, second in itertools.combinations(order, 2):
-            a, b = side[first][self.column], side[second][self.column]
-            clear = abs(a.mean - b.mean) > 2 * math.hypot(a.error, b.error)
-            wrong += clear and a.mean < b.mean
-            close += not clear
-        return wrong, close
+    def _values(self, side):
+        return {
+            name: side[name][self.column]
+            for name in self.series
+            if self.column in side.get(name, {})
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,11 +174,14 @@ class Scatter:
         """Returns the verdict on two `{series: {column: Value}}`."""
         where = f"{self.series} at {self.column} over seeds"
         ours = measured.get(self.series, {}).get(self.column)
-        if ours is None or ours.deviation is None:
+        if ours is None or ours.standard_deviation is None:
             return Verdict(f"{where}: one seed or none.", NOT_MEASURED)
         theirs = published[self.series][self.column]
         return Verdict(
-            f"{where}: paper {theirs.mean:.1f} +- {theirs.deviation:.2f} %, "
-            f"here {ours.mean:.1f} +- {ours.deviation:.2f} %.",
-            AGREES if ours.deviation <= self.limit else DIFFERS,
+            f"{where}: paper {_scattered(theirs)}, here {_scattered(ours)}.",
+            AGREES if ours.standard_deviation <= self.limit else DIFFERS,
         )
+
+
+def _scattered(value):
+    return f"{value.mean:.1f} +- {value.standard_deviation:.2f} %"

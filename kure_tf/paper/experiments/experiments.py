@@ -2,14 +2,21 @@
 
 import dataclasses
 
-from kure_tf.paper.experiments import (
-    figure_3,
-    figure_4,
-    figure_5,
-    figures_1_2,
-    tables,
+from kure_tf.paper.experiments.figure_3 import figure_3a, figure_3b, figure_3c
+from kure_tf.paper.experiments.figure_4 import (
+    figure_4ab,
+    figure_4cd,
+    figure_a2,
 )
+from kure_tf.paper.experiments.figure_5 import figure_5, figure_a1
+from kure_tf.paper.experiments.figures_1_2 import figure_1, figure_2
 from kure_tf.paper.experiments.panel import Panel
+from kure_tf.paper.experiments.tables import (
+    table_1,
+    table_2,
+    table_a5,
+    table_a6,
+)
 
 SCALES = ("digits", "cifar10_jpeg", "imagenet")
 
@@ -62,89 +69,44 @@ def get(name, scale) -> Experiment:
             f"Expected an experiment of the paper, one of {NAMES}. Received: "
             f"{name!r}."
         )
-    title, make, nets = _MAKERS[name]
+    make, nets = _MAKERS[name], _NETS.get(name, ("resnet18",))
     if scale != "imagenet" or not nets:
-        return Experiment(name, title, make(nets[0] if nets else None))
-    panels = tuple(
-        panel.of_net(net, one_of_several=len(nets) > 1)
-        for net in nets
-        for panel in make(net)
-    )
-    return Experiment(name, title, panels)
+        title, *panels = make(*nets[:1])
+    else:
+        found = {net: make(net) for net in nets}
+        title = found[nets[0]][0]
+        panels = [
+            panel.of_net(net, one_of_several=len(nets) > 1)
+            for net, (_, *of_net) in found.items()
+            for panel in of_net
+        ]
+    return Experiment(name, title, tuple(panels))
 
 
-# Name: title, maker of the panels, the nets that the paper has.
+# Functions of a net that return title and panels.
 _MAKERS = {
-    "fig1": (
-        "Figure 1: how sensitive distributions are to the step",
-        figures_1_2.figure_1,
-        (),
-    ),
-    "fig2": (
-        "Figure 2: the smallest error of distributions",
-        figures_1_2.figure_2,
-        (),
-    ),
-    "fig3a": (
-        "Figure 3a: weights at different kurtosis targets",
-        figure_3.figure_3a,
-        ("resnet18",),
-    ),
-    "fig3b": (
-        "Figure 3b: PTQ accuracy at different kurtosis targets",
-        figure_3.figure_3b,
-        ("resnet18",),
-    ),
-    "fig3c": (
-        "Figure 3c: sensitivity at different kurtosis targets",
-        figure_3.figure_3c,
-        ("resnet18",),
-    ),
-    "fig4ab": (
-        "Figure 4a-b: PTQ with a step that is off",
-        figure_4.figure_4ab,
-        ("resnet50",),
-    ),
-    "fig4cd": (
-        "Figure 4c-d: QAT with a step that is off",
-        figure_4.figure_4cd,
-        ("resnet18",),
-    ),
-    "fig5": (
-        "Figure 5: LSQ at bits it was not trained for",
-        figure_5.figure_5,
-        ("resnet18",),
-    ),
-    "figA1": (
-        "Figure A.1: DoReFa at bits it was not trained for",
-        figure_5.figure_a1,
-        ("resnet18",),
-    ),
-    "figA2": (
-        "Figure A.2: DoReFa with a step that is off, three runs",
-        figure_4.figure_a2,
-        ("resnet18",),
-    ),
-    "table1": (
-        "Table 1: accuracy after LAPQ",
-        tables.table_1,
-        ("resnet18", "resnet50", "mobilenet_v2"),
-    ),
-    "table2": (
-        "Table 2: KURE and its rival",
-        tables.table_2,
-        ("resnet18",),
-    ),
-    "tableA5": (
-        "Table A.5: power-of-two steps",
-        tables.table_a5,
-        ("resnet18", "resnet50"),
-    ),
-    "tableA6": (
-        "Table A.6: scatter over runs",
-        tables.table_a6,
-        ("resnet18",),
-    ),
+    "fig1": figure_1,
+    "fig2": figure_2,
+    "fig3a": figure_3a,
+    "fig3b": figure_3b,
+    "fig3c": figure_3c,
+    "fig4ab": figure_4ab,
+    "fig4cd": figure_4cd,
+    "fig5": figure_5,
+    "figA1": figure_a1,
+    "figA2": figure_a2,
+    "table1": table_1,
+    "table2": table_2,
+    "tableA5": table_a5,
+    "tableA6": table_a6,
+}
+# The nets that the paper has; of the others resnet18.
+_NETS = {
+    "fig1": (),
+    "fig2": (),
+    "fig4ab": ("resnet50",),
+    "table1": ("resnet18", "resnet50", "mobilenet_v2"),
+    "tableA5": ("resnet18", "resnet50"),
 }
 
 NAMES = tuple(_MAKERS)

@@ -15,9 +15,10 @@ _SERIES = {
 _LARGEST_FIRST = tuple(reversed(_SERIES))
 
 
-def figure_3a(net) -> tuple[Panel, ...]:
-    """Returns Figure 3a."""
+def figure_3a(net) -> tuple:
+    """Returns title and panels of Figure 3a."""
     return (
+        "Figure 3a: weights at different kurtosis targets",
         Panel(
             "Kurtosis of one layer's weights",
             "weights",
@@ -32,14 +33,15 @@ def figure_3a(net) -> tuple[Panel, ...]:
     )
 
 
-def figure_3b(net) -> tuple[Panel, ...]:
-    """Returns Figure 3b."""
+def figure_3b(net) -> tuple:
+    """Returns title and panels of Figure 3b."""
     figure = published.figures()["fig3b_resnet18_ptq_bitwidth"]
     curves = {
         **{name: figure[f"k{k}"] for name, k in _TARGETS.items()},
         NONE: figure["pretrained"],
     }
     return (
+        "Figure 3b: PTQ accuracy at different kurtosis targets",
         Panel(
             "Accuracy against weight bits",
             "targets",
@@ -58,9 +60,10 @@ def figure_3b(net) -> tuple[Panel, ...]:
     )
 
 
-def figure_3c(net) -> tuple[Panel, ...]:
-    """Returns Figure 3c."""
+def figure_3c(net) -> tuple:
+    """Returns title and panels of Figure 3c."""
     return (
+        "Figure 3c: sensitivity at different kurtosis targets",
         Panel(
             "Sensitivity of one layer's weights to the step, 4 bits",
             "weights",

@@ -21,8 +21,8 @@ _CLAIMS = (
 _TENTH = 4_000
 
 
-def figure_4ab(net) -> tuple[Panel, ...]:
-    """Returns Figure 4a-b."""
+def figure_4ab(net) -> tuple:
+    """Returns title and panels of Figure 4a-b."""
     figure = published.figures()["fig4ab_resnet50_lapq_step"]
     ratios = published.ratio_columns(figure["ratio"])
     claims = (
@@ -30,7 +30,7 @@ def figure_4ab(net) -> tuple[Panel, ...]:
         Lead(KURE, NONE, "Ratios above 1, to 1.5", above_one),
         Lead(KURE, NONE, "Ratios 0.7 to 0.95", below_one),
     )
-    return tuple(
+    panels = (
         Panel(
             f"W{bits}, steps by LAPQ times a ratio",
             "lapq",
@@ -49,10 +49,11 @@ def figure_4ab(net) -> tuple[Panel, ...]:
         )
         for bits in (4, 3, 2)
     )
+    return "Figure 4a-b: PTQ with a step that is off", *panels
 
 
-def figure_4cd(net) -> tuple[Panel, ...]:
-    """Returns Figure 4c-d."""
+def figure_4cd(net) -> tuple:
+    """Returns title and panels of Figure 4c-d."""
     figure = published.figures()["fig4c_resnet18_dorefa_w4a4_step"]
     grid = figure["grids"]["g21_0.7_1.3"]
     curves = published.curves(
@@ -61,6 +62,7 @@ def figure_4cd(net) -> tuple[Panel, ...]:
         _TENTH,
     )
     return (
+        "Figure 4c-d: QAT with a step that is off",
         Panel(
             "Trained at 4/4 by DoReFa, the step of the weights times a ratio",
             "trained_steps",
@@ -88,11 +90,12 @@ def figure_4cd(net) -> tuple[Panel, ...]:
     )
 
 
-def figure_a2(net) -> tuple[Panel, ...]:
-    """Returns Figure A.2."""
+def figure_a2(net) -> tuple:
+    """Returns title and panels of Figure A.2."""
     figure = published.figures()["figA2_resnet18_dorefa_step_3runs"]
     three = zip(*figure["dorefa_kure_runs"], strict=True)
     return (
+        "Figure A.2: DoReFa with a step that is off, three runs",
         Panel(
             "Trained at 4/4 by DoReFa, KURE with three seeds",
             "trained_steps",

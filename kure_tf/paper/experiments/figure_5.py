@@ -5,18 +5,22 @@ from kure_tf.paper.experiments.claims import Lead
 from kure_tf.paper.experiments.panel import KURE, NONE, Panel
 
 
-def figure_5(net) -> tuple[Panel, ...]:
-    """Returns Figure 5: LSQ."""
+def figure_5(net) -> tuple:
+    """Returns title and panels of Figure 5: LSQ."""
     figure = published.figures()["fig5_A1_bitwidth_lsq"]
     about = f"The paper: ResNet-18 on ImageNet. {figure['caveat']}."
-    return (_panel("LSQ", figure, "resnet18_lsq", about),)
+    return "Figure 5: LSQ at bits it was not trained for", _panel(
+        "LSQ", figure, "resnet18_lsq", about
+    )
 
 
-def figure_a1(net) -> tuple[Panel, ...]:
-    """Returns Figure A.1: DoReFa."""
+def figure_a1(net) -> tuple:
+    """Returns title and panels of Figure A.1: DoReFa."""
     figure = published.figures()["figA1_bitwidth_dorefa_other"]
     about = "The paper: ResNet-18 on ImageNet, on its grid without a zero."
-    return (_panel("DoReFa", figure, "resnet18_w4a4_dorefa", about),)
+    return "Figure A.1: DoReFa at bits it was not trained for", _panel(
+        "DoReFa", figure, "resnet18_w4a4_dorefa", about
+    )
 
 
 def _panel(method, figure, key, about):

@@ -6,10 +6,11 @@ from kure_tf.paper.experiments.panel import Panel
 _SERIES = {"uniform": ("",), "normal": ("",)}
 
 
-def figure_1(net) -> tuple[Panel, ...]:
-    """Returns Figure 1, which has no net."""
+def figure_1() -> tuple:
+    """Returns title and panels of Figure 1."""
     lead = ("normal", "uniform", "At 4 bits, those of the figure", ("M=4",))
     return (
+        "Figure 1: how sensitive distributions are to the step",
         Panel(
             "Sensitivity at the best step, in squared deviations",
             "theory",
@@ -36,9 +37,10 @@ def figure_1(net) -> tuple[Panel, ...]:
     )
 
 
-def figure_2(net) -> tuple[Panel, ...]:
-    """Returns Figure 2, which has no net."""
+def figure_2() -> tuple:
+    """Returns title and panels of Figure 2."""
     return (
+        "Figure 2: the smallest error of distributions",
         Panel(
             "Smallest MSE at unit variance",
             "theory",

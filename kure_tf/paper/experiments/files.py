@@ -1,11 +1,11 @@
 """Writes outcomes as JSON, Markdown and pages."""
 
+import dataclasses
 import json
 import pathlib
 
-from kure_tf.files import jsonable, write_atomically
-from kure_tf.paper.experiments import page
-from kure_tf.paper.experiments.text import index_markdown, to_markdown
+from kure_tf.files import jsonable
+from kure_tf.paper.experiments.page import index_page, outcome_page
 
 FORMAT = "kure_tf reproduction"
 SCHEMA_VERSION = 2
@@ -14,28 +14,14 @@ SCHEMA_VERSION = 2
 def save(outcome, folder) -> pathlib.Path:
     """Writes NAME.json, NAME.md and NAME.html of an experiment.
 
-    Each file is replaced atomically, and none before all three are made.
-
     Args:
         outcome: An `Outcome`.
-        folder: Where to; created if missing.
+        folder: Where to.
 
-    Returns:
-        The path of the page.
-
-    Raises:
-        ImportError: If matplotlib is not installed.
-        OSError: If a file cannot be written; the message names it.
+    Returns, Raises: As `Page.save`.
     """
     name = outcome.experiment.name
-    files = {
-        f"{name}.json": to_json(outcome),
-        f"{name}.md": to_markdown(outcome),
-        f"{name}.html": page.render(outcome),
-    }
-    for file, text in files.items():
-        write_atomically(pathlib.Path(folder) / file, text)
-    return pathlib.Path(folder) / f"{name}.html"
+    return outcome_page(outcome).save(folder, name, {"json": to_json(outcome)})
 
 
 def save_index(outcomes, folder) -> pathlib.Path:
@@ -45,17 +31,9 @@ def save_index(outcomes, folder) -> pathlib.Path:
         outcomes: `Outcome`s, saved in the same folder.
         folder: Where to.
 
-    Returns:
-        The path of the page.
+    Returns, Raises: As `Page.save`.
     """
-    folder = pathlib.Path(folder)
-    files = {
-        "index.md": index_markdown(outcomes),
-        "index.html": page.render_index(outcomes),
-    }
-    for file, text in files.items():
-        write_atomically(folder / file, text)
-    return folder / "index.html"
+    return index_page(outcomes).save(folder, "index")
 
 
 def to_json(outcome) -> str:
@@ -68,33 +46,19 @@ def to_json(outcome) -> str:
         "scale": outcome.scale,
         "sentence": outcome.sentence,
         "steps": list(outcome.steps),
-        "panels": [
-            {
-                "title": one.panel.title,
-                "unit": one.panel.unit,
-                "about": one.panel.about,
-                "measured_on": one.details,
-                "published": _side(one.published),
-                "measured": _side(one.measured),
-                "claims": [
-                    {"text": v.text, "verdict": v.verdict} for v in one.verdicts
-                ],
-            }
-            for one in outcome.panels
-        ],
+        "panels": [_panel(one) for one in outcome.panels],
     }
     return json.dumps(jsonable(document), indent=1, allow_nan=False) + "\n"
 
 
-def _side(side):
+def _panel(one):
+    found = dataclasses.asdict(one)
     return {
-        name: {
-            column: {
-                "mean": value.mean,
-                "standard_error": value.error,
-                "standard_deviation": value.deviation,
-            }
-            for column, value in values.items()
-        }
-        for name, values in side.items()
+        "title": one.panel.title,
+        "unit": one.panel.unit,
+        "about": one.panel.about,
+        "measured_on": one.details,
+        "published": found["published"],
+        "measured": found["measured"],
+        "claims": found["verdicts"],
     }

@@ -1,8 +1,8 @@
 """Reads what was measured for a panel from the files of its steps."""
 
-import json
 import pathlib
 
+from kure_tf.files import read_json
 from kure_tf.measurements.report import Report
 from kure_tf.paper.experiments.values import Value, accuracy
 
@@ -59,7 +59,7 @@ def _weights(panel, folder):
     """Returns the kurtosis of a kernel, or its sensitivity by step ratio."""
     measured, layer = {}, ""
     for name, (model,) in panel.series.items():
-        found = json.loads((folder / model / "weights.json").read_text())
+        found = read_json(folder / model / "weights.json")
         layer = found["layer"]
         value = found[panel.column]
         if not isinstance(value, dict):
@@ -69,7 +69,7 @@ def _weights(panel, folder):
 
 
 def _theory(panel, folder):
-    found = json.loads((folder / "theory" / "theory.json").read_text())
+    found = read_json(folder / "theory" / "theory.json")
     if panel.column == "cost":
         return {}, _costs(found)
     published = _quantity(found, f"paper_{panel.column}", panel.series)

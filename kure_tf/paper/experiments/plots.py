@@ -1,11 +1,8 @@
 """Curves of the paper and ours, side by side on common axes."""
 
 from kure_tf.pages.plots import svg
-from kure_tf.pages.plots.panel import Panel, draw_curve
-from kure_tf.paper.experiments.text import bits_order
-from kure_tf.paper.experiments.values import columns_of
-
-_PANEL = (5.2, 3.1)
+from kure_tf.pages.plots.panel import PANEL, Panel, draw_curve
+from kure_tf.paper.experiments.values import columns_of, in_order
 
 
 def side_plots(one, number) -> list[Panel]:
@@ -35,19 +32,19 @@ class _Axis:
 
     def __init__(self, one):
         columns = columns_of(one.published, one.measured)
+        columns = in_order(columns, one.panel.axis)
         self.is_ratio = one.panel.axis == "ratio"
         if self.is_ratio:
             self.positions = {column: float(column) for column in columns}
             ours = [float(column) for column in columns_of(one.measured)]
             self.limits = min(ours) - 0.02, max(ours) + 0.02
         else:
-            ordered = sorted(columns, key=bits_order)
-            self.positions = {column: i for i, column in enumerate(ordered)}
-            self.limits = -0.3, len(ordered) - 0.7
+            self.positions = {column: i for i, column in enumerate(columns)}
+            self.limits = -0.3, len(columns) - 0.7
 
 
 def _drawn(one, side, names, axis, prefix):
-    with svg.figure(*_PANEL) as drawn:
+    with svg.figure(*PANEL) as drawn:
         axes = drawn.add_subplot()
         if axis.is_ratio:
             axes.axvline(1, color=svg.MUTED, linewidth=0.8, zorder=1)
@@ -70,5 +67,5 @@ def _draw_series(axes, values, index, positions):
         return
     xs = [x for x, _ in points]
     means = [value.mean for _, value in points]
-    errors = [value.error for _, value in points]
+    errors = [value.standard_error for _, value in points]
     draw_curve(axes, xs, means, errors, index)

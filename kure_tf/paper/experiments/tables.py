@@ -9,10 +9,11 @@ from kure_tf.paper.experiments.values import Value
 _L1 = "L1 of gradients"
 
 
-def table_1(net) -> tuple[Panel, ...]:
-    """Returns Table 1."""
+def table_1(net) -> tuple:
+    """Returns title and panels of Table 1."""
     table = published.tables()["table1"]
     return (
+        "Table 1: accuracy after LAPQ",
         Panel(
             "Accuracy by LAPQ",
             "lapq",
@@ -31,11 +32,12 @@ def table_1(net) -> tuple[Panel, ...]:
     )
 
 
-def table_2(net) -> tuple[Panel, ...]:
-    """Returns Table 2."""
+def table_2(net) -> tuple:
+    """Returns title and panels of Table 2."""
     table = published.tables()["table2"]
     rows = {_L1: table["L1 of gradients, lambda 0.05"], KURE: table[KURE]}
     return (
+        "Table 2: KURE and its rival",
         Panel(
             "KURE and the L1 norm of the gradients",
             "equal_bits",
@@ -55,10 +57,11 @@ def table_2(net) -> tuple[Panel, ...]:
     )
 
 
-def table_a5(net) -> tuple[Panel, ...]:
-    """Returns Table A.5."""
+def table_a5(net) -> tuple:
+    """Returns title and panels of Table A.5."""
     table = published.tables()["tableA5"]
     return (
+        "Table A.5: power-of-two steps",
         Panel(
             "Steps by LAPQ, and the nearest powers of two",
             "lapq",
@@ -75,11 +78,12 @@ def table_a5(net) -> tuple[Panel, ...]:
     )
 
 
-def table_a6(net) -> tuple[Panel, ...]:
-    """Returns Table A.6."""
+def table_a6(net) -> tuple:
+    """Returns title and panels of Table A.6."""
     table = published.tables()["tableA6"][KURE]
     value = Value(table["4/4"], 0.0, table["standard_deviation"])
     return (
+        "Table A.6: scatter over runs",
         Panel(
             "DoReFa and KURE, three runs at 4/4",
             "trained_steps",

@@ -4,8 +4,6 @@ import dataclasses
 import math
 import statistics
 
-from kure_tf.pages.estimate import Estimate
-
 
 @dataclasses.dataclass(frozen=True)
 class Value:
@@ -13,13 +11,21 @@ class Value:
 
     Attributes:
         mean: The number; accuracies in %.
-        error: Its standard error, in the same unit; 0 where none is known.
-        deviation: Standard deviation over seeds; None for one of them.
+        standard_error: In the same unit; 0 where none is known.
+        standard_deviation: Over seeds; None for one of them.
     """
 
     mean: float
-    error: float = 0.0
-    deviation: float | None = None
+    standard_error: float = 0.0
+    standard_deviation: float | None = None
+
+    def ahead_of(self, other) -> tuple[float, float]:
+        """Returns by how much it is larger, and the error of that.
+
+        The two are treated as independent.
+        """
+        error = math.hypot(self.standard_error, other.standard_error)
+        return self.mean - other.mean, error
 
 
 def accuracy(fractions, images) -> Value:
@@ -34,15 +40,12 @@ def accuracy(fractions, images) -> Value:
         images: How many images each was measured on.
     """
     mean = statistics.fmean(fractions)
-    error = math.sqrt(mean * (1 - mean) / images)
-    errors = (error,) * len(fractions)
-    found = Estimate(tuple(fractions), errors, images)
-    deviation = found.deviation
-    return Value(
-        100 * found.mean,
-        100 * found.standard_error,
-        None if deviation is None else 100 * deviation,
-    )
+    error, deviation = math.sqrt(mean * (1 - mean) / images), None
+    if len(fractions) > 1:
+        deviation = statistics.stdev(fractions)
+        error = math.hypot(error, deviation / math.sqrt(len(fractions)))
+        deviation *= 100
+    return Value(100 * mean, 100 * error, deviation)
 
 
 def columns_of(*sides) -> tuple[str, ...]:
@@ -55,3 +58,13 @@ def columns_of(*sides) -> tuple[str, ...]:
             for column in values
         )
     )
+
+
+def in_order(columns, axis) -> list[str]:
+    """Returns columns as an axis has them: ratios rise, bits fall after FP."""
+    keys = {"ratio": float, "bits": _falling_bits}
+    return sorted(columns, key=keys[axis]) if axis in keys else list(columns)
+
+
+def _falling_bits(column):
+    return 0 if column == "FP" else 100 - int(column.removeprefix("W"))

@@ -6,8 +6,8 @@ import io
 import json
 import pathlib
 
-from kure_tf.files import jsonable, write_atomically
-from kure_tf.paper.theory_page import page, tables
+from kure_tf.files import jsonable
+from kure_tf.paper.theory_page.page import study_page
 
 FORMAT = "kure_tf theory"
 SCHEMA_VERSION = 1
@@ -30,28 +30,14 @@ COLUMNS = (
 def save(study, folder) -> pathlib.Path:
     """Writes theory.json, theory.csv, theory.md and theory.html.
 
-    Each file is replaced atomically, and none before all four are made.
-
     Args:
         study: A `Study`.
-        folder: Where to; created if missing.
+        folder: Where to.
 
-    Returns:
-        The path of the page, theory.html.
-
-    Raises:
-        ImportError: If matplotlib is not installed.
-        OSError: If a file cannot be written; the message names it.
+    Returns, Raises: As `Page.save`.
     """
-    files = {
-        "theory.json": to_json(study),
-        "theory.csv": to_csv(study),
-        "theory.md": to_markdown(study),
-        "theory.html": page.render(study),
-    }
-    for name, text in files.items():
-        write_atomically(pathlib.Path(folder) / name, text)
-    return pathlib.Path(folder) / "theory.html"
+    more = {"json": to_json(study), "csv": to_csv(study)}
+    return study_page(study).save(folder, "theory", more)
 
 
 def to_csv(study) -> str:
@@ -91,26 +77,6 @@ def to_json(study) -> str:
         },
     }
     return json.dumps(jsonable(document), allow_nan=False) + "\n"
-
-
-def to_markdown(study) -> str:
-    """Returns summary and tables in Markdown, to be read in a terminal too."""
-    shown = [
-        tables.optimum_table(study),
-        *(tables.theorem_table(study, rival) for rival in study.comparisons),
-    ]
-    parts = [f"# {page.TITLE}", page.summarize(study)]
-    for table in shown:
-        parts += [f"## {table.title}", table.to_markdown(), table.caption]
-    parts += [f"## {tables.correction_table().title}", _corrections()]
-    return "\n\n".join(parts) + "\n"
-
-
-def _corrections():
-    return "\n".join(
-        "* {where}. Printed: {printed}. What holds: {holds}.".format(**one)
-        for one in tables.corrections()
-    )
 
 
 def _line(row):

@@ -1,32 +1,35 @@
 """A study as one self-contained page."""
 
-from kure_tf.pages import page
+import importlib.resources
+import json
+
 from kure_tf.pages.elements import (
     Caption,
     Heading,
     Key,
     Legend,
+    Notes,
     Panels,
     Section,
     run_keys,
 )
+from kure_tf.paper.page import Page
 from kure_tf.paper.theory_page import plots, tables
 
-TITLE = "Quantization of uniform, normal and Laplace distributions"
 
-
-def render(study) -> str:
-    """Returns `study` as an HTML page; needs matplotlib."""
-    return page.render(
-        title=TITLE,
-        facts=_facts(study),
-        summary=summarize(study),
-        sections=(
-            _theorem(study),
-            _figure_1(study),
-            _figure_2(study),
-            _corrections(),
+def study_page(study) -> Page:
+    """Returns the page of a `Study`; needs matplotlib."""
+    return Page(
+        "Quantization of uniform, normal and Laplace distributions",
+        (
+            "KURE paper, section 3",
+            f"grid '{study.grid}'",
+            _bits(study),
+            f"curves at {study.figure_bits} bits",
+            f"{study.values:,} simulated values, seed {study.seed}",
         ),
+        summarize(study),
+        (_theorem(study), _figure_1(study), _figure_2(study), _corrections()),
     )
 
 
@@ -67,18 +70,8 @@ def _span(values):
     return low if low == high else f"{low} to {high}"
 
 
-def _facts(study):
-    return (
-        "KURE paper, section 3",
-        f"grid '{study.grid}'",
-        _bits(study),
-        f"curves at {study.figure_bits} bits",
-        f"{study.values:,} simulated values, seed {study.seed}",
-    )
-
-
 def _theorem(study):
-    parts = [_legend(), Panels(tuple(plots.ratio_plots(study)))]
+    parts = [_LEGEND, Panels(tuple(plots.ratio_plots(study)))]
     for rival in study.comparisons:
         table = tables.theorem_table(study, rival)
         parts += [Heading(table.title), table]
@@ -86,37 +79,48 @@ def _theorem(study):
 
 
 def _figure_1(study):
-    marks = [Key(f"simulated with {study.values:,} values", hollow=True)]
+    text = f"simulated with {study.values:,} values"
+    marks = [Key(text, hollow=True)]
     if any(one.paper is not None for one in study.curves):
         text = "the paper's Eq. 5 or 9, where it holds"
         marks.append(Key(text, dashes="3 3"))
-    caption = (
-        "Lines: exact. A vertical line marks the best step. The curvature of "
-        "the uniform falls in a line and jumps whenever a level is no longer "
-        "reached, so that its zeros say little about robustness; that of the "
-        "others falls to zero. Large curvatures at small steps are cut off. "
-        "Simulated errors scatter where a few values far out make most of the "
-        "error."
-    )
-    panels = Panels(tuple(plots.step_plots(study)))
     return Section(
         f"Figure 1: error against the step size, {study.figure_bits} bits",
-        (_legend(marks), panels, Caption(caption)),
+        (
+            Legend((*_LEGEND.keys, *marks)),
+            Panels(tuple(plots.step_plots(study))),
+            Caption(
+                "Lines: exact. A vertical line marks the best step. The "
+                "curvature of the uniform falls in a line and jumps whenever "
+                "a level is no longer reached, so that its zeros say little "
+                "about robustness; that of the others falls to zero. Large "
+                "curvatures at small steps are cut off. Simulated errors "
+                "scatter where a few values far out make most of the error."
+            ),
+        ),
     )
 
 
 def _figure_2(study):
-    panels = Panels(tuple(plots.bits_plots(study)))
     return Section(
         "Figure 2: the smallest error against bits",
-        (_legend(), panels, tables.optimum_table(study)),
+        (
+            _LEGEND,
+            Panels(tuple(plots.bits_plots(study))),
+            tables.optimum_table(study),
+        ),
     )
 
 
 def _corrections():
-    table = tables.correction_table()
-    return Section(table.title, (table,))
+    path = importlib.resources.files(__package__) / "corrections.json"
+    notes = [
+        (one["where"], f"{one['printed']}. What holds: {one['holds']}.")
+        for one in json.loads(path.read_text(encoding="utf-8"))
+    ]
+    return Section(
+        "What the paper prints and what holds", (Notes(tuple(notes)),)
+    )
 
 
-def _legend(more=()):
-    return Legend((*run_keys(plots.LABELS.values()), *more))
+_LEGEND = Legend(run_keys(plots.LABELS.values()))

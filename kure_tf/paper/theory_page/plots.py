@@ -5,13 +5,12 @@ import contextlib
 import numpy as np
 
 from kure_tf.pages.plots import svg
-from kure_tf.pages.plots.panel import MARKERS, Panel
+from kure_tf.pages.plots.panel import MARKERS, PANEL, Panel
 
 # In the order of the series' colours and markers.
 LABELS = {"uniform": "uniform", "normal": "normal", "laplace": "Laplace"}
 ORDER = tuple(LABELS)
 
-_SIZE = (5.2, 3.1)
 _COST_RATIOS = (0.6, 1.8)
 _STEP = "step size / standard deviation"
 _MSE = "MSE / variance"
@@ -88,7 +87,7 @@ def ratio_plots(study) -> list[Panel]:
 @contextlib.contextmanager
 def _plot(plots, title, prefix, below, beside):
     """Gives empty axes and appends them to `plots` once they are drawn."""
-    with svg.figure(*_SIZE) as drawn:
+    with svg.figure(*PANEL) as drawn:
         yield drawn.add_subplot(xlabel=below, ylabel=beside)
         plots.append(Panel(title, svg.to_svg(drawn, prefix, title)))
 

@@ -1,21 +1,10 @@
 """The numbers of a study as tables."""
 
-import functools
-import importlib.resources
-import json
-
 from kure_tf.pages.tables.table import Cell, Table
 from kure_tf.paper.theory_page.plots import LABELS
 
 _GAMMA = "\N{GREEK CAPITAL LETTER GAMMA}/\N{GREEK SMALL LETTER EPSILON}\u00b2"
 _FIELDS = ("step_size", "mean_squared_error", "curvature", "sensitivity")
-
-
-@functools.cache
-def corrections() -> list[dict]:
-    """Returns for lines of the paper what they print and what holds."""
-    path = importlib.resources.files(__package__) / "corrections.json"
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def optimum_table(study) -> Table:
@@ -67,17 +56,6 @@ def theorem_table(study, rival) -> Table:
             "from that ratio up to 2, a step that is too large costs the "
             "uniform less. Smaller MSE: down to that ratio it is the uniform's."
         ),
-    )
-
-
-def correction_table() -> Table:
-    """Returns what the paper prints beside what holds."""
-    return Table(
-        title="What the paper prints and what holds",
-        header=("Equation", "As printed", "What holds"),
-        rows=tuple(tuple(map(Cell, one.values())) for one in corrections()),
-        caption="Equations of section 3 of the KURE paper.",
-        prose=True,
     )
 
 
