@@ -35,7 +35,7 @@ class Reproduction:
     def steps(self, experiment) -> tuple[Step, ...]:
         """Returns its steps, each once: models before what needs them."""
         steps = []
-        for model, sweep in experiment.measurements():
+        for model, sweep in experiment.sweeps():
             if sweep == "theory":
                 steps.append(self._step("theory", "theory"))
                 continue

@@ -7,7 +7,7 @@ from absl.testing import parameterized
 from measured import row as row_at
 
 from kure_tf.measurements import Report, Run
-from kure_tf.paper import experiments as reproduction
+from kure_tf.paper import experiments
 from kure_tf.paper.experiments import claims, columns, panel, published
 from kure_tf.paper.experiments.values import Value, accuracy
 
@@ -148,23 +148,23 @@ class ColumnsTest(tf.test.TestCase, parameterized.TestCase):
         )
 
     def test_numbers_of_table_1_are_the_papers(self):
-        table = reproduction.get("table1", "digits").panels[0].published
+        table = experiments.get("table1", "digits").panels[0].published
 
         self.assertAllClose(table["KURE"]["2/FP"].mean, 40.2)
         self.assertAllClose(table["no regularization"]["4/4"].mean, 59.8)
 
     def test_what_was_not_published_is_left_out(self):
-        panels = reproduction.get("table1", "imagenet").panels
+        panels = experiments.get("table1", "imagenet").panels
         mobile = next(p for p in panels if "mobilenet" in p.title)
 
         self.assertNotIn("2/FP", mobile.published["KURE"])
 
 
 class ExperimentsTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.parameters(*reproduction.NAMES)
+    @parameterized.parameters(*experiments.NAMES)
     def test_measured_like_the_paper_it_agrees(self, name):
         """Our side is made from the paper's: every claim has to hold."""
-        experiment = reproduction.get(name, "digits")
+        experiment = experiments.get(name, "digits")
         for one in experiment.panels:
             if one.unit != "%":
                 continue
@@ -176,9 +176,9 @@ class ExperimentsTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_unknown_names_are_refused(self):
         with self.assertRaisesRegex(ValueError, "fig3b.*'fig7'"):
-            reproduction.get("fig7", "digits")
+            experiments.get("fig7", "digits")
         with self.assertRaisesRegex(ValueError, "imagenet.*'mnist'"):
-            reproduction.get("fig2", "mnist")
+            experiments.get("fig2", "mnist")
 
 
 class CollectTest(tf.test.TestCase, parameterized.TestCase):
@@ -201,8 +201,8 @@ class CollectTest(tf.test.TestCase, parameterized.TestCase):
                 row(0.99, 3, reestimated_batch_norm=True),
                 row(0.6 + lead, 4, 4),
             )
-        return reproduction.collect(
-            reproduction.get("table1", "digits"), "digits", self.folder
+        return experiments.collect(
+            experiments.get("table1", "digits"), "digits", self.folder
         )
 
     def test_takes_the_last_method_with_batch_norm_as_trained(self):
@@ -228,12 +228,12 @@ class CollectTest(tf.test.TestCase, parameterized.TestCase):
         self.assertIn("does not contradict", outcome.sentence)
 
     def test_seeds_are_averaged(self):
-        experiment = reproduction.get("tableA6", "digits")
-        models = [model for model, _ in experiment.measurements()]
+        experiment = experiments.get("tableA6", "digits")
+        models = [model for model, _ in experiment.sweeps()]
         for model, found in zip(models, (0.8, 0.7, 0.6), strict=True):
             self._write(model, "trained_steps", row(found, 4, 4))
 
-        outcome = reproduction.collect(experiment, "digits", self.folder)
+        outcome = experiments.collect(experiment, "digits", self.folder)
 
         value = outcome.panels[0].measured[panel.KURE]["4/4"]
         self.assertAllClose(value.mean, 70.0)
@@ -241,8 +241,8 @@ class CollectTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_a_missing_measurement_is_named(self):
         with self.assertRaisesRegex(FileNotFoundError, "plain/lapq"):
-            reproduction.collect(
-                reproduction.get("table1", "digits"), "digits", self.folder
+            experiments.collect(
+                experiments.get("table1", "digits"), "digits", self.folder
             )
 
     def test_weights_are_read_by_quantity(self):
@@ -261,11 +261,11 @@ class CollectTest(tf.test.TestCase, parameterized.TestCase):
             os.makedirs(path.parent)
             path.write_text(json.dumps(content))
 
-        shape = reproduction.collect(
-            reproduction.get("fig3a", "digits"), "digits", self.folder
+        shape = experiments.collect(
+            experiments.get("fig3a", "digits"), "digits", self.folder
         )
-        cost = reproduction.collect(
-            reproduction.get("fig3c", "digits"), "digits", self.folder
+        cost = experiments.collect(
+            experiments.get("fig3c", "digits"), "digits", self.folder
         )
 
         self.assertIn("The shape agrees", shape.sentence)
@@ -275,8 +275,8 @@ class CollectTest(tf.test.TestCase, parameterized.TestCase):
     def test_saved_files_hold_both_sides(self):
         outcome = self._write_table_1()
 
-        page = reproduction.save(outcome, self.folder)
-        index = reproduction.save_index([outcome], self.folder)
+        page = experiments.save(outcome, self.folder)
+        index = experiments.save_index([outcome], self.folder)
 
         document = json.loads((self.folder / "table1.json").read_text())
         (one,) = document["panels"]
@@ -297,10 +297,10 @@ class CollectTest(tf.test.TestCase, parameterized.TestCase):
                 provenance={"ptq": ["trained"]},
             )
             Report((run,)).save(self.folder / model / "trained_bits")
-        experiment = reproduction.get("fig5", "digits")
+        experiment = experiments.get("fig5", "digits")
 
-        page = reproduction.save(
-            reproduction.collect(experiment, "digits", self.folder),
+        page = experiments.save(
+            experiments.collect(experiment, "digits", self.folder),
             self.folder,
         )
 

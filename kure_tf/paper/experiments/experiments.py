@@ -35,7 +35,7 @@ class Experiment:
     title: str
     panels: tuple[Panel, ...]
 
-    def measurements(self) -> tuple[tuple[str, str], ...]:
+    def sweeps(self) -> tuple[tuple[str, str], ...]:
         """Returns the `(model, sweep)` pairs that it needs, each once.
 
         The model of theory is "".
