@@ -6,10 +6,12 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf import compat
+from kure_tf.data.batches import batches_of
+from kure_tf.data.ports import input_ports
+from kure_tf.data.sources import name_of
 from kure_tf.evaluation.captured_output import captured_output
 from kure_tf.export.file_details import file_details
 from kure_tf.export.float32 import in_float32
-from kure_tf.export.image_batches import image_batches, name_of
 from kure_tf.fake_quantized import hosted_tensors
 
 MODES = ("int8", "dynamic_range", "float")
@@ -59,9 +61,11 @@ def to_tflite(model, calibration=None, *, mode="int8", batch_size=None):
       (microcontrollers, Edge TPUs) have no float unit to convert them, and
       whoever holds the raw pixels can often make codes of them for less. The
       parameters for that are in `details["input"]` and `details["output"]`:
-      `code = round(x / scale) + zero_point`. An operator for which TFLite has
-      no integer kernel stays in float; it is counted in `details["float_ops"]`,
-      and `verify` refuses the file if it has float weights.
+      `code = round(x / scale) + zero_point`. An input that the model takes as
+      integers (token ids, raw pixels) stays as it is. An operator for which
+      TFLite has no integer kernel stays in float; it is counted in
+      `details["float_ops"]`, and `verify` refuses the file if it has float
+      weights.
     * "dynamic_range": kernels of 1024 elements or more int8, the rest and
       the activations float; an operator may quantize its input on the fly. No
       calibration needed.
@@ -76,10 +80,9 @@ def to_tflite(model, calibration=None, *, mode="int8", batch_size=None):
             float, of one image input and one output (logits or
             probabilities). Nested models work. It is not changed.
         calibration: Images like those of training, normalized as the model
-            expects: a `Split`, or an iterable of batches of images or of
-            `(images, labels)`, whose labels are not used. Needed by "int8"
-            only, and held in memory. A few hundred are enough; take them from
-            the training data.
+            expects: what `batches_of` takes, such as a `Split` or batches of
+            images. Labels are not used. Needed by "int8" only, and held in
+            memory. A few hundred are enough; take them from the training data.
         mode: As above.
         batch_size: Fixes the batch size in the file, such as 1 for devices
             that cannot change shapes. None keeps that of the model's input,
@@ -101,7 +104,7 @@ def to_tflite(model, calibration=None, *, mode="int8", batch_size=None):
     shape = tuple(model.inputs[0].shape)
     images = None
     if mode == "int8":
-        images = _calibration_images(calibration, shape[1:])
+        images = _calibration_images(calibration, model)
     if batch_size is None:
         batch_size = shape[0]
     content, log = _convert(
@@ -172,23 +175,23 @@ def _check_finite(path, layer):
             )
 
 
-def _calibration_images(calibration, shape):
+def _calibration_images(calibration, model):
     if calibration is None:
         raise ValueError(
             "Expected calibration images: mode 'int8' derives the step sizes "
             "of activations from them. Received: None. Give some hundred "
             "training images, or mode='dynamic_range', which needs none."
         )
-    batches = image_batches(
-        calibration, shape, _CALIBRATION_BATCH, "the calibration set"
+    batches = batches_of(
+        calibration,
+        model,
+        "calibration images",
+        batch_size=_CALIBRATION_BATCH,
+        finite=True,
     )
-    images = [images for images, _ in batches]
-    if not sum(map(len, images)):
-        raise ValueError(
-            "Expected calibration images. Received: an empty calibration set. "
-            "A generator that was read before is empty too."
-        )
-    return np.concatenate(images)
+    return np.concatenate(
+        [tf.nest.flatten(batch.inputs)[0].numpy() for batch in batches]
+    )
 
 
 def _convert(model, shape, images, mode):
@@ -221,9 +224,15 @@ def _traced(model, shape):
     so the module has to hold them.
     """
     module = tf.Module()
+    ports = input_ports(model)
+
+    def serve(image):
+        inputs = tf.nest.pack_sequence_as(ports, [image])
+        return {"output": model(inputs, training=False)}
+
+    (port,) = tf.nest.flatten(ports)
     module.serve = tf.function(
-        lambda image: {"output": model(image, training=False)},
-        input_signature=[tf.TensorSpec(shape, tf.float32, "image")],
+        serve, input_signature=[tf.TensorSpec(shape, port.dtype, "image")]
     )
     function = module.serve.get_concrete_function()
     module.variables_of_model = list(function.variables)

@@ -5,16 +5,16 @@ import time
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from kure_tf import compat
+from kure_tf.data.batches import batches_of
+from kure_tf.data.sources import name_of
 from kure_tf.evaluation.litert_runner import (
     RESOLVERS,
     Runner,
     interpreter_version,
 )
 from kure_tf.export.file_details import file_details
-from kure_tf.export.image_batches import count_batches, image_batches, name_of
 from kure_tf.export.tflite import TFLiteModel
 from kure_tf.export.verification import Verification, VerificationError
 
@@ -110,20 +110,19 @@ class _Counts:
 def _compare(runner, model, split, batch_size, progress):
     """Returns the counts over all images."""
     predict = _predictor(model, batch_size)
-    shape, classes = (
-        tuple(model.inputs[0].shape)[1:],
-        model.outputs[0].shape[-1],
-    )
+    classes = model.outputs[0].shape[-1]
     counts = _Counts()
-    bar = tqdm(
-        image_batches(split, shape, batch_size, "the split"),
-        "verifying",
-        count_batches(split, batch_size),
-        disable=not progress,
-        leave=False,
-    )
-    for images, labels in bar:
-        _check_labels(labels, len(images), classes)
+    for batch in batches_of(
+        split,
+        model,
+        "images to verify with",
+        batch_size=batch_size,
+        finite=True,
+        progress=progress,
+    ):
+        labels = batch.labels
+        _check_labels(labels, batch.count, classes)
+        images = tf.nest.flatten(batch.inputs)[0].numpy()
         expected, received = predict(images), runner(images)
         if not np.isfinite(expected).all():
             raise ValueError(
@@ -138,18 +137,13 @@ def _compare(runner, model, split, batch_size, progress):
         finite = np.isfinite(received).all(-1)
         # NaN is no answer, though argmax names the class where it stands.
         agreed = (expected_class == received_class) & finite
-        counts.images += len(images)
+        counts.images += batch.count
         counts.agreed += int(agreed.sum())
         counts.keras_correct += int((expected_class == labels).sum())
         counts.tflite_correct += int(
             ((received_class == labels) & finite).sum()
         )
         counts.nan_outputs += int((~finite).sum())
-    if not counts.images:
-        raise ValueError(
-            "Expected images to verify the file with. Received: an empty "
-            "split. A generator that was read before is empty too."
-        )
     return counts
 
 

@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 
-from kure_tf.data.batches import images_of
+from kure_tf.data.batches import batches_of
 from kure_tf.fake_quantized.tensors import quantizers_of
 
 SAMPLE = 1 << 18
@@ -63,15 +63,14 @@ def observe_inputs(model, batches, progress=True):
     Args:
         model: A fake-quantized model, at the operating point to be observed
             (normally float).
-        batches: Batches of images, or of (images, labels).
+        batches: Calibration images: what `batches_of` takes.
         progress: Whether to show a progress bar.
 
     Returns:
         `({tensor path: Observation}, number of images)`.
 
     Raises:
-        ValueError: If the batches are empty, of the wrong shape, or lead to
-            NaN in an activation.
+        TypeError, ValueError: As `batches_of`, or if an activation is NaN.
     """
     hosts = {}
     for path, tensor in quantizers_of(model).items():
@@ -90,9 +89,9 @@ def observe_inputs(model, batches, progress=True):
         for tensor in quantizers_of(model).values():
             if tensor.kind == "activation":
                 stack.enter_context(tensor.layer.observed_by(observer))
-        for batch in images_of(
-            model, batches, "calibration images", progress=progress
+        for batch in batches_of(
+            batches, model, "calibration images", progress=progress
         ):
-            model(batch, training=False)
-            images += int(batch.shape[0])
+            model(batch.inputs, training=False)
+            images += batch.count
     return observations, images

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from kure_tf import compat
-from kure_tf.data.batches import images_of
+from kure_tf.data.batches import batches_of
 from kure_tf.fake_quantized import (
     FakeQuantized,
     integers_of,
@@ -79,8 +79,8 @@ def adaround(
         step_sizes: `StepSizes` for the point.
         reestimated_batch_norm: Whether batch-norm statistics will be measured
             again on the rounded network (`reestimate_batch_norm`).
-        batches: Batches of images, or of (images, labels), in place of those
-            of the calibration: training images, augmented as in training if
+        batches: What `batches_of` takes, in place of the images of the
+            calibration: training images, augmented as in training if
             batch norm is re-estimated; 512 to 2,048 in batches of some hundred.
         updates: Steps of Adam for each layer; 0 rounds to nearest.
         learning_rate: Of Adam.
@@ -128,7 +128,7 @@ def adaround(
         {
             **step_sizes.provenance,
             "rounding": "adaround",
-            "rounding_images": sum(map(len, images)),
+            "rounding_images": sum(batch.count for batch in images),
             "reestimated_batch_norm": bool(reestimated_batch_norm),
             "updates": updates,
             "learning_rate": learning_rate,
@@ -205,9 +205,9 @@ class _Rounding:
         moments = SecondMoments(centered=norm is not None)
         plain = self._float_layers[path.rpartition("/")[0]]
         for batch in self._images:
-            wanted = _inputs_of(self._float_model, plain, batch)
+            wanted = _inputs_of(self._float_model, plain, batch.inputs)
             with self._batch_norm():
-                given = _inputs_of(self._model, host, batch)
+                given = _inputs_of(self._model, host, batch.inputs)
             for x, own in zip(wanted, given, strict=True):
                 own = self._quantized(host, own)
                 for part in _parts(own, view, host.layer):
@@ -235,19 +235,19 @@ class _Seen(BaseException):
     """
 
 
-def _inputs_of(model, layer, batch):
+def _inputs_of(model, layer, inputs):
     """Returns the inputs of all calls of `layer` in one forward pass."""
     seen = []
     own_call, calls = layer.call, _calls(model, layer)
 
-    def call(inputs, *args, **kwargs):
-        seen.append(tf.convert_to_tensor(inputs))
+    def call(x, *args, **kwargs):
+        seen.append(tf.convert_to_tensor(x))
         if len(seen) == calls:
             raise _Seen
-        return own_call(inputs, *args, **kwargs)
+        return own_call(x, *args, **kwargs)
 
     with compat.calling(layer, call), contextlib.suppress(_Seen):
-        model(batch, training=False)
+        model(inputs, training=False)
     return seen
 
 
@@ -275,8 +275,8 @@ def _levels(tensor):
 def _images(model, calibration, batches):
     if batches is None:
         batches = calibration.batches
-    images = list(images_of(model, batches or (), "images for adaround"))
-    return [tf.cast(batch, tf.float32) for batch in images]
+    batches = [] if batches is None else batches
+    return list(batches_of(batches, model, "images for adaround"))
 
 
 def _check_options(updates, learning_rate, regularization):

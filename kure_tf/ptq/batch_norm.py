@@ -10,7 +10,8 @@ import weakref
 import numpy as np
 import tensorflow as tf
 
-from kure_tf.data.batches import images_of
+from kure_tf.data.batches import batches_of
+from kure_tf.data.ports import input_signature
 from kure_tf.fake_quantized import (
     set_batch_norm_statistics,
     using_batch_statistics,
@@ -45,10 +46,10 @@ def reestimate_batch_norm(model, batches, *, progress=False) -> int:
         model: A built functional or sequential model with batch
             normalization, plain or fake-quantized; nested models and layers
             made of layers are opened.
-        batches: Batches of images, or of (images, labels), from training
-            data, augmented as in training: the network expects statistics that
-            include it (`split.training_batches(..., augment=...)`). Labels are
-            not used.
+        batches: Batches of training images (what `batches_of` takes),
+            augmented as in training: the network expects statistics that
+            include it (`split.training_batches(..., augment=...)`). Labels and
+            sample weights are not used.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -69,14 +70,14 @@ def reestimate_batch_norm(model, batches, *, progress=False) -> int:
     some_batch_norms_of(model)
     measure = _measuring_function(model)
     pooled, images = {}, 0
-    for batch in images_of(
-        model, batches, "images for batch norm", progress=progress
+    for batch in batches_of(
+        batches, model, "images for batch norm", progress=progress
     ):
-        for path, calls in measure(tf.cast(batch, tf.float32)).items():
+        for path, calls in measure(batch.inputs).items():
             for moments in calls:
                 _check_moments(path, *moments)
                 pooled.setdefault(path, _Pooled()).add(*moments)
-        images += int(batch.shape[0])
+        images += batch.count
     set_batch_norm_statistics(
         model, {path: found.statistics() for path, found in pooled.items()}
     )
@@ -113,20 +114,19 @@ _FUNCTIONS = weakref.WeakKeyDictionary()
 def _measuring_function(model):
     """Returns the compiled function of `model`: images to moments by path."""
     if model not in _FUNCTIONS:
-        shape = (None, *model.inputs[0].shape[1:])
         _FUNCTIONS[model] = tf.function(
             _measure_of(weakref.ref(model)),
-            input_signature=[tf.TensorSpec(shape, tf.float32)],
+            input_signature=[input_signature(model)],
             autograph=False,
         )
     return _FUNCTIONS[model]
 
 
 def _measure_of(reference):
-    def measure(images):
+    def measure(inputs):
         model = reference()
         with using_batch_statistics(model) as found:
-            model(images, training=False)
+            model(inputs, training=False)
         return found
 
     return measure

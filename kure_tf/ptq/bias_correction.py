@@ -6,6 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf import compat
+from kure_tf.data.batches import batches_of
+from kure_tf.data.sources import check_repeatable
 from kure_tf.fake_quantized import (
     keeping,
     quantizers_of,
@@ -48,7 +50,8 @@ def bias_correction(calibration, point, step_sizes) -> BiasCorrection:
             "the mean inputs of layers are measured. Received one without: "
             "make it by ptq.calibrate(model, batches)."
         )
-    means = _mean_inputs(model, images)
+    check_repeatable(images, "to measure the mean inputs of layers")
+    seen = _seen_inputs(model, images)
     shifts, skipped = {}, []
     with keeping(model):
         set_step_sizes(model, step_sizes)
@@ -57,7 +60,7 @@ def bias_correction(calibration, point, step_sizes) -> BiasCorrection:
             if not getattr(layer.layer, "use_bias", False):
                 skipped.append(path)
                 continue
-            shifts[path] = _shift(layer, means[path])
+            shifts[path] = _shift(layer, seen[path])
     return BiasCorrection(shifts, tuple(skipped))
 
 
@@ -70,39 +73,36 @@ def _hosts(model):
     }
 
 
-def _mean_inputs(model, batches):
-    """Returns `{layer path: mean input of one image}` of the float model."""
-    sums, counts = {}, {}
-    paths = {id(host): path for path, host in _hosts(model).items()}
+def _seen_inputs(model, batches):
+    """Returns what reaches layers of the float model.
+
+    `{layer path: {shape: (sum over the inputs of that shape, their number)}}`
+    """
+    hosts = _hosts(model)
+    paths = {id(host): path for path, host in hosts.items()}
+    seen = {path: {} for path in hosts}
 
     def observer(layer, inputs):
-        total = np.sum(np.asarray(inputs, np.float64), axis=0)
-        path = paths[id(layer)]
-        sums[path] = sums.get(path, 0.0) + total
-        counts[path] = counts.get(path, 0) + len(inputs)
+        found = seen[paths[id(layer)]]
+        total, count = found.get(tuple(inputs.shape[1:]), (0.0, 0))
+        total = total + np.sum(np.asarray(inputs, np.float64), axis=0)
+        found[total.shape] = (total, count + len(inputs))
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(keeping(model))
         set_operating_point(model, OperatingPoint())
-        for host in _hosts(model).values():
+        for host in hosts.values():
             stack.enter_context(host.observed_by(observer))
-        for batch in batches:
-            batch = batch[0] if isinstance(batch, (tuple, list)) else batch
-            model(tf.convert_to_tensor(batch), training=False)
-    if not sums:
-        raise ValueError(
-            "Expected images to measure mean inputs on. Received none: the "
-            "calibration's batches cannot be gone through again. Calibrate "
-            "with a list or Dataset, not a generator."
-        )
-    return {path: sums[path] / counts[path] for path in sums}
+        for batch in batches_of(batches, model, "calibration images"):
+            model(batch.inputs, training=False)
+    return seen
 
 
-def _shift(host, mean_input):
+def _shift(host, seen):
     """Returns E[layer(x; W)] - E[layer(x; Q(W))] per output channel.
 
     The layer without bias and activation is linear in x: its mean output is
-    its output for the mean input.
+    its output for the mean input, of each shape.
     """
     names = [path for path in host.states if path != "input"]
     kernels = [compat.to_numpy(getattr(host.layer, name)) for name in names]
@@ -116,11 +116,24 @@ def _shift(host, mean_input):
         host.layer,
         {"activation": "linear", "use_bias": False, "dtype": "float32"},
     )
-    x = tf.constant(mean_input[np.newaxis], tf.float32)
+    inputs = [
+        (tf.constant((total / count)[np.newaxis], tf.float32), count)
+        for total, count in seen.values()
+    ]
+    linear.build(inputs[0][0].shape)
     means = []
-    linear.build(x.shape)
     for weights in (kernels, quantized):
         linear.set_weights(weights)
-        y = np.asarray(linear(x), np.float64)
-        means.append(y.reshape(-1, y.shape[-1]).mean(axis=0))
+        means.append(_mean_output(linear, inputs))
     return means[0] - means[1]
+
+
+def _mean_output(linear, inputs):
+    """Returns the mean per channel over all inputs and their places."""
+    means, places = [], []
+    for x, count in inputs:
+        y = np.asarray(linear(x), np.float64)
+        y = y.reshape(-1, y.shape[-1])
+        means.append(y.mean(axis=0))
+        places.append(count * len(y))
+    return np.array(places) / sum(places) @ np.array(means)

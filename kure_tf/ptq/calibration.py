@@ -5,6 +5,7 @@ import functools
 
 import numpy as np
 
+from kure_tf.data.sources import check_repeatable
 from kure_tf.fake_quantized import (
     observe_inputs,
     prepared_rows,
@@ -135,6 +136,7 @@ class Calibration:
                 "measured on it. Received one without: make it by "
                 "ptq.calibrate(model, batches)."
             )
+        check_repeatable(self.batches, "to measure the loss on them")
         return CalibrationLoss(self.model, self.batches)
 
     def step_sizes(self, point, step_size_of, **provenance) -> StepSizes:
@@ -165,16 +167,17 @@ def calibrate(model, batches=None, *, provenance=None, progress=True):
 
     Args:
         model: What `fake_quantize_model` returned. It is left in float.
-        batches: Batches of images, or of (images, labels), drawn from training
-            data. None measures the kernels alone, for points such as "4/FP".
-            Methods that look at a loss need labels, and batches that can be
-            gone through again (a list or `tf.data.Dataset`, no generator).
+        batches: Training images: what `batches_of` takes, such as batches of
+            images or of (images, labels). None measures the kernels alone, for
+            points such as "4/FP". Methods that look at a loss need labels, and
+            batches that can be gone through again (a list or
+            `tf.data.Dataset`, no generator).
         provenance: What reports say of the images: source, seed.
         progress: Whether to show a progress bar.
 
     Raises:
-        ValueError: If the batches are empty, of the wrong shape, or lead to
-            NaN in an activation.
+        TypeError, ValueError: If there are no batches, the model does not take
+            them, or they lead to NaN in an activation.
     """
     set_operating_point(model, OperatingPoint())
     tensors = {}

@@ -4,11 +4,14 @@ import contextlib
 import copy
 import functools
 import math
+import operator
 
 import numpy as np
 import tensorflow as tf
 
 from kure_tf import compat
+from kure_tf.data.batches import batches_of
+from kure_tf.data.ports import input_signature
 from kure_tf.fake_quantized import (
     quantizers_of,
     set_operating_point,
@@ -36,7 +39,8 @@ class CalibrationLoss:
 
     Args:
         model: What `fake_quantize_model` returned.
-        batches: Batches of (images, labels), drawn from training data.
+        batches: Labelled training images of one size: what `batches_of`
+            takes.
         from_logits: Whether the model's outputs are logits; False for
             probabilities.
 
@@ -48,12 +52,13 @@ class CalibrationLoss:
             a backward pass counts as two.
 
     Raises:
-        ValueError: If there are no images, or no labels with them.
+        ValueError: If there are no images or no labels with them, or images
+            differ in size from batch to batch.
     """
 
     def __init__(self, model, batches, *, from_logits=True):
         self.model = model
-        self._pictures, self._labels = _arrays(model, batches)
+        self._inputs, self._labels = _examples(model, batches)
         self.images = len(self._labels)
         self.batch_statistics = False
         self._from_logits = from_logits
@@ -97,9 +102,7 @@ class CalibrationLoss:
         count = math.ceil(self.images / _IMAGES_PER_STEP)
         for window in np.array_split(np.arange(self.images), count):
             window = slice(window[0], window[-1] + 1)
-            total += float(
-                self._loss(self._pictures[window], self._labels[window])
-            )
+            total += float(self._loss(*self._some(operator.itemgetter(window))))
         self.forward_passes += 1.0
         return total / self.images
 
@@ -122,7 +125,7 @@ class CalibrationLoss:
         set_step_sizes(self.model, step_sizes)
         set_operating_point(self.model, point)
         loss, gradients = self._gradient(
-            tf.gather(self._pictures, index), tf.gather(self._labels, index)
+            *self._some(functools.partial(tf.gather, indices=index))
         )
         self.forward_passes += 3.0 * len(index) / self.images
         return float(loss), {
@@ -159,7 +162,7 @@ class CalibrationLoss:
         compute, watched = self._values_graphs[paths]
         for index in groups:
             values, gradients = compute(
-                tf.gather(self._pictures, index), tf.gather(self._labels, index)
+                *self._some(functools.partial(tf.gather, indices=index))
             )
             self.forward_passes += 3.0 * len(index) / self.images
             _check_watched(paths, watched)
@@ -176,7 +179,7 @@ class CalibrationLoss:
         watched = []
         tensors = quantizers_of(self.model)
 
-        def compute(pictures, labels):
+        def compute(inputs, labels):
             before, after = [], []
             watched.clear()
             with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -190,40 +193,43 @@ class CalibrationLoss:
                         after.append(result)
 
                 with tapping(self.model, watch):
-                    loss = tf.reduce_mean(self._losses(pictures, labels))
+                    loss = tf.reduce_mean(self._losses(inputs, labels))
             return before, tape.gradient(
                 loss, after, unconnected_gradients="zero"
             )
 
         return self._compiled(compute), watched
 
-    def _losses(self, pictures, labels):
+    def _some(self, choose):
+        """Returns the inputs and labels that `choose` takes out of tensors."""
+        return tf.nest.map_structure(choose, (self._inputs, self._labels))
+
+    def _losses(self, inputs, labels):
         with (
             using_batch_statistics(self.model)
             if self.batch_statistics
             else contextlib.nullcontext()
         ):
-            outputs = self.model(pictures, training=False)
+            outputs = self.model(inputs, training=False)
         return cross_entropy(outputs, labels, from_logits=self._from_logits)
 
-    def _summed_loss(self, pictures, labels):
-        return tf.reduce_sum(self._losses(pictures, labels))
+    def _summed_loss(self, inputs, labels):
+        return tf.reduce_sum(self._losses(inputs, labels))
 
-    def _mean_loss_and_gradient(self, pictures, labels):
+    def _mean_loss_and_gradient(self, inputs, labels):
         variables = list(self._steps.values())
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            loss = tf.reduce_mean(self._losses(pictures, labels))
+            loss = tf.reduce_mean(self._losses(inputs, labels))
         return loss, tape.gradient(
             loss, variables, unconnected_gradients="zero"
         )
 
     def _compiled(self, function):
-        shape = (None, *self.model.inputs[0].shape[1:])
         return tf.function(
             function,
             input_signature=[
-                tf.TensorSpec(shape, tf.float32),
+                input_signature(self.model),
                 tf.TensorSpec((None,), tf.int64),
             ],
             autograph=False,
@@ -241,25 +247,31 @@ def _check_watched(paths, watched):
         )
 
 
-def _arrays(model, batches):
-    """Returns all images and labels as two tensors."""
+def _examples(model, batches):
+    """Returns all inputs, in the model's structure, and labels as tensors."""
     classes = model.outputs[0].shape[-1]
-    pictures, labels = [], []
-    for batch in () if batches is None else batches:
-        if not isinstance(batch, (tuple, list)) or len(batch) < 2:
+    inputs, labels = [], []
+    batches = [] if batches is None else batches
+    for batch in batches_of(batches, model, "labelled calibration images"):
+        if batch.labels is None:
             raise ValueError(
                 "Expected labelled calibration images: batches of (images, "
-                "labels), since the loss is measured on them. Received "
-                f"a batch of {type(batch).__name__}. Calibrate with labels, "
-                "or pass loss=CalibrationLoss(model, batches)."
+                "labels), since the loss is measured on them. Received images "
+                "without labels. Calibrate with labels, or pass "
+                "loss=CalibrationLoss(model, batches)."
             )
-        pictures.append(tf.cast(batch[0], tf.float32))
-        labels.append(checked_labels(batch[1], classes))
-    if not sum(map(len, labels)):
+        inputs.append(batch.inputs)
+        labels.append(checked_labels(batch.labels, classes))
+    inputs = tf.nest.map_structure(lambda *parts: _joined(parts), *inputs)
+    return inputs, tf.constant(np.concatenate(labels))
+
+
+def _joined(parts):
+    sizes = sorted({tuple(part.shape[1:]) for part in parts})
+    if len(sizes) > 1:
         raise ValueError(
-            "Expected labelled calibration images, since the loss is measured "
-            "on them. Received none. Calibrate with a list or Dataset of "
-            "(images, labels) that can be gone through again, or pass "
-            "loss=CalibrationLoss(model, batches)."
+            "Expected labelled calibration images of one size, since the loss "
+            f"is measured on draws from all of them. Received {sizes}. Resize "
+            "them, or take a method that looks at no loss: ptq.lp_norm."
         )
-    return tf.concat(pictures, 0), tf.constant(np.concatenate(labels))
+    return tf.concat(parts, 0)

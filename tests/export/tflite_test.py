@@ -210,6 +210,22 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
 
         self.assertEqual(tflite.details["input"]["shape"], [*expected, *_SHAPE])
 
+    @parameterized.parameters("int8", "dynamic_range", "float")
+    def test_integer_inputs_stay_integers(self, mode):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((16,), dtype="int32")
+        x = keras.layers.Embedding(2000, 16)(inputs)
+        x = keras.layers.Dense(32, activation="relu")(keras.layers.Flatten()(x))
+        model = keras.Model(inputs, keras.layers.Dense(4)(x))
+        ids = np.random.default_rng(0).integers(2000, size=(64, 16))
+        labels = np.array(model(ids)).argmax(-1)
+
+        tflite = to_tflite(model, [ids], mode=mode)
+
+        self.assertEqual(tflite.details["input"]["dtype"], "int32")
+        found = verify(tflite, model, (ids, labels), progress=False)
+        self.assertEqual(found.keras_accuracy, 1.0)
+
     def test_a_fixed_batch_size_of_the_model_is_kept(self):
         model = _net(batch_size=3)
 
@@ -302,8 +318,12 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
 class ToTFLiteErrorTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.named_parameters(
         ("none", None, "Received: None. Give some hundred"),
-        ("empty", [], "an empty calibration set"),
-        ("empty_array", np.zeros((0, *_SHAPE)), "an empty calibration set"),
+        ("empty", [], "calibration images. Received none"),
+        (
+            "empty_array",
+            np.zeros((0, *_SHAPE)),
+            "calibration images. Received none",
+        ),
         (
             "wrong_shape",
             [np.zeros((2, 5, 6, 2))],
@@ -326,9 +346,9 @@ class ToTFLiteErrorTest(parameterized.TestCase, tf.test.TestCase):
             to_tflite(_net(), endless.repeat())
 
     def test_a_calibration_set_of_another_kind(self):
-        with self.assertRaisesRegex(TypeError, "iterable of batches.*int"):
+        with self.assertRaisesRegex(TypeError, "iterable of such batches.*int"):
             to_tflite(_net(), 3)
-        with self.assertRaisesRegex(TypeError, "dictionary of .'image'."):
+        with self.assertRaisesRegex(ValueError, "dictionary of .'image'."):
             to_tflite(_net(), [{"image": _images()}])
 
     @parameterized.named_parameters(

@@ -112,7 +112,9 @@ class ExportTFLiteTest(tf.test.TestCase):
         self.assertEqual(after, before)
 
     def test_a_failed_conversion_leaves_no_file(self):
-        with self.assertRaisesRegex(ValueError, "empty calibration set"):
+        with self.assertRaisesRegex(
+            ValueError, "calibration images. Received none"
+        ):
             self._export(calibration=[])
 
         self.assertEqual(self._files(), [])

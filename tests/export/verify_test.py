@@ -304,7 +304,7 @@ class VerifyErrorTest(parameterized.TestCase, tf.test.TestCase):
         return verify(_file("float"), _trained(), batches, **_open(**options))
 
     @parameterized.named_parameters(
-        ("empty", [], "an empty split"),
+        ("empty", [], "images to verify with. Received none"),
         ("no_labels", [np.zeros((2, 8, 8, 2))], "images only"),
         (
             "wrong_shape",

@@ -1,0 +1,85 @@
+"""What goes into a model and comes out of it: names, shapes and dtypes."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from kure_tf import compat
+
+
+@dataclasses.dataclass(frozen=True)
+class Port:
+    """One input or output of a model or of a file.
+
+    Attributes:
+        name: What a dictionary of inputs calls it.
+        shape: Its shape, the axis of the examples first; None where any size
+            will do.
+        dtype: Name of the dtype of its values, such as "float32".
+    """
+
+    name: str
+    shape: tuple
+    dtype: str
+
+    @property
+    def signature(self) -> tf.TensorSpec:
+        """What a compiled function takes: any number of examples."""
+        return tf.TensorSpec((None, *self.shape[1:]), self.dtype)
+
+
+def input_ports(model):
+    """Returns the `Port`s that a model takes, in the structure it takes them.
+
+    Args:
+        model: A built functional or sequential model, or whatever else says
+            so by an attribute `input_ports`.
+    """
+    known = getattr(model, "input_ports", None)
+    if known is not None:
+        return known
+    inputs = compat.functional_inputs(model)
+    if isinstance(inputs, dict):
+        return {name: _port(name, inputs[name]) for name in inputs}
+    return tf.nest.map_structure(lambda one: _port(one.name, one), inputs)
+
+
+def input_signature(model):
+    """Returns the `tf.TensorSpec`s of a model's inputs, as it takes them."""
+    return tf.nest.map_structure(lambda p: p.signature, input_ports(model))
+
+
+def in_order(inputs, ports) -> list:
+    """Returns inputs in the order of the flat list of ports.
+
+    Args:
+        inputs: One array for one port; a list or tuple in their order; or a
+            dictionary by their names, which may hold others too.
+        ports: Structure of `Port`.
+
+    Raises:
+        ValueError: If they are not as many, or not called so.
+    """
+    ports = tf.nest.flatten(ports)
+    names = [port.name for port in ports]
+    if isinstance(inputs, dict):
+        if not set(names) <= set(inputs):
+            raise ValueError(
+                f"Expected inputs called {names}. Received a dictionary of "
+                f"{sorted(map(str, inputs))}. Map it first: dataset.map("
+                "lambda d: (d['image'], d['label']))."
+            )
+        return [inputs[name] for name in names]
+    if not isinstance(inputs, (list, tuple)):
+        inputs = [inputs]
+    if len(inputs) != len(ports):
+        raise ValueError(
+            f"Expected {len(ports)} inputs, called {names}: a tuple in that "
+            "order, or a dictionary by these names; labels follow them, as in "
+            f"((a, b), labels). Received {len(inputs)}."
+        )
+    return list(inputs)
+
+
+def _port(name, tensor):
+    return Port(name, tuple(tensor.shape), tf.as_dtype(tensor.dtype).name)
