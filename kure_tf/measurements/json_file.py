@@ -50,18 +50,15 @@ def decode(text, source="report") -> tuple[str, tuple[Run, ...], tuple]:
             "Read it with the kure_tf that wrote it, or delete it and "
             "measure again."
         )
-    names = {"format", "schema_version", "title", "notes", "runs"}
-    _check_members(document, names, names, source)
-    _check_kind(document["title"], str, f"{source}: title")
-    _check_kind(document["notes"], list, f"{source}: notes")
-    for i, note in enumerate(document["notes"]):
-        _check_kind(note, str, f"{source}: notes[{i}]")
-    _check_kind(document["runs"], list, f"{source}: runs")
+    names = ("format", "schema_version", "title", "notes", "runs")
+    _check_members(document, names, source)
+    _check_kind(document.get("notes"), list, f"{source}: notes")
+    _check_kind(document.get("runs"), list, f"{source}: runs")
     runs = tuple(
         _decode_run(run, f"{source}: runs[{i}]")
         for i, run in enumerate(document["runs"])
     )
-    return document["title"], runs, tuple(document["notes"])
+    return document.get("title"), runs, tuple(document["notes"])
 
 
 def _encode_run(run):
@@ -88,13 +85,13 @@ def _row_members(row):
 
 def _decode_run(members, where):
     _check_kind(members, dict, where)
-    _check_fields(members, Run, where)
-    _check_kind(members.get("rows", []), list, f"{where}.rows")
+    rows = members.get("rows", [])
+    _check_kind(rows, list, f"{where}.rows")
     rows = [
-        _build(_row, row, f"{where}.rows[{i}]", Row)
-        for i, row in enumerate(members.get("rows", []))
+        _build(_row, row, Row, f"{where}.rows[{i}]")
+        for i, row in enumerate(rows)
     ]
-    return _build(Run, members | {"rows": rows}, where, Run)
+    return _build(Run, members | {"rows": rows}, Run, where)
 
 
 def _row(point, others=None, **members):
@@ -102,12 +99,12 @@ def _row(point, others=None, **members):
     return Row(point=OperatingPoint.parse(point), others=others, **members)
 
 
-def _build(make, members, where, kind):
+def _build(make, members, kind, where):
     _check_kind(members, dict, where)
-    _check_fields(members, kind, where)
+    _check_members(members, [f.name for f in dataclasses.fields(kind)], where)
     try:
         return make(**members)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:  # One for what is missing, too.
         raise ValueError(f"{where}: {error}") from error
 
 
@@ -126,34 +123,20 @@ def _refuse_constant(name):
     raise ValueError(f"{name} is not JSON")
 
 
-def _check_fields(members, kind, where):
-    fields = dataclasses.fields(kind)
-    required = {
-        field.name
-        for field in fields
-        if field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
-    }
-    _check_members(members, required, {field.name for field in fields}, where)
-
-
-def _check_members(members, required, allowed, where):
-    missing = sorted(required - set(members))
-    unknown = sorted(set(members) - allowed)
-    if missing or unknown:
+def _check_members(members, names, where):
+    unknown = sorted(set(members) - set(names))
+    if unknown:
         raise ValueError(
-            f"Expected in {where} the members {', '.join(sorted(allowed))}. "
-            f"Missing: {', '.join(missing) or 'none'}. "
-            f"Unknown: {', '.join(unknown) or 'none'}."
+            f"Expected in {where} the members {', '.join(names)}. "
+            f"Unknown: {', '.join(unknown)}."
         )
 
 
 def _check_kind(value, kind, where):
     if not isinstance(value, kind):
-        names = {str: "text", list: "a list", dict: "an object"}
+        expected = "a list" if kind is list else "an object"
         raise ValueError(
-            f"Expected {where} to be {names[kind]}. "
-            f"Received: {_excerpt(value)}."
+            f"Expected {where} to be {expected}. Received: {_excerpt(value)}."
         )
 
 

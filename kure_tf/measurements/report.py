@@ -72,7 +72,7 @@ class Report:
         title, runs, notes = json_file.decode(path.read_bytes(), str(path))
         try:
             return cls(runs, title, notes)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
 
     @classmethod

@@ -2,14 +2,17 @@
 
 import dataclasses
 import math
-import numbers
 
 from kure_tf.files import jsonable
 from kure_tf.settings.operating_point import OperatingPoint
 
-_RESULT = frozenset(
-    ("value", "higher_is_better", "standard_error", "seconds", "details")
-)
+_KINDS = {
+    str: "text",
+    int: "an integer",
+    float: "a finite number",
+    bool: "a bool",
+    dict: "a dictionary",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,39 +72,24 @@ class Row:
     details: dict = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self):
-        for name in ("run", "metric", "split", "sweep"):
-            _set(self, name, _text(self, name))
-        for name in ("ptq", "scheme", "layer"):
-            if getattr(self, name) is not None:
-                _set(self, name, _text(self, name))
+        _check_texts(self, "run", "metric", "split", "sweep")
+        _check_texts(self, "ptq", "scheme", "layer", optional=True)
         _check_points(self)
-        _set(self, "examples", _whole(self, "examples"))
+        _check(self, "examples", int, " of at least 1", lambda n: n >= 1)
         if self.calibration_seed is not None:
-            seed = _whole(self, "calibration_seed", low=0)
-            _set(self, "calibration_seed", seed)
+            at_least_0 = (" of at least 0", lambda seed: seed >= 0)
+            _check(self, "calibration_seed", int, *at_least_0)
         for name in ("reestimated_batch_norm", "higher_is_better"):
-            _set(self, name, _bool(self, name))
-        _set(self, "value", self._checked_value())
-        if self.standard_error is None and self.metric == "accuracy":
-            error = math.sqrt(self.value * (1 - self.value) / self.examples)
-            _set(self, "standard_error", error)
-        for name in ("standard_error", "seconds"):
-            _set(self, name, _number_or_none(self, name))
-        _set(self, "details", _dictionary(self, "details"))
-
-    def _checked_value(self):
+            _check(self, name, bool)
+        _check(self, "value", float)
         if self.metric == "accuracy":
-            return _number(self, "value", 0, 1)
-        return _number(self, "value", -math.inf, math.inf)
-
-    @property
-    def key(self) -> tuple:
-        """What was measured, without the result: equal keys, same work."""
-        return tuple(
-            getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if field.name not in _RESULT
-        )
+            _check(self, "value", float, " in 0..1", lambda a: 0 <= a <= 1)
+            if self.standard_error is None:
+                error = math.sqrt(self.value * (1 - self.value) / self.examples)
+                _set(self, "standard_error", error)
+        for name in ("standard_error", "seconds"):
+            _check(self, name, float, " or None", optional=True)
+        _check(self, "details", dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,12 +123,12 @@ class Run:
     history: tuple[dict, ...] = dataclasses.field(default=(), hash=False)
 
     def __post_init__(self):
-        _set(self, "name", _text(self, "name"))
+        _check_texts(self, "name")
         _set(self, "rows", tuple(self.rows))
         for row in self.rows:
             _check_row(row, self.name)
         for name in ("provenance", "kurtosis", "histograms"):
-            _set(self, name, _dictionary(self, name))
+            _check(self, name, dict)
         for layer, values in self.kurtosis.items():
             _check_kurtosis(layer, values)
         for layer, values in self.histograms.items():
@@ -176,8 +164,8 @@ def _check_kurtosis(layer, values):
         isinstance(values, dict)
         and set(values) <= {"before", "after", "regularized"}
         and isinstance(values.get("regularized", False), bool)
-        and _is_number(values.get("after"))
-        and (values.get("before") is None or _is_number(values["before"]))
+        and _is_finite(values.get("after"))
+        and (values.get("before") is None or _is_finite(values["before"]))
     )
     if not valid:
         raise ValueError(
@@ -192,7 +180,7 @@ def _check_histogram(layer, values):
         isinstance(values, dict)
         and set(values) == {"edges", "counts"}
         and all(isinstance(part, list) for part in values.values())
-        and all(_is_number(x) for part in values.values() for x in part)
+        and all(_is_finite(x) for part in values.values() for x in part)
         and len(values["edges"]) == len(values["counts"]) + 1
         and len(values["counts"]) > 0
     )
@@ -203,72 +191,56 @@ def _check_histogram(layer, values):
         )
 
 
+def _is_finite(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _check_points(row):
     for name in ("point", "others"):
         value = getattr(row, name)
-        if not isinstance(value, OperatingPoint) and (
-            name == "point" or value is not None
-        ):
+        if value is None and name == "others":
+            continue
+        if not isinstance(value, OperatingPoint):
             allowed = "an OperatingPoint, such as OperatingPoint.parse('4/FP')"
             raise _wrong(row, name, allowed, TypeError)
     if row.others is not None and row.layer is None:
         raise _wrong(row, "others", "None where no single layer is named")
 
 
+def _check_texts(instance, *names, optional=False):
+    for name in names:
+        filled = (" that is not empty", str.strip)
+        _check(instance, name, str, *filled, optional=optional)
+
+
+def _check(instance, name, kind, which="", holds=None, optional=False):
+    """Makes a field a plain value, or raises what is wrong with it.
+
+    Args:
+        instance: A `Row` or `Run`.
+        name: Of the field.
+        kind: What it has to be; an integer may stand for a float.
+        which: What else an error says of it.
+        holds: Whether a value is one of those.
+        optional: Whether it may be None. A number that is not finite is None,
+            since JSON does not know it.
+    """
+    value = getattr(instance, name)
+    plain = jsonable(value, name)
+    if kind is float and _is_finite(plain):
+        plain = float(plain)
+    if not (optional and plain is None):
+        if type(plain) is not kind:
+            lost = plain is None and value is not None
+            error = ValueError if lost else TypeError
+            raise _wrong(instance, name, _KINDS[kind] + which, error)
+        if holds is not None and not holds(plain):
+            raise _wrong(instance, name, _KINDS[kind] + which)
+    _set(instance, name, plain)
+
+
 def _set(instance, name, value):
     object.__setattr__(instance, name, value)
-
-
-def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def _text(instance, name):
-    value = getattr(instance, name)
-    if not isinstance(value, str):
-        raise _wrong(instance, name, "text", TypeError)
-    if not value.strip():
-        raise _wrong(instance, name, "text that is not empty")
-    return value
-
-
-def _whole(instance, name, low=1):
-    value = getattr(instance, name)
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise _wrong(instance, name, "an integer", TypeError)
-    if value < low:
-        raise _wrong(instance, name, f"at least {low}")
-    return int(value)
-
-
-def _bool(instance, name):
-    flag = jsonable(getattr(instance, name))  # NumPy's become Python's.
-    if not isinstance(flag, bool):
-        raise _wrong(instance, name, "a bool", TypeError)
-    return flag
-
-
-def _number(instance, name, low, high):
-    value = getattr(instance, name)
-    if not _is_number(value):
-        raise _wrong(instance, name, "a number", TypeError)
-    if not (math.isfinite(value) and low <= value <= high):
-        raise _wrong(instance, name, f"finite and in {low:g}..{high:g}")
-    return float(value)
-
-
-def _number_or_none(instance, name):
-    value = getattr(instance, name)
-    if value is not None and not _is_number(value):
-        raise _wrong(instance, name, "a number or None", TypeError)
-    return None if value is None else jsonable(float(value))
-
-
-def _dictionary(instance, name):
-    value = getattr(instance, name)
-    if not isinstance(value, dict):
-        raise _wrong(instance, name, "a dictionary", TypeError)
-    return jsonable(value, name)
 
 
 def _wrong(instance, name, expected, kind=ValueError):

@@ -15,12 +15,14 @@ class Ratio:
         name: The table that its points belong to.
         fields: The fields of the operating point that are the ratio.
         title: Heading of its tables.
+        off: When its plots show something.
         caption: What is multiplied.
     """
 
     name: str
     fields: tuple[str, ...]
     title: str
+    off: str
     caption: str
 
     def holds(self, point) -> bool:
@@ -43,6 +45,7 @@ STEPS = Ratio(
     "step ratio",
     ("step_scale",),
     "Step ratio",
+    "when the step size is off",
     "Every quantized weight's step size times the ratio: below 1 it is too "
     "small and clips, above 1 too large and coarser.",
 )
@@ -52,6 +55,7 @@ RATIOS = (
         "activation ratio",
         ("activation_step_scale",),
         "Step ratio of the activations",
+        "when the step size of the activations is off",
         "Every quantized activation's step size times the ratio; those of the "
         "weights stay.",
     ),
@@ -59,6 +63,7 @@ RATIOS = (
         "joint ratio",
         ("step_scale", "activation_step_scale"),
         "Step ratio of weights and activations",
+        "when all step sizes are off",
         "Every quantized step size times the ratio, of weights and "
         "activations at once.",
     ),

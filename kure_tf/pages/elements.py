@@ -1,40 +1,31 @@
-"""What sections of a page are made of, as values; templates write them.
-
-A section may also hold a `tables.table.Table`.
-"""
+"""What pages are made of, as values; templates write them."""
 
 import dataclasses
-from typing import ClassVar
 
 
 @dataclasses.dataclass(frozen=True)
-class Heading:
-    """A heading inside a section."""
-
-    text: str
-    kind: ClassVar[str] = "heading"
-
-
-@dataclasses.dataclass(frozen=True)
-class Caption:
-    """The small print below a figure or table."""
-
-    text: str
-    kind: ClassVar[str] = "caption"
-
-
-@dataclasses.dataclass(frozen=True)
-class Panels:
-    """`plots.panel.Panel`s side by side, each with its title above it.
+class Part:
+    """One part of a section.
 
     Attributes:
-        panels: The panels.
-        wide: Whether there is one, as wide as the page and without a title.
+        kind: The macro of templates/elements.html that writes it.
+        content: What that takes. "heading" and "caption" take a text,
+            "table" a `Table`, "legend" `Key`s, "panels" `Panel`s to stand
+            side by side, "wide" one `Panel` of the page's width, "notes"
+            pairs of an emphasized beginning, which may be empty, and a text,
+            "folded" a text to click on and the text that it unfolds.
     """
 
-    panels: tuple
-    wide: bool = False
-    kind: ClassVar[str] = "panels"
+    kind: str
+    content: object
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """Parts under a heading."""
+
+    heading: str
+    parts: tuple[Part, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,39 +46,6 @@ class Key:
     hollow: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
-class Legend:
-    """What the lines of the figures below it mean."""
-
-    keys: tuple[Key, ...]
-    kind: ClassVar[str] = "legend"
-
-
-@dataclasses.dataclass(frozen=True)
-class Notes:
-    """A list of sentences: `(emphasized beginning or "", text)`."""
-
-    items: tuple[tuple[str, str], ...]
-    kind: ClassVar[str] = "notes"
-
-
-@dataclasses.dataclass(frozen=True)
-class Folded:
-    """Text as it is, which a click unfolds."""
-
-    summary: str
-    text: str
-    kind: ClassVar[str] = "folded"
-
-
-@dataclasses.dataclass(frozen=True)
-class Section:
-    """Parts under a heading."""
-
-    heading: str
-    parts: tuple
-
-
-def run_keys(names) -> tuple[Key, ...]:
-    """Returns a legend's keys for runs in the order of their colours."""
-    return tuple(Key(name, run=index) for index, name in enumerate(names))
+def run_keys(names) -> list[Key]:
+    """Returns the keys of runs, in the order of their colours."""
+    return [Key(name, run=index) for index, name in enumerate(names)]

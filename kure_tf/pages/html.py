@@ -1,18 +1,8 @@
 """Reports as one self-contained page: no network, no script, no fonts."""
 
 from kure_tf.pages import labels, page
-from kure_tf.pages.dimensions import RATIOS, STEPS
-from kure_tf.pages.elements import (
-    Caption,
-    Folded,
-    Heading,
-    Key,
-    Legend,
-    Notes,
-    Panels,
-    Section,
-    run_keys,
-)
+from kure_tf.pages.dimensions import RATIOS
+from kure_tf.pages.elements import Key, Part, Section, run_keys
 from kure_tf.pages.metric import metrics_of
 from kure_tf.pages.plots import weights
 from kure_tf.pages.plots.accuracy import accuracy_panels
@@ -44,7 +34,7 @@ def to_html(report) -> str:
         title=report.title,
         facts=_facts(series),
         summary=" ".join(map(summarize, groups)),
-        sections=[section for section in sections if section is not None],
+        sections=[section for section in sections if section.parts],
     )
 
 
@@ -58,116 +48,84 @@ def _facts(series):
 
 def _plots(series):
     """Yields the sections of all plots of values."""
-    words = series[0].metric.heading if series else ""
-    others = [ratio for ratio in RATIOS if ratio != STEPS]
-    yield _panels(
-        f"{words} as bits get fewer",
-        series,
-        accuracy_panels(series),
-        _band(series),
-    )
-    yield _panels(
-        f"{words} when the step size is off",
-        series,
-        ratio_panels(series, STEPS),
-        "The step size of every quantized weight is multiplied by one ratio. "
-        "Left of 1 the largest weights are clipped, right of 1 the grid is "
-        f"coarser. {_band(series)}",
-    )
-    for ratio in others:
-        yield _panels(
-            f"{words} against the {ratio.title[:1].lower()}{ratio.title[1:]}",
-            series,
-            ratio_panels(series, ratio),
-            f"{ratio.caption} {_band(series)}",
-        )
-    yield _layers(series)
-
-
-def _panels(heading, series, panels, caption):
-    if not panels:
-        return None
-    keys = [*run_keys(one.name for one in series)]
-    if any(one.float_estimate() for one in series):
-        metric = series[0].metric
-        keys.append(Key(f"float {metric.words}", dashes="5 4"))
-    if any(panel.reestimated for panel in panels):
-        text = "dotted, hollow: batch norm re-estimated"
-        keys.append(Key(text, dashes="1.5 2.5", hollow=True))
-    parts = (Legend(tuple(keys)), Panels(tuple(panels)), Caption(caption))
-    return Section(heading, parts)
-
-
-def _layers(series):
-    panels = layer_panels(series)
-    if not panels:
-        return None
+    if not series:
+        return
     metric = series[0].metric
+    heading = f"{metric.heading} as bits get fewer"
+    yield _lines(heading, series, accuracy_panels(series))
+    for ratio in RATIOS:
+        heading = f"{metric.heading} {ratio.off}"
+        panels = ratio_panels(series, ratio)
+        yield _lines(heading, series, panels, f"{ratio.caption} ")
     caption = (
         f"What one layer costs: {metric.lost}{metric.in_points}, worst layer "
         "on top. Against what, and all numbers: in the tables below."
     )
-    return Section(
-        "Sensitivity of single layers",
-        (_runs(series), Panels(tuple(panels)), Caption(caption)),
+    panels = layer_panels(series)
+    parts = (_runs(series), Part("panels", panels), Part("caption", caption))
+    yield Section("Sensitivity of single layers", parts if panels else ())
+
+
+def _lines(heading, series, panels, caption=""):
+    keys = run_keys(one.name for one in series)
+    if any(one.float_estimate() for one in series):
+        keys.append(Key(f"float {series[0].metric.words}", dashes="5 4"))
+    if any(panel.reestimated for panel in panels):
+        text = "dotted, hollow: batch norm re-estimated"
+        keys.append(Key(text, dashes="1.5 2.5", hollow=True))
+    caption += "Bands: plus and minus one standard error from the example count"
+    if any(one.seeds > 1 for one in series):
+        caption += ", or one standard deviation over seeds"
+    parts = (
+        Part("legend", keys),
+        Part("panels", panels),
+        Part("caption", f"{caption}."),
     )
+    return Section(heading, parts if panels else ())
 
 
 def _runs(series):
-    return Legend(run_keys(one.name for one in series))
-
-
-def _band(series):
-    text = "Bands: plus and minus one standard error from the example count"
-    if any(one.seeds > 1 for one in series):
-        text += ", or one standard deviation over seeds"
-    return f"{text}."
+    return Part("legend", run_keys(one.name for one in series))
 
 
 def _kurtosis(series):
+    heading = "Kurtosis of the weights"
     panel = weights.kurtosis_plot(series)
     if panel is None:
-        return None
+        return Section(heading, ())
     caption = (
         "Hollow: before training. Filled: after. A uniform distribution has "
         f"kurtosis 1.8, a normal one 3. {_left_out(series)}"
     )
-    table = models.kurtosis_table(series)
-    return Section(
-        "Kurtosis of the weights",
-        (
-            _runs(series),
-            Panels((panel,), wide=True),
-            Caption(caption),
-            *([] if table is None else [table]),
-        ),
-    )
+    parts = [_runs(series), Part("wide", panel), Part("caption", caption)]
+    if table := models.kurtosis_table(series):
+        parts.append(Part("table", table))
+    return Section(heading, tuple(parts))
 
 
 def _left_out(series):
     regularized = models.regularized_layers(series)
-    layers = dict.fromkeys(
-        layer for one in series for run in one.runs for layer in run.kurtosis
-    )
-    others = [layer for layer in layers if layer not in regularized]
+    others = [
+        layer
+        for layer in models.layers_of(series, "kurtosis")
+        if layer not in regularized
+    ]
     if not regularized or not others:
         return ""
     return f"Not regularized in any run: {', '.join(others)}."
 
 
 def _histograms(series):
-    layers = weights.histogram_panels(series)
-    if not layers:
-        return None
     parts = []
+    layers = weights.histogram_panels(series)
     for layer, panels in layers.items():
-        parts += [Heading(layer), Panels(tuple(panels))]
-    seeds = any(one.seeds > 1 for one in series)
-    first = " Of several seeds, the first." if seeds else ""
-    return Section(
-        "Weights of two layers" if len(layers) > 1 else "Weights of one layer",
-        (*parts, Caption(f"Each row has common axes.{first}")),
-    )
+        parts += [Part("heading", layer), Part("panels", panels)]
+    if parts:
+        seeds = any(one.seeds > 1 for one in series)
+        first = " Of several seeds, the first." if seeds else ""
+        parts.append(Part("caption", f"Each row has common axes.{first}"))
+    which = "two layers" if len(layers) > 1 else "one layer"
+    return Section(f"Weights of {which}", tuple(parts))
 
 
 def _tables(series):
@@ -175,27 +133,23 @@ def _tables(series):
     for heading, tables in tables_of(series).items():
         parts = []
         for table in tables:
-            parts += [Heading(table.title)] if table.title != heading else []
-            parts.append(table)
+            if table.title != heading:
+                parts.append(Part("heading", table.title))
+            parts.append(Part("table", table))
         cells = (c for table in tables for row in table.rows for c in row)
         if any(cell.strong for cell in cells):
             text = "Bold: ahead of every other run by more than two standard "
-            parts.append(Caption(f"{text}errors of the difference."))
+            parts.append(Part("caption", f"{text}errors of the difference."))
         yield Section(heading, tuple(parts))
 
 
 def _provenance(series):
-    facts = models.provenance_facts(series)
-    if not facts:
-        return None
     titles = models.run_titles(series)
-    table = Table(
-        "Provenance",
-        ("", *titles),
-        tuple(_fact(name, texts) for name, texts in facts.items()),
-        prose=True,
-    )
-    return Section("Provenance", (table, *_flags(series, titles)))
+    facts = models.provenance_facts(series)
+    rows = tuple(_fact(name, texts) for name, texts in facts.items())
+    table = Table("Provenance", ("", *titles), rows, prose=True)
+    parts = (Part("table", table), *_flags(series, titles))
+    return Section("Provenance", parts if rows else ())
 
 
 def _fact(name, texts):
@@ -208,9 +162,10 @@ def _flags(series, titles):
     runs = [run for one in series for run in one.runs]
     for run, title in zip(runs, titles, strict=True):
         if flags := run.provenance.get("flags"):
-            yield Folded(f"Flags of {title}", models.flags_text(flags))
+            text = models.flags_text(flags)
+            yield Part("folded", (f"Flags of {title}", text))
 
 
 def _notes(notes):
-    items = tuple(("", note) for note in notes)
-    return Section("Notes", (Notes(items),)) if items else None
+    items = [("", note) for note in notes]
+    return Section("Notes", (Part("notes", items),) if items else ())

@@ -75,21 +75,16 @@ class Metric:
         text = self.text(value)
         return f"{text} %" if self.is_accuracy else f"{self.words} {text}"
 
-    def difference(self, value) -> str:
-        """Returns a difference of values: "5.0" or "0.0123"."""
-        return f"{100 * value:.1f}" if self.is_accuracy else f"{value:.3g}"
+    def difference(self, value, digits=1) -> str:
+        """Returns a difference: "5.0" or "0.0123"; errors have two digits."""
+        if self.is_accuracy:
+            return f"{100 * value:.{digits}f}"
+        return f"{value:.{4 - digits}g}"
 
-    def points(self, value) -> str:
+    def points(self, value, digits=1) -> str:
         """Returns a difference with its unit, if there is one."""
-        return self.difference(value) + (" points" if self.is_accuracy else "")
-
-    def error(self, value) -> str:
-        """Returns a standard error with its unit, if there is one."""
-        return self.small(value) + (" points" if self.is_accuracy else "")
-
-    def small(self, value) -> str:
-        """Returns a small difference or an error: "0.50" or "0.012"."""
-        return f"{100 * value:.2f}" if self.is_accuracy else f"{value:.2g}"
+        unit = " points" if self.is_accuracy else ""
+        return f"{self.difference(value, digits)}{unit}"
 
     def ahead(self, value, other) -> float:
         """Returns by how much `value` is better than `other`."""

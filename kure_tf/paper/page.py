@@ -4,9 +4,8 @@ import dataclasses
 import pathlib
 
 from kure_tf.files import write_atomically
-from kure_tf.pages.elements import Heading, Notes, Section
+from kure_tf.pages.elements import Section
 from kure_tf.pages.page import render
-from kure_tf.pages.tables.table import Table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,11 +61,12 @@ class Page:
 
 
 def _texts(part):
-    if isinstance(part, Heading):
-        return [f"### {part.text}"]
-    if isinstance(part, Table):
-        return [part.to_markdown(), *filter(None, [part.caption])]
-    if isinstance(part, Notes):
-        lines = [": ".join(filter(None, item)) for item in part.items]
+    if part.kind == "heading":
+        return [f"### {part.content}"]
+    if part.kind == "table":
+        table = part.content
+        return [table.to_markdown(), *filter(None, [table.caption])]
+    if part.kind == "notes":
+        lines = [": ".join(filter(None, item)) for item in part.content]
         return ["\n".join(f"* {line}" for line in lines)]
     return []

@@ -78,12 +78,12 @@ class ReportFilesTest(parameterized.TestCase):
         (
             "rows_no_list",
             lambda text: text.replace('"rows": [', '"rows": 3, "x": ['),
-            r"runs\[0\].*Unknown: x",
+            r"runs\[0\].rows to be a list. Received: 3",
         ),
         (
             "rows_missing_name",
             lambda text: text.replace('"name"', '"nmae"'),
-            r"runs\[0\].*Missing: name",
+            r"runs\[0\].*name",
         ),
         (
             "notes_no_list",

@@ -172,7 +172,7 @@ class HtmlTest(parameterized.TestCase):
             [
                 "Accuracy as bits get fewer",
                 "Accuracy when the step size is off",
-                "Accuracy against the step ratio of the activations",
+                "Accuracy when the step size of the activations is off",
                 "Sensitivity of single layers",
                 "Kurtosis of the weights",
                 "Weights of two layers",

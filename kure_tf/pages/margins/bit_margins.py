@@ -35,6 +35,11 @@ class BitMargin:
     mean: float | None
     mean_bits: tuple[int, ...]
 
+    @property
+    def label(self) -> str:
+        """What is quantized, in words."""
+        return "W = A" if self.activations else "weights only"
+
 
 def bit_margins(one, budget):
     """Yields the `BitMargin`s of a series; see `margins`."""
@@ -51,15 +56,10 @@ def bit_margins(one, budget):
         ):
             key = (place.method, activations is not None)
             groups.setdefault(key, {})[weights] = estimate
-    for (method, both), estimates in sorted(groups.items(), key=_kind):
+    for (method, both), estimates in groups.items():
         in_float = one.float_reference(method)
         if in_float is not None:
             yield _bit_margin(method, both, estimates, in_float, budget)
-
-
-def _kind(group):
-    (_, both), _ = group
-    return both
 
 
 def _bit_margin(method, both, estimates, in_float, budget):

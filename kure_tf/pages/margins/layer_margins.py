@@ -26,6 +26,11 @@ class LayerMargin:
     worst: tuple
     count: int
 
+    @property
+    def label(self) -> str:
+        """The point as text."""
+        return str(self.point)
+
 
 def layer_margins(one):
     """Yields the `LayerMargin`s of a series; see `margins`."""

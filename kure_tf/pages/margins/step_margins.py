@@ -5,6 +5,7 @@ import itertools
 import math
 
 from kure_tf.measurements.budget import within
+from kure_tf.pages import labels
 from kure_tf.pages.dimensions import STEPS
 from kure_tf.pages.place import Place
 from kure_tf.pages.series import bases_of
@@ -58,6 +59,11 @@ class StepMargin:
     def method(self):
         """How the step sizes were found."""
         return self.place.method
+
+    @property
+    def label(self) -> str:
+        """The point in words."""
+        return labels.point(self.place.point)
 
 
 def step_margins(one, budget):

@@ -2,10 +2,10 @@
 
 import math
 import os
-import statistics
 
 from kure_tf.pages.plots import svg
 from kure_tf.pages.plots.panel import MARKERS, SMALL_PANEL, Panel
+from kure_tf.pages.tables.models import layers_of, mean_kurtosis
 
 REFERENCES = {"uniform": 1.8, "normal": 3.0}
 
@@ -15,14 +15,7 @@ _KURTOSIS_TICKS = (1, 1.5, 1.8, 2, 2.5, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50)
 
 def kurtosis_plot(series) -> Panel | None:
     """Returns the kurtosis of each layer before and after training."""
-    layers = list(
-        dict.fromkeys(
-            layer
-            for one in series
-            for run in one.runs
-            for layer in run.kurtosis
-        )
-    )
+    layers = layers_of(series, "kurtosis")
     if not layers:
         return None
     title = "Kurtosis of each layer's kernel before and after training"
@@ -43,12 +36,10 @@ def kurtosis_plot(series) -> Panel | None:
 
 def histogram_panels(series) -> dict[str, list[Panel]]:
     """Returns {layer: one panel per run} for the first two layers stored."""
-    found = dict.fromkeys(
-        layer for one in series for run in one.runs for layer in run.histograms
-    )
+    layers = layers_of(series, "histograms")[:2]
     return {
         layer: _histograms(series, layer, number)
-        for number, layer in enumerate(list(found)[:2])
+        for number, layer in enumerate(layers)
     }
 
 
@@ -57,8 +48,7 @@ def _draw_kurtosis(axes, one, index, layers, shift):
     colour = svg.run_colour(index)
     heights = []
     for x, layer in enumerate(layers):
-        before = _mean_kurtosis(one, layer, "before")
-        after = _mean_kurtosis(one, layer, "after")
+        before, after = mean_kurtosis(one, [layer])
         if before is not None and after is not None:
             axes.plot(
                 [x + shift] * 2, [before, after], color=colour, linewidth=1
@@ -76,16 +66,6 @@ def _draw_kurtosis(axes, one, index, layers, shift):
                 markerfacecolor=fill,
             )
     return heights
-
-
-def _mean_kurtosis(one, layer, when):
-    values = [
-        run.kurtosis[layer].get(when)
-        for run in one.runs
-        if layer in run.kurtosis
-    ]
-    values = [value for value in values if value is not None]
-    return statistics.fmean(values) if values else None
 
 
 def _reference_lines(axes):

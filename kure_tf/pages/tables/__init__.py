@@ -14,7 +14,9 @@ from kure_tf.pages.tables.table import Table
 
 def tables_of(series) -> dict[str, list[Table]]:
     """Returns `{heading: tables}` of all measurements, without empty ones."""
-    words = series[0].metric.heading if series else ""
+    if not series:
+        return {}
+    words = series[0].metric.heading
     others = [ratio for ratio in RATIOS if ratio != STEPS]
     sections = {
         f"{words} against bits": accuracy_tables(series),

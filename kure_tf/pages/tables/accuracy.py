@@ -46,7 +46,6 @@ def _accuracy_table(title, places, series):
                 lines[one.name] = [one.float_estimate(method), *found]
         for name, cells in _compared(lines):
             rows.append((Cell(label), Cell(name), *cells))
-            label = ""
     return Table(
         title=title,
         header=("Step sizes", "Run", "FP", *map(labels.bits, columns)),

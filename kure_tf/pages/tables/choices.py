@@ -60,7 +60,6 @@ def _rows(series, field, blocks, columns):
             if one.rows_at(others):
                 cells = (_cell(one, places.get(c, []), field) for c in columns)
                 yield Cell(label), Cell(one.name), *cells
-                label = ""
 
 
 def _cell(one, places, field):

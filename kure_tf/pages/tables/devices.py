@@ -6,14 +6,12 @@ from kure_tf.pages.tables.table import Cell, Table
 
 def device_table(series) -> Table | None:
     """Returns device, point, value, drop and verdict of each run."""
-    blocks = {}
-    for name, row in device_rows(series):
-        block = blocks.setdefault((_device(row), row.point), [])
-        block.append((name, row))
-    if not blocks:
+    found = device_rows(series)
+    if not found:
         return None
     metric = series[0].metric
-    rows = [row for block in blocks.values() for _, row in block]
+    devices = list(dict.fromkeys(map(_device, (row for _, row in found))))
+    found.sort(key=lambda item: devices.index(_device(item[1])))
     return Table(
         title="Devices",
         header=(
@@ -21,8 +19,8 @@ def device_table(series) -> Table | None:
             f"{metric.heading}{metric.in_percent}",
             *(f"Drop{metric.in_points}", "Verdict"),
         ),
-        rows=tuple(_rows(blocks, metric)),
-        caption=_caption(rows, metric),
+        rows=tuple(_line(name, row, metric) for name, row in found),
+        caption=_caption([row for _, row in found], metric),
         labels=3,
     )
 
@@ -42,17 +40,15 @@ def _device(row):
     return str(row.details.get("device", row.scheme))
 
 
-def _rows(blocks, metric):
-    for (device, point), block in blocks.items():
-        for i, (name, row) in enumerate(block):
-            yield (
-                Cell("" if i else device, _description(row)),
-                Cell("" if i else str(point)),
-                Cell(name),
-                row_cell(row),
-                Cell(_drop(row.details, metric)),
-                Cell(_verdict(row.details)),
-            )
+def _line(name, row, metric):
+    return (
+        Cell(_device(row), _description(row)),
+        Cell(str(row.point)),
+        Cell(name),
+        row_cell(row),
+        Cell(_drop(row.details, metric)),
+        Cell(_verdict(row.details)),
+    )
 
 
 def _description(row):
@@ -63,9 +59,9 @@ def _description(row):
 def _drop(details, metric):
     if "drop" not in details:
         return "-"
-    text = metric.small(details["drop"])
+    text = metric.difference(details["drop"], 2)
     error = details.get("drop_standard_error")
-    return text if error is None else f"{text} ± {metric.small(error)}"
+    return text if error is None else f"{text} ± {metric.difference(error, 2)}"
 
 
 def _verdict(details):

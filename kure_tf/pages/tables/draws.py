@@ -72,4 +72,3 @@ def _rows(series, places):
                     Cell(one.metric.text(min(values))),
                     Cell(one.metric.text(max(values))),
                 )
-                label = ""

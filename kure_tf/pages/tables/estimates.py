@@ -47,7 +47,7 @@ def error_caption(estimates) -> str:
     formula = " a, sqrt(a (1 - a) / n)" if metric.is_accuracy else ""
     return (
         f"{metric.caption} Standard error of one {metric.words}{formula} with "
-        f"{measured}: at most {metric.error(max(errors))} here."
+        f"{measured}: at most {metric.points(max(errors), 2)} here."
     )
 
 
@@ -64,5 +64,5 @@ def _hint(estimate):
     text = f"{labels.count(estimate.examples)} {estimate.split} examples"
     if estimate.sampling_error is None:
         return text
-    error = estimate.metric.error(estimate.sampling_error)
+    error = estimate.metric.points(estimate.sampling_error, 2)
     return f"{text}, standard error {error}"

@@ -1,11 +1,7 @@
 """Tables of margins: step, bits, layers, one row per run in each block."""
 
-import functools
-
-from kure_tf.pages import labels
 from kure_tf.pages.margins.layer_margins import WORST_LAYERS
 from kure_tf.pages.margins.margins import margins
-from kure_tf.pages.series import bits_order
 from kure_tf.pages.tables.table import Cell, Table
 
 _IN_BRACKETS = (
@@ -42,15 +38,7 @@ def share_text(share) -> str:
 
 
 def _step_table(found, metric):
-    rows = _rows(
-        found,
-        lambda one: one.steps,
-        lambda step: (
-            bits_order(step.place.point),
-            labels.point(step.place.point),
-        ),
-        functools.partial(_step_cells, metric),
-    )
+    rows = _rows(found, "steps", _step_cells, metric)
     if not rows:
         return None
     ranges = {step.ratios for one in found for step in one.steps}
@@ -76,7 +64,7 @@ def _step_table(found, metric):
     )
 
 
-def _step_cells(metric, step):
+def _step_cells(step, metric):
     means = (step.mean_below, step.mean_above, step.mean)
     return (
         *(_side_cell(side) for side in (step.smaller, step.larger)),
@@ -101,15 +89,7 @@ def _mean_cell(metric, mean):
 
 
 def _bit_table(found, metric):
-    rows = _rows(
-        found,
-        lambda one: one.bits,
-        lambda bits: (
-            bits.activations,
-            "W = A" if bits.activations else "weights only",
-        ),
-        functools.partial(_bit_cells, metric),
-    )
+    rows = _rows(found, "bits", _bit_cells, metric)
     if not rows:
         return None
     drops = [d for one in found for bits in one.bits for _, d in bits.drops]
@@ -129,7 +109,7 @@ def _bit_table(found, metric):
     )
 
 
-def _bit_cells(metric, bits):
+def _bit_cells(bits, metric):
     drops = ", ".join(
         f"{metric.difference(drop)} at {width}"
         for width, (drop, _) in bits.drops
@@ -152,12 +132,7 @@ def _fewest(bits):
 
 
 def _layer_table(found, metric):
-    rows = _rows(
-        found,
-        lambda one: one.layers,
-        lambda layers: ("", str(layers.point)),
-        functools.partial(_layer_cells, metric),
-    )
+    rows = _rows(found, "layers", _layer_cells, metric)
     if not rows:
         return None
     drops = [w[1:] for one in found for m in one.layers for w in m.worst]
@@ -179,13 +154,11 @@ def _error(metric, drops):
     errors = [error for _, error in drops]
     if None in errors:
         return ""
-    return (
-        f"Standard error of one such drop: at most {metric.error(max(errors))}."
-        " "
-    )
+    error = metric.points(max(errors), 2)
+    return f"Standard error of one such drop: at most {error}. "
 
 
-def _layer_cells(metric, layers):
+def _layer_cells(layers, metric):
     cells = [
         Cell(f"{layer.removesuffix('/kernel')} ({metric.difference(drop)})")
         for layer, drop, _ in layers.worst
@@ -194,38 +167,28 @@ def _layer_cells(metric, layers):
     return (*cells, *missing, Cell(str(layers.count)))
 
 
-def _rows(found, margins_of, kind_of, cells_of):
-    """Returns rows in blocks of one method and kind, one row per run.
+def _rows(found, kind, cells_of, metric):
+    """Returns rows in blocks of one method and point, one row per run.
 
     Args:
         found: `Margins` of the runs.
-        margins_of: Returns the margins of one kind.
-        kind_of: Returns `(sorting key, label)` of a margin.
+        kind: "steps", "bits" or "layers".
         cells_of: Returns the cells of a margin.
+        metric: Their `Metric`.
     """
-    blocks = {}
-    for one in found:
-        for margin in margins_of(one):
-            block = blocks.setdefault((margin.method, kind_of(margin)), [])
-            block.append((one.name, margin))
-    methods = list(dict.fromkeys(method for method, _ in blocks))
-    rows, above = [], None
-    order = functools.partial(_order, methods)
-    for (method, (_, kind)), block in sorted(blocks.items(), key=order):
-        for i, (name, margin) in enumerate(block):
-            first = "" if i or method == above else method.label(methods)
-            rows.append(
-                (
-                    Cell(first),
-                    Cell("" if i else kind),
-                    Cell(name),
-                    *cells_of(margin),
-                )
-            )
-        above = method
-    return tuple(rows)
+    margins = [(one.name, m) for one in found for m in getattr(one, kind)]
+    methods = list(dict.fromkeys(margin.method for _, margin in margins))
+    kinds = list(dict.fromkeys(margin.label for _, margin in margins))
 
+    def block(item):
+        return methods.index(item[1].method), kinds.index(item[1].label)
 
-def _order(methods, item):
-    (method, (key, _)), _ = item
-    return methods.index(method), key
+    return tuple(
+        (
+            Cell(margin.method.label(methods)),
+            Cell(margin.label),
+            Cell(name),
+            *cells_of(margin, metric),
+        )
+        for name, margin in sorted(margins, key=block)
+    )

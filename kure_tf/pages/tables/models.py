@@ -29,15 +29,18 @@ def kurtosis_table(series) -> Table | None:
 
 def regularized_layers(series) -> list[str]:
     """Returns the layers whose kurtosis some run regularized, in order."""
-    return list(
-        dict.fromkeys(
-            layer
-            for one in series
-            for run in one.runs
-            for layer, values in run.kurtosis.items()
-            if values.get("regularized")
-        )
-    )
+    runs = [run for one in series for run in one.runs]
+    return [
+        layer
+        for layer in layers_of(series, "kurtosis")
+        if any(run.kurtosis.get(layer, {}).get("regularized") for run in runs)
+    ]
+
+
+def layers_of(series, kind) -> list[str]:
+    """Returns the layers with a "kurtosis" or "histograms", in order."""
+    runs = (run for one in series for run in one.runs)
+    return list(dict.fromkeys(x for run in runs for x in getattr(run, kind)))
 
 
 def mean_kurtosis(one, layers) -> tuple[float | None, float | None]:

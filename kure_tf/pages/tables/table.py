@@ -1,7 +1,6 @@
 """A table as a value, and how it reads in Markdown."""
 
 import dataclasses
-from typing import ClassVar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +29,7 @@ class Table:
     Attributes:
         title: Its heading.
         header: One text per column; a line break separates two levels.
-        rows: Tuples of `Cell`, as long as `header`. An empty label repeats
-            the one above it.
+        rows: Tuples of `Cell`, as long as `header`.
         caption: What the numbers are, and how uncertain.
         labels: How many columns name the row.
         prose: Whether the text of cells may wrap on a page.
@@ -43,12 +41,23 @@ class Table:
     caption: str = ""
     labels: int = 1
     prose: bool = False
-    kind: ClassVar[str] = "table"
+
+    @property
+    def shown(self) -> list[tuple[Cell, ...]]:
+        """The rows; labels but the last one that repeat are empty."""
+        rows, above = [], ()
+        for row in self.rows:
+            names = [cell.text for cell in row[: self.labels - 1]]
+            same = [a == b for a, b in zip(above, names, strict=False)]
+            repeated = (*same, False).index(False)
+            rows.append((*[Cell("")] * repeated, *row[repeated:]))
+            above = names
+        return rows
 
     def to_markdown(self) -> str:
         """Returns the table in Markdown, aligned to be read as it is."""
         header = [escaped(text) for text in self.header]
-        body = [[escaped(cell.text) for cell in row] for row in self.rows]
+        body = [[escaped(cell.text) for cell in row] for row in self.shown]
         widths = [
             max(3, *(len(line[i]) for line in [header, *body]))
             for i in range(len(header))

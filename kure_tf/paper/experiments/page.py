@@ -1,6 +1,6 @@
 """Outcomes as pages: tables and plots of both sides, and the verdicts."""
 
-from kure_tf.pages.elements import Legend, Notes, Panels, Section, run_keys
+from kure_tf.pages.elements import Part, Section, run_keys
 from kure_tf.pages.tables.table import Cell, Table
 from kure_tf.paper.experiments.plots import side_plots
 from kure_tf.paper.experiments.values import columns_of, in_order
@@ -44,17 +44,17 @@ def index_page(outcomes) -> Page:
         f"The paper's experiments at the scale {scales}",
         ("KURE paper",),
         "Each experiment beside the paper's numbers.",
-        (Section("The paper's experiments", (table,)),),
+        (Section("The paper's experiments", (Part("table", table),)),),
     )
 
 
 def _section(one, number):
-    parts = [_panel_table(one)]
+    parts = [Part("table", _panel_table(one))]
     if one.panel.axis != "table":
-        plots = Panels(tuple(side_plots(one, number)))
-        parts = [Legend(run_keys(one.panel.series)), plots, *parts]
-    verdicts = ((v.verdict, v.text) for v in one.verdicts)
-    return Section(one.panel.title, (*parts, Notes(tuple(verdicts))))
+        legend = Part("legend", run_keys(one.panel.series))
+        parts = [legend, Part("panels", side_plots(one, number)), *parts]
+    verdicts = [(v.verdict, v.text) for v in one.verdicts]
+    return Section(one.panel.title, (*parts, Part("notes", verdicts)))
 
 
 def _panel_table(one):
@@ -73,7 +73,6 @@ def _panel_table(one):
                 continue
             cells = [_text(values.get(c), one.panel.unit) for c in columns]
             rows.append(tuple(map(Cell, (source, name, *cells))))
-            source = ""
     unit = "Top-1 accuracy in %. " if one.panel.unit == "%" else ""
     here = f" Here: {one.details}." if one.details else ""
     return Table(
@@ -100,7 +99,7 @@ def _steps(outcome):
         f"Scale {outcome.scale}. Steps that several experiments share run "
         "once. Minutes of processor time.",
     )
-    return (Section("Steps", (table,)),)
+    return (Section("Steps", (Part("table", table),)),)
 
 
 def _table(header, rows, caption):

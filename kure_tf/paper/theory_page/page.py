@@ -3,16 +3,7 @@
 import importlib.resources
 import json
 
-from kure_tf.pages.elements import (
-    Caption,
-    Heading,
-    Key,
-    Legend,
-    Notes,
-    Panels,
-    Section,
-    run_keys,
-)
+from kure_tf.pages.elements import Key, Part, Section, run_keys
 from kure_tf.paper.page import Page
 from kure_tf.paper.theory_page import plots, tables
 
@@ -71,10 +62,10 @@ def _span(values):
 
 
 def _theorem(study):
-    parts = [_LEGEND, Panels(tuple(plots.ratio_plots(study)))]
+    parts = [_legend(), Part("panels", plots.ratio_plots(study))]
     for rival in study.comparisons:
         table = tables.theorem_table(study, rival)
-        parts += [Heading(table.title), table]
+        parts += [Part("heading", table.title), Part("table", table)]
     return Section("Theorem 4, as it holds", tuple(parts))
 
 
@@ -87,15 +78,16 @@ def _figure_1(study):
     return Section(
         f"Figure 1: error against the step size, {study.figure_bits} bits",
         (
-            Legend((*_LEGEND.keys, *marks)),
-            Panels(tuple(plots.step_plots(study))),
-            Caption(
+            _legend(marks),
+            Part("panels", plots.step_plots(study)),
+            Part(
+                "caption",
                 "Lines: exact. A vertical line marks the best step. The "
                 "curvature of the uniform falls in a line and jumps whenever "
                 "a level is no longer reached, so that its zeros say little "
                 "about robustness; that of the others falls to zero. Large "
                 "curvatures at small steps are cut off. Simulated errors "
-                "scatter where a few values far out make most of the error."
+                "scatter where a few values far out make most of the error.",
             ),
         ),
     )
@@ -105,9 +97,9 @@ def _figure_2(study):
     return Section(
         "Figure 2: the smallest error against bits",
         (
-            _LEGEND,
-            Panels(tuple(plots.bits_plots(study))),
-            tables.optimum_table(study),
+            _legend(),
+            Part("panels", plots.bits_plots(study)),
+            Part("table", tables.optimum_table(study)),
         ),
     )
 
@@ -119,8 +111,9 @@ def _corrections():
         for one in json.loads(path.read_text(encoding="utf-8"))
     ]
     return Section(
-        "What the paper prints and what holds", (Notes(tuple(notes)),)
+        "What the paper prints and what holds", (Part("notes", notes),)
     )
 
 
-_LEGEND = Legend(run_keys(plots.LABELS.values()))
+def _legend(more=()):
+    return Part("legend", [*run_keys(plots.LABELS.values()), *more])
