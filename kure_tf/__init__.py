@@ -8,15 +8,18 @@ What most programs need is here; the rest is in the sub-packages:
 
     ops             kurtosis, grids, fake quantization; no Keras
     regularizers    KurtosisRegularizer and how to attach it
-    quantizers      how one tensor is quantized; StepSizes
+    settings        operating points, their patterns, StepSizes, Setting
+    quantizers      how one tensor is quantized
     fake_quantized  placement, fake-quantized models, batch-norm folding
     ptq             calibration; minmax, lp_norm, uniform, aciq, lapq, ...
     qat             quantize_aware: LSQ, DoReFa, sampled precision
-    sweeps          points, evaluation, the loop
-    report          rows, tables, plots, the page
+    sweeps          plans, the loop over points, devices
+    measurements    rows, runs, reports
+    pages           what draws a report: tables, plots, HTML
     export          LiteRT files and their verification
     models, data    small_cnn, resnet20; digits, any TFDS set
     training        fit, Recipe, KurtosisMonitor
+    runs            what the tools do with a folder, without flags
 """
 
 import importlib
