@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kure_tf import data, ptq
+from kure_tf import data
 from kure_tf.compat import keras
 from kure_tf.sweeps import SweepPlan
 from kure_tf.training import Recipe
@@ -41,6 +41,4 @@ def make_model(num_classes=3, input_shape=(4, 4, 1)):
 
 def make_plan(**changes):
     """Returns a plan of the points FP/FP and 4/FP, by minmax."""
-    few = {"weights_only": (4,), "both": ()}
-    few.update({"ratio_bits": (), "power_of_two_bits": ()})
-    return SweepPlan(ptq={"minmax": ptq.minmax}, **{**few, **changes})
+    return SweepPlan(**{"points": ("4/FP",), "ptq": "minmax", **changes})

@@ -28,7 +28,7 @@ def main():
             f"{quantization_flags.SCHEME.value}."
         )
     (scheme,) = quantization_flags.SCHEME.value
-    *_, (name, method) = quantization_flags.ptq_methods().items()
+    name, method = quantization_flags.ptq_method()
     if method is None:
         raise ValueError(
             "tools/calibrate.py finds step sizes; --ptq=trained keeps those "

@@ -80,7 +80,11 @@ _GONE = {"traceback": "Bugs show their traceback by themselves: leave it out."}
 
 
 def gone(**instead):
-    """Notes flags that there were, with what to write in their place."""
+    """Notes flags that there were, with what to write in their place.
+
+    Args:
+        **instead: `{flag: sentence}`; "VALUE" stands for the flag's value.
+    """
     _GONE.update(instead)
 
 
@@ -116,7 +120,9 @@ def _parse_flags(argv):
         sys.exit(0)
     except flags.UnrecognizedFlagError as error:
         if error.flagname in _GONE:
-            _fail(f"There is no --{error.flagname}. {_GONE[error.flagname]}")
+            value = error.flagvalue.partition("=")[2] or "..."
+            instead = _GONE[error.flagname].replace("VALUE", value)
+            _fail(f"There is no --{error.flagname}. {instead}")
         _fail(f"{error}\nPass --help to see the flags.")
     except flags.Error as error:
         _fail(f"{error}\nPass --help to see the flags.")

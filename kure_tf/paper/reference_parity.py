@@ -9,14 +9,13 @@ from kure_tf.fake_quantized import (
     strip_quantizers,
 )
 from kure_tf.quantizers import DoReFaWeightQuantizer
-from kure_tf.settings.operating_point import OperatingPoint
 from kure_tf.sweeps.run import run_sweep
 
 SWEEP = "reference_parity"
 """What the rows' `sweep` says."""
 
 
-def reference_parity(model, evaluate, weight_bits, ratios, **options):
+def reference_parity(model, evaluate, points, **options):
     """Sweeps a model's weights on the grid of the paper's Fig. 4c-d.
 
     Its reference code multiplies the step of a DoReFa grid that has no zero,
@@ -29,8 +28,8 @@ def reference_parity(model, evaluate, weight_bits, ratios, **options):
         model: A float model, or one from `quantize_aware` (native engine), of
             whose float weights a new fake-quantized model is made.
         evaluate: As for `run_sweep`.
-        weight_bits: Bits of the weights; activations stay float.
-        ratios: Ratios of the step size.
+        points: As for `run_sweep`: step ratios of weights, activations in
+            float, such as "4/FP x{0.9:1.1:0.05}".
         **options: As for `run_sweep`.
 
     Returns:
@@ -49,10 +48,7 @@ def reference_parity(model, evaluate, weight_bits, ratios, **options):
     )
     return run_sweep(
         fake_quantize_model(model, placement),
-        [
-            OperatingPoint(weight_bits, None, step_scale=ratio)
-            for ratio in ratios
-        ],
+        points,
         evaluate=evaluate,
         sweep=SWEEP,
         ptq="DoReFa, zero moves",

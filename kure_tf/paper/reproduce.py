@@ -91,12 +91,11 @@ class Reproduction:
         return [*before, self._step(model, "train", files, more)]
 
     def _sweep(self, model, sweep):
-        own = _CONFIGS / self.scale / f"sweep_{sweep}.cfg"
-        files = [
-            _CONFIGS / self.scale / "data.cfg",
-            _CONFIGS / "sweeps" / f"{sweep}.cfg",
-            *([own] if (self.root / own).is_file() else []),
-        ]
+        # --points add up: a scale that measures less has a whole file.
+        points = _CONFIGS / self.scale / f"sweep_{sweep}.cfg"
+        if not (self.root / points).is_file():
+            points = _CONFIGS / "sweeps" / f"{sweep}.cfg"
+        files = [_CONFIGS / self.scale / "data.cfg", points]
         saved = self._path / model / "model.keras"
         more = (f"--model={saved}", f"--name={model}")
         return self._step(f"{model}/{sweep}", "sweep", files, more)

@@ -5,7 +5,7 @@ import pathlib
 from kure_tf import ptq
 from kure_tf.fake_quantized import fake_quantize_model, quantizers_of
 from kure_tf.runs.sweep import with_journal
-from kure_tf.sweeps.augmented_batches import augmented_batches
+from kure_tf.sweeps.batch_norm_images import augmented_batches
 
 
 def calibrate(

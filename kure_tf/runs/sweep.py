@@ -106,9 +106,9 @@ def _completed(plan, trained, folder):
     return dataclasses.replace(
         plan,
         batch_norm_augment=augment,
-        ptq={
+        methods={
             name: with_journal(method, folder, name)
-            for name, method in plan.ptq.items()
+            for name, method in plan.ptq_methods.items()
         },
     )
 

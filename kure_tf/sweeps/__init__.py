@@ -6,8 +6,8 @@ from kure_tf.sweeps.device_profile import (
     device_profiles,
 )
 from kure_tf.sweeps.devices import check_devices
+from kure_tf.sweeps.methods import method_named
 from kure_tf.sweeps.plan import SweepPlan
-from kure_tf.sweeps.points import bit_width_points, step_size_points
 from kure_tf.sweeps.provenance import (
     versions,
     weight_histograms,
@@ -20,15 +20,14 @@ from kure_tf.sweeps.sensitivity import measure_sensitivity, sensitivity_points
 __all__ = [
     "DeviceProfile",
     "SweepPlan",
-    "bit_width_points",
     "builtin_profiles",
     "check_devices",
     "device_profiles",
     "measure_robustness",
     "measure_sensitivity",
+    "method_named",
     "run_sweep",
     "sensitivity_points",
-    "step_size_points",
     "versions",
     "weight_histograms",
     "weight_kurtosis",

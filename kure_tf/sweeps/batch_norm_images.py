@@ -2,8 +2,6 @@
 
 import math
 
-from kure_tf.sweeps.augmented_batches import augmented_batches
-
 
 def batch_norm_facts(dataset, plan) -> dict | None:
     """Returns which images a plan draws from `dataset`; None for none.
@@ -36,4 +34,25 @@ def batch_norm_batches(dataset, plan):
         facts["batch_size"],
         seed=facts["seed"],
         augment=plan.batch_norm_augment,
+    )
+
+
+def augmented_batches(split, batch_size, *, seed=0, augment=()):
+    """Returns all images of a split, once, in batches.
+
+    Args:
+        split: A `Split`.
+        batch_size: Images per batch.
+        seed: Of order and augmentation.
+        augment: Augmentations, as `Split.training_batches` takes them; empty
+            for the images as they are, in their order.
+
+    Returns:
+        Data set of (images, labels) that gives the same batches whenever it
+        is gone through: those of epoch 0.
+    """
+    if not augment:
+        return split.batches(batch_size)
+    return split.training_batches(
+        batch_size, seed=seed, epoch=0, augment=augment
     )

@@ -1,12 +1,14 @@
-"""The standard sweeps of one model: bits, step sizes, powers of two."""
+"""All sweeps of a plan on one model."""
 
 import functools
 import itertools
 import pathlib
 
-from kure_tf import fake_quantized, ptq
+from kure_tf import ptq
+from kure_tf.data.split import calibration_draw
 from kure_tf.evaluation.evaluate import Evaluator
 from kure_tf.fake_quantized import (
+    batch_norm_statistics,
     fake_quantize_model,
     keeping,
     quantizers_of,
@@ -14,15 +16,16 @@ from kure_tf.fake_quantized import (
 from kure_tf.fake_quantized import placement as placements
 from kure_tf.measurements import Report, Run
 from kure_tf.ptq.adaround import check_roundable
-from kure_tf.sweeps.augmented_batches import augmented_batches
 from kure_tf.sweeps.batch_norm_images import (
+    augmented_batches,
     batch_norm_batches,
     batch_norm_facts,
 )
-from kure_tf.sweeps.dimensions import calibration_images, expanded, methods_of
+from kure_tf.sweeps.kinds import SENSITIVITY
+from kure_tf.sweeps.methods import ADAROUND
 from kure_tf.sweeps.provenance import measurement_facts
-from kure_tf.sweeps.rounding import SUFFIX
 from kure_tf.sweeps.run import run_sweep
+from kure_tf.sweeps.sensitivity import layer_places
 
 
 def measure_robustness(
@@ -56,131 +59,137 @@ def measure_robustness(
             estimated again in a model without one.
     """
     _check_plan(model, plan)
-    provenance = {
-        **(provenance or {}),
-        **_provenance(model, dataset, plan),
-    }
-    finished = finished_rows(folder, name, provenance)
     quantized = model
     if not quantizers_of(model):
         quantized = fake_quantize_model(model, plan.scheme)
     if plan.learns_rounding:
         check_roundable(quantized)
     if True in plan.reestimate_batch_norm:
-        fake_quantized.batch_norm_statistics(
-            quantized
-        )  # Raises where there is none.
-    evaluate = Evaluator(dataset.test, batch_size=plan.batch_size)
-    images = batch_norm_batches(dataset, plan)
+        batch_norm_statistics(quantized)  # Raises where there is none.
+    provenance = {**(provenance or {}), **_provenance(model, dataset, plan)}
+    finished = finished_rows(folder, name, provenance)
+    bench = _Bench(quantized, dataset, plan, progress)
     done = []
-    with keeping(quantized):
-        methods, calibration = _methods(quantized, dataset, plan, progress)
-    for reestimated, (kind, method_name, points, seed) in itertools.product(
-        plan.reestimate_batch_norm, _seeded(plan)
+
+    def keep(before, rows):
+        if folder is not None:
+            reached = [*before, *rows]
+            known = set(map(id, reached))
+            # What an earlier run measured and this one has not come to.
+            waiting = [row for row in finished if id(row) not in known]
+            _report(name, [*reached, *waiting], provenance).save(folder)
+
+    for reestimated, sweep in itertools.product(
+        plan.reestimate_batch_norm, plan.sweeps
     ):
-
-        def keep(rows, done=tuple(done)):
-            if folder is not None:
-                reached = [*done, *rows]
-                known = set(map(id, reached))
-                # What an earlier run measured and this one has not come to.
-                waiting = [row for row in finished if id(row) not in known]
-                _report(name, [*reached, *waiting], provenance).save(folder)
-
-        method = methods(method_name.removesuffix(SUFFIX), seed)
-        with keeping(quantized):
-            report = run_sweep(
-                quantized,
-                expanded(kind, points, quantized),
-                evaluate=evaluate,
-                setting_for=ptq.settings_for(
-                    ptq.Calibration({}, {}, quantized)
-                    if method is None
-                    else calibration(seed),
-                    method,
-                    rounding=functools.partial(
-                        ptq.adaround, batches=images, progress=progress
-                    )
-                    if method_name.endswith(SUFFIX)
-                    else None,
-                    batch_norm=images if reestimated else None,
-                ),
-                reestimated_batch_norm=reestimated,
+        for seed in plan.seeds(sweep.kind):
+            report = bench.run(
+                sweep,
+                seed,
+                reestimated,
                 name=name,
-                sweep=kind,
-                ptq=method_name,
-                calibration_seed=seed,
                 scheme=provenance["scheme"],
-                examples=dataset.test.count,
-                split=dataset.test.name,
-                provenance=provenance,
                 finished=finished,
-                on_row=keep,
-                progress=progress,
+                on_row=functools.partial(keep, tuple(done)),
             )
-        done.extend(report.runs[0].rows)
+            done.extend(report.runs[0].rows)
     return _report(name, done, provenance)
 
 
 def _check_plan(model, plan):
     tensors = quantizers_of(model)
-    for name, method in plan.ptq.items():
-        if method is None and not tensors:
-            raise ValueError(
-                "Expected a model with quantizers, whose trained step sizes "
-                f"the PTQ method {name!r} (None) keeps. Received the float "
-                f"model {model.name!r}. Name a method that finds step sizes, "
-                f"one of {ptq.METHODS}."
-            )
-    for _, _, points in plan.sweeps():
-        for point, tensor in itertools.product(points, tensors.values()):
-            if tensor.pinned_bits is None:
-                weight = tensor.kind == "weight"
-                bits = point.weight_bits if weight else point.activation_bits
-                tensor.quantizer.grid.check_bits(bits)
+    if None in plan.ptq_methods.values() and not tensors:
+        raise ValueError(
+            "Expected a model with quantizers, whose 'trained' step sizes can "
+            f"be kept. Received the float model {model.name!r}. Name a method "
+            f"that finds step sizes, one of {ptq.METHODS}."
+        )
+    points = [point for sweep in plan.sweeps for point in sweep.points]
+    for point, tensor in itertools.product(points, tensors.values()):
+        if tensor.pinned_bits is None:
+            weight = tensor.kind == "weight"
+            bits = point.weight_bits if weight else point.activation_bits
+            tensor.quantizer.grid.check_bits(bits)
 
 
-def _seeded(plan):
-    """Yields `(kind, name of the PTQ method, points, calibration seed)`."""
-    for kind, method_name, points in plan.sweeps():
-        for seed in plan.seeds(kind):
-            yield kind, method_name, points, seed
+class _Bench:
+    """One model, with what its sweeps have in common: each found once."""
 
+    def __init__(self, model, dataset, plan, progress):
+        self._model, self._dataset, self._plan = model, dataset, plan
+        self._progress = progress
+        self._evaluate = Evaluator(dataset.test, batch_size=plan.batch_size)
+        self._batch_norm = batch_norm_batches(dataset, plan)
+        # Several sweeps go through the same bits.
+        self._calibration = functools.cache(self._calibrated)
+        self._steps = functools.cache(self._searched)
 
-def _methods(model, dataset, plan, progress):
-    """Returns `methods(name, seed) -> calibrate(point)`, `calibration(seed)`.
-
-    None stands for the function of trained steps, and for the data set's own
-    draw of calibration images. Answers are kept: several sweeps go through the
-    same bits.
-    """
-
-    @functools.cache
-    def calibration(seed):
-        images = calibration_images(dataset, seed)
-        return ptq.calibrate(
-            model,
-            augmented_batches(
-                images, plan.batch_size, augment=plan.calibration_augment
-            ),
-            provenance={
-                "source": f"{dataset.name} {images.name}",
-                **_augmentation(plan),
-            },
-            progress=progress,
+    def run(self, sweep, seed, reestimated, **options):
+        """Measures one `Planned` sweep on one draw of calibration images."""
+        places = sweep.points
+        if sweep.kind == SENSITIVITY:
+            places = layer_places(self._model, places)
+        return run_sweep(
+            self._model,
+            places,
+            evaluate=self._evaluate,
+            setting_for=self._setting_for(sweep.method, seed, reestimated),
+            sweep=sweep.kind,
+            ptq=sweep.method,
+            calibration_seed=seed,
+            reestimated_batch_norm=reestimated,
+            examples=self._dataset.test.count,
+            split=self._dataset.test.name,
+            progress=self._progress,
+            **options,
         )
 
-    @functools.cache
-    def method_of(name, seed):
-        method = methods_of(plan)[name]
-        if method is None:
-            return None
-        at = functools.cache(lambda point: method(calibration(seed), point))
-        return lambda _, point: at(point)
+    def _setting_for(self, name, seed, reestimated):
+        name, learned, _ = (name or "").partition(ADAROUND)
+        method = self._plan.ptq_methods.get(name)
+        searched = functools.partial(self._steps, name, seed)
+        rounding = functools.partial(
+            ptq.adaround, batches=self._batch_norm, progress=self._progress
+        )
+        return ptq.settings_for(
+            ptq.Calibration({}, {}, self._model)
+            if method is None
+            else self._calibration(seed),
+            None if method is None else lambda _, point: searched(point),
+            rounding=rounding if learned else None,
+            batch_norm=self._batch_norm if reestimated else None,
+        )
 
-    if any(method is not None for method in plan.ptq.values()):
-        calibration(None)
-    return method_of, calibration
+    def _searched(self, name, seed, point):
+        method = self._plan.ptq_methods[name]
+        return method(self._calibration(seed), point)
+
+    def _calibrated(self, seed):
+        images = _calibration_images(self._dataset, seed)
+        with keeping(self._model):
+            return ptq.calibrate(
+                self._model,
+                augmented_batches(
+                    images,
+                    self._plan.batch_size,
+                    augment=self._plan.calibration_augment,
+                ),
+                provenance={
+                    "source": f"{self._dataset.name} {images.name}",
+                    **_augmentation(self._plan),
+                },
+                progress=self._progress,
+            )
+
+
+def _calibration_images(dataset, seed):
+    """Returns the calibration images, for a seed those of another draw.
+
+    As many, and out of the training split as well.
+    """
+    if seed is None:
+        return dataset.calibration
+    return calibration_draw(dataset.train, dataset.calibration.count, seed)
 
 
 def _report(name, rows, provenance):
@@ -195,14 +204,13 @@ def _provenance(model, dataset, plan):
         batch_norm_facts(dataset, plan),
         **_augmentation(plan),
     )
-    if all(method is None for method in plan.ptq.values()):
+    if all(method is None for method in plan.ptq_methods.values()):
         facts["calibration"] = None
     return {
         **facts,
         "scheme": _scheme(model, plan),
-        "ptq": list(plan.ptq),
+        "ptq": list(plan.ptq_methods),
         "batch_norm_reestimated": list(plan.reestimate_batch_norm),
-        "roundings": list(plan.roundings),
     }
 
 

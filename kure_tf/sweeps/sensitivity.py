@@ -43,6 +43,22 @@ def sensitivity_points(model, point, *, ratio=None) -> list[Setting]:
     return [Setting(off, layer=layer, others=point) for layer in layers]
 
 
+def layer_places(model, points) -> list[Setting]:
+    """Returns what points of a "sensitivity" sweep stand for in a model.
+
+    Args:
+        model: A fake-quantized model.
+        points: `OperatingPoint`s: each layer alone where the step ratio is 1,
+            perturbed by that ratio where it is not.
+    """
+    found = []
+    for point in points:
+        ratio = None if point.step_scale == 1 else point.step_scale
+        bare = dataclasses.replace(point, step_scale=1.0)
+        found += sensitivity_points(model, bare, ratio=ratio)
+    return found
+
+
 def measure_sensitivity(model, point, evaluate, *, ratio=None, **options):
     """Evaluates a model with one layer at a time at an operating point.
 

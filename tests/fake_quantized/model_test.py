@@ -24,7 +24,7 @@ from kure_tf import (
 from kure_tf.compat import IS_KERAS_3, keras
 from kure_tf.evaluation import Evaluator
 from kure_tf.fake_quantized import Placement, quantizers_of
-from kure_tf.sweeps import bit_width_points, step_size_points
+from kure_tf.settings import all_points
 
 
 def _shared():
@@ -124,11 +124,9 @@ class TraceTest(tf.test.TestCase, parameterized.TestCase):
         copy = fake_quantize_model(keras.Model(inputs, x), scheme)
         set_step_sizes(copy, make_steps(copy))
         evaluate = Evaluator([(make_images(4), np.arange(4) % 3)])
-        points = [
-            *bit_width_points(),
-            *step_size_points(4),
-            *step_size_points(3, 3),
-        ]
+        points = all_points(
+            ["{FP,8..2}/FP", "{8..3}", "{4/FP,3/3} x{0.7:1.3:0.05}"]
+        )
         losses = {}
         for point in points:
             set_operating_point(copy, point)

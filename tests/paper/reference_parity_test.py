@@ -37,7 +37,7 @@ class ReferenceParityTest(tf.test.TestCase):
             return {"accuracy": 0.5, "images": 2}
 
         report = reference_parity(
-            quantized, evaluate, 4, (1.0, 1.02), progress=False
+            quantized, evaluate, "4/FP x{1,1.02}", progress=False
         )
 
         for ratio, outputs in zip((1.0, 1.02), seen, strict=True):

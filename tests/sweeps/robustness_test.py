@@ -4,7 +4,6 @@ import pathlib
 
 import numpy as np
 import tensorflow as tf
-from absl.testing import parameterized
 
 from kure_tf import (
     OperatingPoint,
@@ -24,17 +23,12 @@ from kure_tf.sweeps import robustness as robustness_module
 # `kure_tf.ptq.settings_for` is the function of that name.
 settings_for_module = importlib.import_module("kure_tf.ptq.settings_for")
 PLAN = SweepPlan(
-    weights_only=(4, 2),
-    both=(3,),
-    ratio_bits=(4,),
-    ratios=(0.9, 1.1),
-    power_of_two_bits=(4,),
-    ptq={"minmax": ptq.minmax, "lp_norm p=2": ptq.lp_norm},
+    (
+        *("minmax: {4,2}/FP", "{4,2}/FP", "3"),
+        *("4/FP x{0.9,1.1}", "4/FP {pow2,pow2-up}"),
+    )
 )
-FEW = {
-    **{"weights_only": (4,), "both": ()},
-    **{"ratio_bits": (), "power_of_two_bits": ()},
-}
+FEW = {"points": ("minmax: 4/FP", "4/FP")}
 POINTS = (
     *("FP/FP", "4/FP", "2/FP"),  # The first method: weights only.
     *("4/FP", "2/FP", "3/3"),
@@ -197,8 +191,9 @@ class MeasureRobustnessTest(tf.test.TestCase):
             return ptq.minmax(calibration, point)
 
         plan = SweepPlan(
-            **FEW,
-            ptq={"own": method},
+            ("4/FP",),
+            ptq="own",
+            methods={"own": method},
             batch_size=20,
             calibration_augment=("shift=1",),
         )
@@ -335,8 +330,12 @@ class QuantizedModelTest(tf.test.TestCase):
         set_operating_point(model, point)
         return model
 
-    def _plan(self, **methods):
-        return dataclasses.replace(PLAN, ptq=methods)
+    def _plan(self, *methods):
+        """Weights only by each method, all else by the last one."""
+        points = [f"{method}: {{4,2}}/FP" for method in methods[:-1]]
+        return dataclasses.replace(
+            PLAN, points=(*points, *PLAN.points[1:]), ptq=methods[-1]
+        )
 
     def test_trained_steps_keep_their_clipping_range(self):
         model = self._trained()
@@ -353,7 +352,7 @@ class QuantizedModelTest(tf.test.TestCase):
 
         robustness_module.Evaluator = Evaluator
         self.addCleanup(setattr, robustness_module, "Evaluator", real)
-        run = _measure(model, plan=self._plan(trained=None))
+        run = _measure(model, plan=self._plan("trained"))
         for bits, ratio in ((4, 1), (2, 1), (3, 1), (4, 0.9), (4, 1.1)):
             kept = 7 / (2 ** (bits - 1) - 1)
             expected.append(trained * kept * ratio)
@@ -366,17 +365,15 @@ class QuantizedModelTest(tf.test.TestCase):
     def test_the_model_is_left_as_it_came(self):
         model = self._trained()
         before = model.get_weights()
-        _measure(model, plan=self._plan(trained=None, minmax=ptq.minmax))
+        _measure(model, plan=self._plan("trained", "minmax"))
         for old, new in zip(before, model.get_weights(), strict=True):
             self.assertAllEqual(old, new)
 
     def test_trained_steps_are_put_back_after_a_search(self):
         """Whichever comes first, both give what they give alone."""
-        both = _measure(
-            self._trained(), plan=self._plan(minmax=ptq.minmax, trained=None)
-        )
-        trained = _measure(self._trained(), plan=self._plan(trained=None))
-        searched = _measure(self._trained(), plan=self._plan(minmax=ptq.minmax))
+        both = _measure(self._trained(), plan=self._plan("minmax", "trained"))
+        trained = _measure(self._trained(), plan=self._plan("trained"))
+        searched = _measure(self._trained(), plan=self._plan("minmax"))
         alone = {(row.ptq, row.point): row for row in searched.rows}
         alone.update({(row.ptq, row.point): row for row in trained.rows})
         for row in both.rows:
@@ -388,14 +385,14 @@ class QuantizedModelTest(tf.test.TestCase):
 
     def test_a_float_model_has_no_trained_steps(self):
         with self.assertRaisesRegex(
-            ValueError, "'trained' .None. keeps.*float"
+            ValueError, "with quantizers, whose 'trained'.*float"
         ):
-            _measure(_model(), plan=self._plan(trained=None))
+            _measure(_model(), plan=self._plan("trained"))
 
     def test_bits_that_its_grids_lack_are_refused(self):
         placement = Placement(weights=UniformQuantizer("reference"))
         plan = dataclasses.replace(
-            PLAN, scheme=placement, **{**FEW, "weights_only": (1,)}
+            PLAN, scheme=placement, points=("minmax: 1/FP", "1/FP")
         )
         model = fake_quantize_model(_model(), placement)
         self.assertLen(_measure(model, plan=plan).rows, 3)
@@ -407,51 +404,22 @@ class LearnedRoundingTest(tf.test.TestCase):
     def test_rows_say_which_rounding_they_are_of(self):
         model = _model()
         before = [np.array(weight) for weight in model.get_weights()]
-        plan = SweepPlan(
-            **{**FEW, "ptq": {"lp_norm": ptq.lp_norm}, "weights_only": (2,)},
-            roundings=("nearest", "adaround"),
-        )
+        plan = SweepPlan(("2/FP", "lp_norm + adaround: 2/FP"))
         run = _measure(model, plan=plan)
         self.assertEqual(
             [(str(row.point), row.ptq) for row in run.rows],
             [
                 ("FP/FP", None),
-                ("2/FP", "lp_norm"),
-                ("2/FP", "lp_norm + adaround"),
+                ("2/FP", "lp_norm p=2"),
+                ("2/FP", "lp_norm p=2 + adaround"),
             ],
         )
         losses = [row.details["loss"] for row in run.rows]
         self.assertNotEqual(losses[1], losses[2])
-        self.assertEqual(run.provenance["roundings"], ["nearest", "adaround"])
+        self.assertEqual(run.provenance["ptq"], ["lp_norm p=2"])
         self.assertIn("images", run.provenance["batch_norm"])
         for old, new in zip(before, model.get_weights(), strict=True):
             self.assertAllEqual(old, new)
-        learned = dataclasses.replace(plan, roundings=("adaround",))
-        run = _measure(model, plan=learned)
-        self.assertEqual(
-            [row.ptq for row in run.rows], [None, "lp_norm + adaround"]
-        )
-
-
-class SweepPlanTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.named_parameters(
-        ("scheme", {"scheme": "onnx"}, "paper.*tflite.*'onnx'"),
-        ("bits", {"weights_only": (17,)}, "Received: 17"),
-        ("one_bit", {"weights_only": (1,)}, "at least 2 bits on the grid"),
-        ("one_bit_both", {"both": (1,)}, "at least 2 bits on the grid"),
-        ("ratio", {"ratios": (0.0,)}, "positive, finite step scale"),
-        ("batch_norm", {"reestimate_batch_norm": ()}, r"\(False, True\)"),
-        ("no_method", {"ptq": {}}, "at least one PTQ method"),
-        ("rounding", {"roundings": ("up",)}, "Received: .'up'"),
-        (
-            "rounding_of_trained_steps",
-            {"ptq": {"trained": None}, "roundings": ("adaround",)},
-            "finds step sizes",
-        ),
-    )
-    def test_a_plan_that_cannot_be_measured_is_refused(self, options, message):
-        with self.assertRaisesRegex(ValueError, message):
-            SweepPlan(**options)
 
 
 def _results(run):

@@ -1,9 +1,7 @@
-import dataclasses
-
 import numpy as np
 import tensorflow as tf
 
-from kure_tf import OperatingPoint, data, fake_quantize_model, ptq
+from kure_tf import OperatingPoint, data, fake_quantize_model
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import Placement, quantizers_of
 from kure_tf.settings import Setting
@@ -141,15 +139,11 @@ def _picture_model():
 
 class DimensionsTest(tf.test.TestCase):
     plan = SweepPlan(
-        **{"weights_only": (), "both": (), "ratio_bits": ()},
-        **{"power_of_two_bits": (), "ratios": (0.9, 1.1)},
-        ptq={"lp_norm p=2": ptq.lp_norm},
-        activation_ratio_bits=(4,),
-        joint_ratio_bits=(3,),
-        rounding_modes=("floor", "stochastic:1"),
-        clipping_ratios=(0.7,),
-        sensitivity_bits=(3,),
-        sensitivity_ratios=(0.8,),
+        (
+            *("4 x1/{0.9,1.1}", "3 x{0.9,1.1}/="),
+            *("4/FP {floor,stochastic:1}", "clipping: 4/FP x0.7"),
+            *("sensitivity: 3/FP x{1,0.8}", "calibration_seed: 4"),
+        ),
         calibration_seeds=(1, 2),
     )
 
@@ -191,33 +185,10 @@ class DimensionsTest(tf.test.TestCase):
         self.assertEqual(self._measure(self.plan, folder), rows)
 
     def test_clipping_ratio_is_a_step_ratio_of_max_abs(self):
-        off = dict.fromkeys(
-            (
-                *("activation_ratio_bits", "joint_ratio_bits"),
-                *("rounding_modes", "sensitivity_bits", "calibration_seeds"),
-            ),
-            (),
-        )
-        clipped = dataclasses.replace(self.plan, **off)
-        stepped = dataclasses.replace(
-            clipped,
-            clipping_ratios=(),
-            ratio_bits=(4,),
-            ratios=(0.7,),
-            ptq={"minmax": ptq.minmax},
-        )
+        clipped = SweepPlan(("clipping: 4/FP x0.7",))
+        stepped = SweepPlan(("minmax: 4/FP x0.7",))
         losses = [self._measure(p)[-1].details for p in (clipped, stepped)]
         self.assertEqual(*losses)
-
-    def test_what_does_not_go_together_is_refused(self):
-        for options, message in (
-            ({"ptq": {"trained": None}}, "calibration_seeds=.1, 2."),
-            ({"calibration_seeds": (-1,)}, "0 or more.*-1"),
-            ({"sensitivity_ratios": (1.0,)}, "other than 1"),
-            ({"rounding_modes": ("up",)}, "rounding mode.*'up'"),
-        ):
-            with self.assertRaisesRegex(ValueError, message):
-                dataclasses.replace(self.plan, **options)
 
 
 if __name__ == "__main__":

@@ -103,6 +103,13 @@ class FlagsTest(parameterized.TestCase):
         ("train.py", "--traceback", "no --traceback.*leave it out"),
         ("train.py", "--weight_bits=4", "--qat_point=4/8"),
         ("sweep.py", "--validation_count=9", "'validation_count'"),
+        ("sweep.py", "--weights_only=8,4", "--points='.8,4./FP'"),
+        ("sweep.py", "--both=8,4", "--points='.8,4.': bits alone"),
+        ("sweep.py", "--both_by_all", "--points='minmax: 4/4'"),
+        ("compare.py", "--ratios=0.9,1.1", "--points='4/FP x.0.9,1.1.'"),
+        ("sweep.py", "--p=3", "--ptq='lp_norm p=3'"),
+        ("sweep.py", "--allowed_steps=0.1,1", "--ptq='predefined 0.1,1'"),
+        ("sweep.py", "--parity_ratios=0.9,1", "--parity_points='4/FP x.0.9,1."),
         ("train.py", "surplus", "Unexpected arguments.*surplus"),
     )
     def test_a_bad_flag_is_refused(self, tool, flag, message):
@@ -110,6 +117,10 @@ class FlagsTest(parameterized.TestCase):
         self.assertEqual(result.returncode, 2)
         self.assertRegex(result.stderr, f"(?s)^error: .*{message}")
         self.assertNotIn("Traceback", result.stderr)
+
+    def test_a_sweep_has_few_flags(self):
+        printed = _tool("sweep.py", "--help").stdout
+        self.assertLessEqual(len(re.findall("^  --", printed, re.M)), 24)
 
     def test_an_unknown_flag_in_a_flagfile_is_refused(self):
         with tempfile.NamedTemporaryFile("w", suffix=".cfg") as file:

@@ -61,9 +61,8 @@ _OWN = "--model=nets:tiny"
 _TRAIN = (
     *("--epochs=4", "--train_images=200", "--kurtosis_coefficient=1", _OWN),
 )
-_FEW = ("--ptq=minmax", "--ratio_bits=", "--power_of_two_bits=")
-_POINTS = (*_FEW, "--weights_only=4,3", "--both=4")
-_ONE_POINT = (*_FEW, "--weights_only=4", "--both=")
+_POINTS = ("--ptq=minmax", "--points={4,3}/FP", "--points=4")
+_ONE_POINT = ("--ptq=minmax", "--points=4/FP")
 _QAT = (
     *("--epochs=1", "--train_images=100", "--qat=lsq", "--qat_point=3/4"),
     *(_SAVED, "--workdir=qat"),
@@ -103,8 +102,8 @@ _CALLS = {
         "--workdir=reestimated",
     ),
     "quantized": (
-        *("sweep", "--model=nets:quantized", *_POINTS),
-        *("--ptq=trained,minmax", "--workdir=quantized"),
+        *("sweep", "--model=nets:quantized", "--points=trained: {4,3}/FP"),
+        *(*_POINTS, "--workdir=quantized"),
     ),
     "compare": ("compare", *_COMPARE),
     "compare_cfg": (

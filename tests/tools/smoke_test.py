@@ -25,11 +25,8 @@ class SmokeTest(absltest.TestCase):
                 "sweep.py",
                 (
                     *_SAVED,
-                    "--weights_only=4",
+                    "--points=4/FP",
                     "--workdir=swept",
-                    "--both=",
-                    "--ratio_bits=",
-                    "--power_of_two_bits=",
                 ),
             ),
         }
