@@ -34,10 +34,11 @@ PTQ = flags.DEFINE_string(
     "'minmax', 'lp_norm' (the MSE; 'lp_norm p=2.4' for another norm), 'aciq', "
     "'uniform', 'pow2_nearest', 'pow2_up', 'pow2_search'; 'predefined "
     "0.01,0.02,0.05' chooses out of what a device offers; 'lapq_gradient' and "
-    "'lapq' search by the loss on the labelled calibration images, which with 'lapq' takes "
-    "minutes; so does 'learned_steps', for --reestimate_batch_norm=on, best "
-    "with --calibration_count=2048 and --calibration_augment as in training; "
-    "'trained' keeps those of a model from quantization-aware training.",
+    "'lapq' search by the loss on the labelled calibration images, which with "
+    "'lapq' takes minutes; so does 'learned_steps', for "
+    "--reestimate_batch_norm=on, best with --calibration_count=2048 and "
+    "--calibration_augment as in training; 'trained' keeps those of a model "
+    "from quantization-aware training.",
 )
 STEP_SIZES = flags.DEFINE_string(
     "step_sizes",
