@@ -21,13 +21,16 @@ def figure_3a(net) -> tuple:
         "Figure 3a: weights at different kurtosis targets",
         Panel(
             "Kurtosis of one layer's weights",
-            "weights",
-            _SERIES,
-            "kurtosis",
-            "table",
-            {name: {"kurtosis": Value(k)} for name, k in _TARGETS.items()},
-            "The paper shows histograms; its column here holds the targets.",
-            (Order(_LARGEST_FIRST, "kurtosis", "value"),),
+            sweep="weights",
+            series=_SERIES,
+            column="kurtosis",
+            published={
+                name: {"kurtosis": Value(k)} for name, k in _TARGETS.items()
+            },
+            about=(
+                "The paper shows histograms; its column here holds the targets."
+            ),
+            claims=(Order(_LARGEST_FIRST, "kurtosis", "value"),),
             unit="kurtosis",
         ),
     )
@@ -44,13 +47,15 @@ def figure_3b(net) -> tuple:
         "Figure 3b: PTQ accuracy at different kurtosis targets",
         Panel(
             "Accuracy against weight bits",
-            "targets",
-            {**_SERIES, NONE: ("plain",)},
-            columns.weight_bits(),
-            "bits",
-            published.curves(published.bits_columns(figure["bits_w"]), curves),
-            f"The paper: ResNet-18 on ImageNet, LAPQ. {figure['caveat']}",
-            (
+            sweep="targets",
+            series={**_SERIES, NONE: ("plain",)},
+            column=columns.weight_bits(),
+            axis="bits",
+            published=published.curves(
+                published.bits_columns(figure["bits_w"]), curves
+            ),
+            about=f"The paper: ResNet-18 on ImageNet, LAPQ. {figure['caveat']}",
+            claims=(
                 Order(tuple(curves), "W3"),
                 Lead("K_T 1.8", NONE, "At W3", ("W3",)),
                 Lead("K_T 1.8", "K_T 6", "At W3", ("W3",)),
@@ -66,14 +71,15 @@ def figure_3c(net) -> tuple:
         "Figure 3c: sensitivity at different kurtosis targets",
         Panel(
             "Sensitivity of one layer's weights to the step, 4 bits",
-            "weights",
-            _SERIES,
-            "sensitivity",
-            "ratio",
-            {},
-            "|MSE(r step) - MSE(step)| / variance, step the best one. The "
-            "paper draws it without numbers: the smaller K_T, the smaller.",
-            tuple(
+            sweep="weights",
+            series=_SERIES,
+            column="sensitivity",
+            axis="ratio",
+            about=(
+                "|MSE(r step) - MSE(step)| / variance, step the best one. The "
+                "paper draws it without numbers: the smaller K_T, the smaller."
+            ),
+            claims=tuple(
                 Order(_LARGEST_FIRST, ratio, "sensitivity")
                 for ratio in ("1.2", "1.5", "0.8")
             ),

@@ -33,19 +33,19 @@ def figure_4ab(net) -> tuple:
     panels = (
         Panel(
             f"W{bits}, steps by LAPQ times a ratio",
-            "lapq",
-            PAIR,
-            columns.step_ratio(bits),
-            "ratio",
-            published.curves(
+            sweep="lapq",
+            series=PAIR,
+            column=columns.step_ratio(bits),
+            axis="ratio",
+            published=published.curves(
                 ratios,
                 {
                     NONE: figure[f"w{bits}"]["baseline"],
                     KURE: figure[f"w{bits}"]["kure"],
                 },
             ),
-            "The paper: ResNet-50 on ImageNet, one ratio on all clips.",
-            claims,
+            about="The paper: ResNet-50 on ImageNet, one ratio on all clips.",
+            claims=claims,
         )
         for bits in (4, 3, 2)
     )
@@ -65,27 +65,31 @@ def figure_4cd(net) -> tuple:
         "Figure 4c-d: QAT with a step that is off",
         Panel(
             "Trained at 4/4 by DoReFa, the step of the weights times a ratio",
-            "trained_steps",
-            DOREFA,
-            columns.step_ratio(4, 4),
-            "ratio",
-            curves,
-            "The paper: ResNet-18 on a tenth of the ImageNet validation "
-            "split; its ratio there multiplies 1 / step, turned over here, "
-            "and its grid is anchored at -1, so that the zero moves. Here "
-            "the zero stays.",
-            _CLAIMS,
+            sweep="trained_steps",
+            series=DOREFA,
+            column=columns.step_ratio(4, 4),
+            axis="ratio",
+            published=curves,
+            about=(
+                "The paper: ResNet-18 on a tenth of the ImageNet validation "
+                "split; its ratio there multiplies 1 / step, turned over here, "
+                "and its grid is anchored at -1, so that the zero moves. Here "
+                "the zero stays."
+            ),
+            claims=_CLAIMS,
         ),
         Panel(
             "Its float weights on the paper code's grid, whose zero moves",
-            "trained_steps",
-            DOREFA,
-            columns.step_ratio(4, parity=True),
-            "ratio",
-            curves,
-            "What the reference code does with the weights, for comparison; no "
-            "device does. Activations are in float here.",
-            _CLAIMS,
+            sweep="trained_steps",
+            series=DOREFA,
+            column=columns.step_ratio(4, parity=True),
+            axis="ratio",
+            published=curves,
+            about=(
+                "What the reference code does with the weights, for "
+                "comparison; no device does. Activations are in float here."
+            ),
+            claims=_CLAIMS,
         ),
     )
 
@@ -98,18 +102,20 @@ def figure_a2(net) -> tuple:
         "Figure A.2: DoReFa with a step that is off, three runs",
         Panel(
             "Trained at 4/4 by DoReFa, KURE with three seeds",
-            "trained_steps",
-            {**DOREFA, KURE: SEEDS},
-            columns.step_ratio(4, 4),
-            "ratio",
-            published.curves(
+            sweep="trained_steps",
+            series={**DOREFA, KURE: SEEDS},
+            column=columns.step_ratio(4, 4),
+            axis="ratio",
+            published=published.curves(
                 published.ratio_columns(figure["ratio"], of_inverse=True),
                 {NONE: figure["dorefa"], KURE: [sum(a) / 3 for a in three]},
                 _TENTH,
             ),
-            "The paper: ResNet-18, read off the figure; the mean of its three "
-            "runs. Its ratio multiplies 1 / step, turned over here, and the "
-            "zero of its grid moves.",
-            _CLAIMS,
+            about=(
+                "The paper: ResNet-18, read off the figure; the mean of its "
+                "three runs. Its ratio multiplies 1 / step, turned over here, "
+                "and the zero of its grid moves."
+            ),
+            claims=_CLAIMS,
         ),
     )

@@ -27,16 +27,16 @@ def _panel(method, figure, key, about):
     model = method.lower()
     return Panel(
         f"Trained at 4/4 by {method}, weights read at other bits",
-        "trained_bits",
-        {NONE: (f"{model}_plain",), KURE: (f"{model}_kure",)},
-        columns.weight_bits(4),
-        "bits",
-        published.curves(
+        sweep="trained_bits",
+        series={NONE: (f"{model}_plain",), KURE: (f"{model}_kure",)},
+        column=columns.weight_bits(4),
+        axis="bits",
+        published=published.curves(
             published.bits_columns(figure["bits_w"]),
             {NONE: figure[key], KURE: figure[f"{key}_kure"]},
         ),
-        about,
-        (
+        about=about,
+        claims=(
             Lead(KURE, NONE, "At W3", ("W3",)),
             Lead(KURE, NONE, "Bits above 4", ("W5", "W6", "W8")),
             Lead(KURE, NONE, "Float weights", ("FP",)),

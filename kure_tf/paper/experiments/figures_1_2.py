@@ -13,25 +13,24 @@ def figure_1() -> tuple:
         "Figure 1: how sensitive distributions are to the step",
         Panel(
             "Sensitivity at the best step, in squared deviations",
-            "theory",
-            _SERIES,
-            "sensitivity",
-            "table",
-            {},
-            "The paper: Eq. 8 and Eq. 11, as printed. Here: the quantizer of "
-            "its Eq. 1 integrated. tools/theory.py draws the figure itself.",
-            (Lead(*lead, unit=""),),
+            sweep="theory",
+            series=_SERIES,
+            column="sensitivity",
+            about=(
+                "The paper: Eq. 8 and Eq. 11, as printed. Here: the quantizer "
+                "of its Eq. 1 integrated. tools/theory.py draws the figure "
+                "itself."
+            ),
+            claims=(Lead(*lead, unit=""),),
             unit="sensitivity",
         ),
         Panel(
             "Increase of the MSE for a step 1.5 times the best",
-            "theory",
-            _SERIES,
-            "cost",
-            "table",
-            {},
-            "The paper states it for any deviation (Theorem 4).",
-            (Lead(*lead, unit="", expected=1.0),),
+            sweep="theory",
+            series=_SERIES,
+            column="cost",
+            about="The paper states it for any deviation (Theorem 4).",
+            claims=(Lead(*lead, unit="", expected=1.0),),
             unit="MSE / variance",
         ),
     )
@@ -43,14 +42,16 @@ def figure_2() -> tuple:
         "Figure 2: the smallest error of distributions",
         Panel(
             "Smallest MSE at unit variance",
-            "theory",
-            _SERIES,
-            "mean_squared_error",
-            "table",
-            {},
-            "The paper: Eq. 5 and Eq. 9 at their best steps. Here: the "
-            "quantizer of its Eq. 1 integrated.",
-            (Lead("normal", "uniform", "In the mean over bits", unit=""),),
+            sweep="theory",
+            series=_SERIES,
+            column="mean_squared_error",
+            about=(
+                "The paper: Eq. 5 and Eq. 9 at their best steps. Here: the "
+                "quantizer of its Eq. 1 integrated."
+            ),
+            claims=(
+                Lead("normal", "uniform", "In the mean over bits", unit=""),
+            ),
             unit="MSE / variance",
         ),
     )

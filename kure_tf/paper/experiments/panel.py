@@ -26,11 +26,12 @@ class Panel:
     """
 
     title: str
+    _: dataclasses.KW_ONLY
     sweep: str
     series: dict
     column: object
-    axis: str
-    published: dict
+    axis: str = "table"
+    published: dict = dataclasses.field(default_factory=dict)
     about: str
     claims: tuple = ()
     unit: str = "%"

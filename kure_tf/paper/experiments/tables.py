@@ -16,13 +16,12 @@ def table_1(net) -> tuple:
         "Table 1: accuracy after LAPQ",
         Panel(
             "Accuracy by LAPQ",
-            "lapq",
-            PAIR,
-            columns.any_bits,
-            "table",
-            published.curves(table["columns"], table[net]),
-            f"The paper: {net} on ImageNet.",
-            (
+            sweep="lapq",
+            series=PAIR,
+            column=columns.any_bits,
+            published=published.curves(table["columns"], table[net]),
+            about=f"The paper: {net} on ImageNet.",
+            claims=(
                 Lead(KURE, NONE, "In float", ("FP",)),
                 Lead(KURE, NONE, "At W4 and W3", ("4/FP", "3/FP")),
                 Lead(KURE, NONE, "At W2", ("2/FP",)),
@@ -40,15 +39,16 @@ def table_2(net) -> tuple:
         "Table 2: KURE and its rival",
         Panel(
             "KURE and the L1 norm of the gradients",
-            "equal_bits",
-            {_L1: ("gradient_l1",), KURE: ("kure",)},
-            columns.any_bits,
-            "table",
-            published.curves(table["columns"], rows),
-            "The paper: ResNet-18 on ImageNet, lambda 0.05. Here: lambda "
-            "0.002, since more of it undoes the training (see the flagfile); "
-            "steps of the smallest MSE.",
-            (
+            sweep="equal_bits",
+            series={_L1: ("gradient_l1",), KURE: ("kure",)},
+            column=columns.any_bits,
+            published=published.curves(table["columns"], rows),
+            about=(
+                "The paper: ResNet-18 on ImageNet, lambda 0.05. Here: lambda "
+                "0.002, since more of it undoes the training (see the "
+                "flagfile); steps of the smallest MSE."
+            ),
+            claims=(
                 Lead(KURE, _L1, "In float", ("FP",)),
                 Lead(KURE, _L1, "At 8/8 and 6/6", ("8/8", "6/6")),
                 Lead(KURE, _L1, "At 4/4", ("4/4",)),
@@ -64,13 +64,14 @@ def table_a5(net) -> tuple:
         "Table A.5: power-of-two steps",
         Panel(
             "Steps by LAPQ, and the nearest powers of two",
-            "lapq",
-            PAIR,
-            columns.power_of_two,
-            "table",
-            published.curves(table["columns"], table[net]),
-            f"The paper: {net} on ImageNet; it does not say how it rounds.",
-            (
+            sweep="lapq",
+            series=PAIR,
+            column=columns.power_of_two,
+            published=published.curves(table["columns"], table[net]),
+            about=(
+                f"The paper: {net} on ImageNet; it does not say how it rounds."
+            ),
+            claims=(
                 Lead(KURE, NONE, "W4, powers of two", ("W4 pow2",)),
                 Lead(KURE, NONE, "W3, powers of two", ("W3 pow2",)),
             ),
@@ -86,12 +87,11 @@ def table_a6(net) -> tuple:
         "Table A.6: scatter over runs",
         Panel(
             "DoReFa and KURE, three runs at 4/4",
-            "trained_steps",
-            {KURE: SEEDS},
-            columns.any_bits,
-            "table",
-            {KURE: {"4/4": value}},
-            "The paper: ResNet-18 on ImageNet.",
-            (Scatter(KURE, "4/4"),),
+            sweep="trained_steps",
+            series={KURE: SEEDS},
+            column=columns.any_bits,
+            published={KURE: {"4/4": value}},
+            about="The paper: ResNet-18 on ImageNet.",
+            claims=(Scatter(KURE, "4/4"),),
         ),
     )
