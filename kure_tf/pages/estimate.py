@@ -4,7 +4,7 @@ import dataclasses
 import math
 import statistics
 
-from kure_tf.pages.metric import Metric
+from kure_tf.pages.metric import Metric, metric_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Estimate:
             tuple(row.standard_error for row in rows),
             min(row.examples for row in rows),
             rows[0].split,
-            Metric(rows[0].metric, rows[0].higher_is_better),
+            metric_of(rows[0]),
         )
 
     @property

@@ -53,6 +53,7 @@ def _provenance(series):
 
 def _facts(heading, facts):
     lines = [_bullet(f"{name}: {text}") for name, text in facts]
+    heading = " ".join(heading.split())
     return f"**{heading}**\n\n" + "\n".join(lines)
 
 

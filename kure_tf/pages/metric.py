@@ -68,7 +68,7 @@ class Metric:
 
     def text(self, value) -> str:
         """Returns a value: "87.4" or "0.4484"."""
-        return f"{100 * value:.1f}" if self.is_accuracy else f"{value:.4g}"
+        return f"{100 * value:.1f}" if self.is_accuracy else _number(value, 4)
 
     def value(self, value) -> str:
         """Returns a value in a sentence: "87.4 %" or "loss 0.4484"."""
@@ -79,7 +79,7 @@ class Metric:
         """Returns a difference: "5.0" or "0.0123"; errors have two digits."""
         if self.is_accuracy:
             return f"{100 * value:.{digits}f}"
-        return f"{value:.{4 - digits}g}"
+        return _number(value, 4 - digits)
 
     def points(self, value, digits=1) -> str:
         """Returns a difference with its unit, if there is one."""
@@ -106,11 +106,18 @@ class Metric:
         return f"{number} point{'' if number == '1' else 's'} of accuracy"
 
 
+def metric_of(row) -> Metric:
+    """Returns the metric of a row."""
+    return Metric(row.metric, row.higher_is_better)
+
+
 def metrics_of(runs) -> list[Metric]:
     """Returns the metrics of all rows, in order of first appearance."""
-    found = dict.fromkeys(
-        Metric(row.metric, row.higher_is_better)
-        for run in runs
-        for row in run.rows
-    )
+    found = dict.fromkeys(metric_of(row) for run in runs for row in run.rows)
     return list(found) or [Metric()]
+
+
+def _number(value, digits):
+    """Returns a number with so many digits that count, never as 1e+04."""
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text else text

@@ -5,7 +5,7 @@ import functools
 import math
 
 from kure_tf.pages.estimate import Estimate
-from kure_tf.pages.metric import Metric, metrics_of
+from kure_tf.pages.metric import Metric, metric_of, metrics_of
 from kure_tf.pages.place import BITS, Place, place_of
 
 _OWN_TABLES = ("tflite", "device")
@@ -36,7 +36,7 @@ class Series:
     def _measured_once(self, run):
         rows = {}
         for row in run.rows:
-            if row.metric != self.metric.name or row.sweep in _OWN_TABLES:
+            if metric_of(row) != self.metric or row.sweep in _OWN_TABLES:
                 continue
             place = place_of(row)
             if place not in rows or row.examples >= rows[place].examples:
@@ -63,7 +63,7 @@ class Series:
             (self.title_of(run), row)
             for run in self.runs
             for row in run.rows
-            if row.sweep == sweep and row.metric == self.metric.name
+            if row.sweep == sweep and metric_of(row) == self.metric
         ]
 
     @property

@@ -105,14 +105,14 @@ class MarkdownTest(parameterized.TestCase):
         self.assertIn("A note & more.", text)
 
     def test_texts_cannot_leave_their_cells_nor_become_html(self):
-        name = "a | b\\|c\n| d |\n<script>"
+        name = "a | b\\|c\n| d |\n<script>\n# z"
         run = run_of(name, POINTS, provenance={"model": "<img src=x>"})
 
         text = to_markdown(Report([run], "<h1>\n# x", ["<b>", "n\n# y"]))
 
-        self.assertIn(r"| a \| b\\\|c \| d \| &lt;script> |", text)
+        self.assertIn(r"| a \| b\\\|c \| d \| &lt;script> # z |", text)
         self.assertNotIn("<", text)
-        self.assertNotRegex(text, r"(?m)^# [xy]$")
+        self.assertNotRegex(text, r"(?m)^# [xyz]")
 
     def test_a_report_without_rows_says_so(self):
         self.assertIn("holds no measurements", to_markdown(Report([])))

@@ -92,6 +92,12 @@ class MetricTest(parameterized.TestCase):
         self.assertAlmostEqual(step.smaller.share, 0.1 * 0.025 / 0.5)
         self.assertAlmostEqual(found.layers[0].worst[0][1], 0.25)
 
+    @parameterized.parameters(
+        (0.44842, "0.4484"), (31.25, "31.25"), (123456.7, "123457"), (-2, "-2")
+    )
+    def test_values_have_four_digits_and_no_powers_of_ten(self, value, text):
+        self.assertEqual(Metric("loss", False).text(value), text)
+
     def test_several_metrics_have_sections_of_their_own(self):
         both = [run("KURE", 1.0), run_of("top", {"FP/FP": 0.9, "4/FP": 0.8})]
         headings = re.findall(r"<h2>(.*?)</h2>", to_html(Report(both)))
