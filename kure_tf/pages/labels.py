@@ -30,6 +30,11 @@ def count(number) -> str:
     return f"{number:,}"
 
 
+def counted(number, noun) -> str:
+    """Returns "1 point" or "12 points"."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def ranged(numbers) -> str:
     """Returns "100" or "100 to 10,000"."""
     return " to ".join(map(count, sorted({min(numbers), max(numbers)})))

@@ -181,7 +181,8 @@ def _step_sentence(subject, others):
         if total:
             parts.append(
                 f"with steps {what} {subject.name} is clearly ahead at "
-                f"{ahead} and clearly behind at {behind} of {total} points"
+                f"{ahead} and clearly behind at {behind} of "
+                f"{labels.counted(total, 'point')}"
             )
     return f"In the step sweep, {'; '.join(parts)}." if parts else ""
 
@@ -227,8 +228,9 @@ def _margin_texts(found, place):
 def _device_sentence(series):
     """Counts the devices within the budget, and what is too close to call."""
     verdicts = {}
-    rows = [row for _, row in device_rows(series)]
-    for name, row in device_rows(series):
+    found = device_rows(series)
+    limit = budget_texts([row for _, row in found], series[0].metric)
+    for name, row in found:
         if "passed" in row.details:
             verdicts.setdefault(name, []).append(row.details)
     if not verdicts:
@@ -237,10 +239,9 @@ def _device_sentence(series):
     for name, found in verdicts.items():
         passed = sum(one["passed"] for one in found)
         close = sum(bool(one.get("too_close")) for one in found)
-        noun = "" if texts else " devices" if len(found) > 1 else " device"
-        text = f"{name} on {passed} of {len(found)}{noun}"
+        total = len(found) if texts else labels.counted(len(found), "device")
+        text = f"{name} on {passed} of {total}"
         texts.append(f"{text} ({close} too close to call)" if close else text)
-    limit = budget_texts(rows, series[0].metric)
     return f"Within {limit} of float is {', '.join(texts)}."
 
 
@@ -265,11 +266,8 @@ def _kurtosis_sentence(subject, others, series):
     compared = [(one.name, mean_kurtosis(one, layers)[1]) for one in others]
     means = [f"{after:.2f} ({subject.name})"]
     means += [f"{mean:.2f} ({name})" for name, mean in compared if mean]
-    noun = "layer" if len(layers) == 1 else "layers"
-    return (
-        f"Mean kurtosis of the {len(layers)} regularized {noun}: "
-        f"{', '.join(means)}."
-    )
+    counted = labels.counted(len(layers), "regularized layer")
+    return f"Mean kurtosis of the {counted}: {', '.join(means)}."
 
 
 def _value(estimate):
