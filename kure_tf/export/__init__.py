@@ -5,19 +5,40 @@
 * `export_tflite`: both, and the file written if it passed.
 
 The step sizes in these files are those of TFLite's converter; every result
-says so (`step_size_source`).
+says so (`step_size_source`). Files with a fake-quantized model's own codes:
+
+* `to_integer_graph`: the model as operators on int8 tensors, plain data.
+* `write`: that as a .tflite file; `with_container` says in how many bits.
+* `simulate`: what a device answers, to the last bit.
+* `check_file`: a file beside the graph, tensor by tensor.
 """
 
+from kure_tf.export.check import FileCheck, check_file
+from kure_tf.export.integer_graph import (
+    IntegerGraph,
+    to_integer_graph,
+    with_container,
+)
+from kure_tf.export.simulate import Simulation, simulate
 from kure_tf.export.tflite import TFLiteModel, to_tflite
 from kure_tf.export.verification import Verification, VerificationError
 from kure_tf.export.verified_file import export_tflite
 from kure_tf.export.verify import verify
+from kure_tf.export.write import write
 
 __all__ = [
+    "FileCheck",
+    "IntegerGraph",
+    "Simulation",
     "TFLiteModel",
     "Verification",
     "VerificationError",
+    "check_file",
     "export_tflite",
+    "simulate",
+    "to_integer_graph",
     "to_tflite",
     "verify",
+    "with_container",
+    "write",
 ]

@@ -17,7 +17,11 @@ from kure_tf.fake_quantized.first_steps import (
     check_step_sizes,
     initial_step_sizes,
 )
-from kure_tf.fake_quantized.fold import fold_batch_norm, norms_behind
+from kure_tf.fake_quantized.fold import (
+    fold_batch_norm,
+    gain_and_shift,
+    norms_behind,
+)
 from kure_tf.fake_quantized.host import HostedTensor, hosted_tensors
 from kure_tf.fake_quantized.integer_weights import (
     IntegerTensor,
@@ -54,6 +58,7 @@ __all__ = [
     "equalize",
     "fake_quantize_model",
     "fold_batch_norm",
+    "gain_and_shift",
     "hosted_tensors",
     "in_rows",
     "initial_step_sizes",

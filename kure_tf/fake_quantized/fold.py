@@ -73,7 +73,7 @@ class _Folded:
         self._layer, self._norm, self._copy = layer, norm, copy
 
     def set_weights(self, weights):
-        gain, shift = _gain_and_shift(self._norm)
+        gain, shift = gain_and_shift(self._norm)
         *others, kernel = compat.kernels_of(self._layer)
         for other in others:  # The depthwise half of a separable layer.
             value = compat.to_numpy(getattr(self._layer, other.attribute))
@@ -91,7 +91,8 @@ class _Folded:
         self._copy.bias.assign((bias * gain + shift).astype(value.dtype))
 
 
-def _gain_and_shift(norm):
+def gain_and_shift(norm):
+    """Returns float64 `(g, c)` of a batch norm: y = g x + c in inference."""
     mean = compat.to_numpy(norm.moving_mean).astype(np.float64)
     variance = compat.to_numpy(norm.moving_variance).astype(np.float64)
     gain = 1.0 / np.sqrt(variance + norm.epsilon)

@@ -43,12 +43,22 @@ class UniformQuantizer(Quantizer):
         return switched_fake_quantize(
             x,
             step_size,
-            self.grid.levels(bits, self._lowest_level(state, step_size)),
+            self.levels_in_force(state, step_size),
             self.grid.offset * step_size if self.grid.offset else 0.0,
             kernels=self._kernels(),
             index=tf.where(bits > MAX_BITS, 0, self._kernel(state)),
             rounding_mode=tf.convert_to_tensor(state.rounding_mode),
         )
+
+    def levels_in_force(self, state, step_size):
+        """Returns `(low, high)`, the levels in force.
+
+        Args:
+            state: The variables of the tensor.
+            step_size: As `step_size(state)`.
+        """
+        bits = tf.convert_to_tensor(state.bits)
+        return self.grid.levels(bits, self._lowest_level(state, step_size))
 
     def _lowest_level(self, state, step_size):
         """Returns where an adaptive grid begins, in steps; None for others.

@@ -1,0 +1,190 @@
+"""How a .tflite file writes the operators of an integer graph."""
+
+import dataclasses
+
+import numpy as np
+
+from kure_tf.export.flatbuffer import schema
+from kure_tf.export.integer_graph import Quantization
+
+
+@dataclasses.dataclass(frozen=True)
+class FileOperator:
+    """One operator as the schema has it.
+
+    Attributes:
+        kind: Name of the operator.
+        version: Its version.
+        options: Name of its options.
+        values: The options by name.
+        constants: `{name: (array, its Quantization or None)}` of constant
+            inputs, which come after the others.
+    """
+
+    kind: str
+    version: int
+    options: str
+    values: dict = dataclasses.field(default_factory=dict)
+    constants: dict = dataclasses.field(default_factory=dict)
+
+
+def file_operator(operator, graph) -> FileOperator:
+    """Returns an `Operator` of `graph` as the file has it."""
+    return _WRITERS[operator.kind](operator, graph)
+
+
+def stored_kernel(operator):
+    """Returns a kernel in LiteRT's layout and the axis of its scales."""
+    codes = operator.weights.codes
+    if operator.kind == "CONV_2D":
+        return codes.transpose(3, 0, 1, 2), 0
+    if operator.kind == "DEPTHWISE_CONV_2D":
+        return codes.reshape(1, *codes.shape[:2], -1), 3
+    if operator.kind == "TRANSPOSE_CONV":
+        return codes.transpose(2, 0, 1, 3), 0
+    return codes.T, 0
+
+
+def _activation(operator):
+    return {
+        "fusedActivationFunction": getattr(
+            schema.ActivationFunctionType, operator.activation
+        )
+    }
+
+
+def _window(operator):
+    padding = getattr(schema.Padding, operator.options["padding"])
+    rows, columns = operator.options["strides"]
+    return {"padding": padding, "strideH": rows, "strideW": columns}
+
+
+def _conv(operator, graph):
+    rows, columns = operator.options["dilation"]
+    values = {
+        **_window(operator),
+        **_activation(operator),
+        "dilationHFactor": rows,
+        "dilationWFactor": columns,
+    }
+    low_bit = operator.weights.container < 8
+    if operator.kind == "CONV_2D":
+        return FileOperator(
+            "CONV_2D", 7 if low_bit else 3, "Conv2DOptions", values
+        )
+    values["depthMultiplier"] = operator.weights.codes.shape[-1]
+    return FileOperator(
+        "DEPTHWISE_CONV_2D",
+        # The kernels are those of version 7; 6 also loads where only the
+        # reference kernels are.
+        6 if low_bit else 3,
+        "DepthwiseConv2DOptions",
+        values,
+    )
+
+
+def _dense(operator, graph):
+    weights = operator.weights
+    version = {8: 12 if weights.scales.size > 1 else 4, 4: 12, 2: 14}
+    keep = len(graph.tensors[operator.output].shape) > 1
+    return FileOperator(
+        "FULLY_CONNECTED",
+        version[weights.container],
+        "FullyConnectedOptions",
+        {**_activation(operator), "keepNumDims": keep},
+    )
+
+
+def _elementwise(options):
+    def write(operator, graph):
+        constants = {}
+        if "by" in operator.options:
+            rank = 1 + len(graph.tensors[operator.output].shape)
+            one = np.full([1] * rank, operator.options["by"], np.int8)
+            constants["one"] = one, Quantization(1.0, 0)
+        return FileOperator(
+            operator.kind, 2, options, _activation(operator), constants
+        )
+
+    return write
+
+
+def _maximum(operator, graph):
+    lowest = np.array(operator.options["with"], np.int8)
+    return FileOperator(
+        "MAXIMUM",
+        2,
+        "MaximumMinimumOptions",
+        constants={"lowest": (lowest, graph.quantization(operator.output))},
+    )
+
+
+def _pool(operator, graph):
+    rows, columns = operator.options["pool"]
+    values = {"filterHeight": rows, "filterWidth": columns}
+    return FileOperator(
+        operator.kind, 2, "Pool2DOptions", {**_window(operator), **values}
+    )
+
+
+def _reduce(operator, graph):
+    axes = np.array(operator.options["axes"], np.int32)
+    return FileOperator(
+        operator.kind,
+        2,
+        "ReducerOptions",
+        {"keepDims": False},
+        {"axes": (axes, None)},
+    )
+
+
+def _pad(operator, graph):
+    pads = np.array(operator.options["pads"], np.int32)
+    return FileOperator(
+        "PAD", 2, "PadOptions", constants={"pads": (pads, None)}
+    )
+
+
+def _reshape(operator, graph):
+    shape = [-1, *graph.tensors[operator.output].shape]
+    shape = np.array(shape, np.int32)
+    return FileOperator(
+        "RESHAPE",
+        1,
+        "ReshapeOptions",
+        {"newShape": shape},
+        {"shape": (shape, None)},
+    )
+
+
+def _concatenation(operator, graph):
+    rank = 1 + len(graph.tensors[operator.output].shape)
+    return FileOperator(
+        "CONCATENATION",
+        2,
+        "ConcatenationOptions",
+        {"axis": operator.options["axis"] % rank},
+    )
+
+
+def _softmax(operator, graph):
+    return FileOperator("SOFTMAX", 2, "SoftmaxOptions", {"beta": 1.0})
+
+
+_WRITERS = {
+    "ADD": _elementwise("AddOptions"),
+    "AVERAGE_POOL_2D": _pool,
+    "CONCATENATION": _concatenation,
+    "CONV_2D": _conv,
+    "DEPTHWISE_CONV_2D": _conv,
+    "FULLY_CONNECTED": _dense,
+    "MAXIMUM": _maximum,
+    "MAX_POOL_2D": _pool,
+    "MEAN": _reduce,
+    "MUL": _elementwise("MulOptions"),
+    "PAD": _pad,
+    "REDUCE_MAX": _reduce,
+    "RESHAPE": _reshape,
+    "SOFTMAX": _softmax,
+    "SUB": _elementwise("SubOptions"),
+}

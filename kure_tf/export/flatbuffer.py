@@ -1,0 +1,207 @@
+"""The parts of a .tflite file, put together."""
+
+import flatbuffers
+import numpy as np
+from tensorflow.lite.python import schema_py_generated as schema
+
+_TYPES = {
+    np.dtype(np.int8): schema.TensorType.INT8,
+    np.dtype(np.int32): schema.TensorType.INT32,
+    np.dtype(np.float32): schema.TensorType.FLOAT32,
+}
+_CONTAINERS = {
+    8: schema.TensorType.INT8,
+    4: schema.TensorType.INT4,
+    2: schema.TensorType.INT2,
+}
+
+
+def packed(codes, bits) -> np.ndarray:
+    """Returns int8 codes as bytes of `bits` bits each, lowest bits first."""
+    codes = np.ravel(codes).astype(np.int8).view(np.uint8)
+    each = 8 // bits
+    rows = np.pad(codes & (2**bits - 1), (0, -codes.size % each))
+    shifts = (bits * np.arange(each)).astype(np.uint8)
+    return np.bitwise_or.reduce(rows.reshape(-1, each) << shifts, axis=1)
+
+
+class FlatbufferFile:
+    """A .tflite file of one subgraph, to which tensors and operators go."""
+
+    def __init__(self, description):
+        # Buffer 0 is the empty one of all tensors without a constant.
+        self._model = schema.ModelT(
+            version=3,
+            description=description,
+            operatorCodes=[],
+            buffers=[_Buffer()],
+            metadata=[],
+        )
+        self._graph = schema.SubGraphT(name="main", tensors=[], operators=[])
+        self._buffers = {}
+        self._codes = {}
+
+    def add_tensor(self, name, shape, dtype, *, scale=None, zero_point=0):
+        """Adds a tensor; returns its number.
+
+        Args:
+            name: Its name.
+            shape: Its shape, batch included; None is a batch of any size.
+            dtype: NumPy dtype.
+            scale, zero_point: Its quantization; None has none.
+        """
+        return self._append(
+            name,
+            shape,
+            _TYPES[np.dtype(dtype)],
+            _quantization(scale, zero_point),
+        )
+
+    def add_constant(
+        self, name, array, *, scales=None, zero_point=0, axis=0, container=8
+    ):
+        """Adds a constant tensor; returns its number.
+
+        Args:
+            name: Its name.
+            array: NumPy array of int8, int32 or float32.
+            scales: Its step sizes, one or one for each size along `axis`.
+            zero_point: The code of 0.
+            axis: See `scales`.
+            container: Bits that each int8 number gets in the file: 8, 4, 2.
+        """
+        kind, data = _TYPES[array.dtype], array
+        if container != 8:
+            kind, data = _CONTAINERS[container], packed(array, container)
+        return self._append(
+            name,
+            array.shape,
+            kind,
+            _quantization(scales, zero_point, axis),
+            self._buffer(data),
+        )
+
+    def _append(self, name, shape, kind, quantization, buffer=0):
+        tensor = schema.TensorT(
+            name=name,
+            shape=np.array([size or 1 for size in shape], np.int32),
+            type=kind,
+            quantization=quantization,
+            buffer=buffer,
+            hasRank=True,
+        )
+        if None in shape:
+            open_sizes = [-1 if size is None else size for size in shape]
+            tensor.shapeSignature = np.array(open_sizes, np.int32)
+        self._graph.tensors.append(tensor)
+        return len(self._graph.tensors) - 1
+
+    def _buffer(self, data):
+        """Returns the number of the buffer of some bytes; equal ones share."""
+        content = np.ascontiguousarray(data).tobytes()
+        if content not in self._buffers:
+            self._model.buffers.append(_Buffer(content))
+            self._buffers[content] = len(self._model.buffers) - 1
+        return self._buffers[content]
+
+    def add_operator(self, kind, version, inputs, output, options, **values):
+        """Adds an operator.
+
+        Args:
+            kind: What the schema calls it, "CONV_2D".
+            version: Its version; the file asks for the highest one.
+            inputs, output: Numbers of tensors.
+            options: What the schema calls its options, "Conv2DOptions".
+            **values: The options by name.
+        """
+        operator = schema.OperatorT(
+            opcodeIndex=self._operator_code(kind, version),
+            inputs=np.array(inputs, np.int32),
+            outputs=np.array([output], np.int32),
+            builtinOptionsType=getattr(schema.BuiltinOptions, options),
+            builtinOptions=getattr(schema, f"{options}T")(**values),
+        )
+        self._graph.operators.append(operator)
+
+    def _operator_code(self, kind, version):
+        number = getattr(schema.BuiltinOperator, kind)
+        if kind not in self._codes:
+            self._codes[kind] = len(self._codes)
+            self._model.operatorCodes.append(
+                schema.OperatorCodeT(
+                    # 127 tells old readers to look at the other field.
+                    deprecatedBuiltinCode=min(number, 127),
+                    builtinCode=number,
+                    version=version,
+                )
+            )
+        code = self._model.operatorCodes[self._codes[kind]]
+        code.version = max(code.version, version)
+        return self._codes[kind]
+
+    def add_metadata(self, name, content):
+        """Adds some bytes under a name."""
+        self._model.buffers.append(_Buffer(content))
+        number = len(self._model.buffers) - 1
+        self._model.metadata.append(schema.MetadataT(name, number))
+
+    def finish(self, signature, inputs, outputs) -> bytes:
+        """Returns the file.
+
+        Args:
+            signature: Name of the signature.
+            inputs, outputs: `{name: number of the tensor}`.
+        """
+        self._graph.inputs = np.array(list(inputs.values()), np.int32)
+        self._graph.outputs = np.array(list(outputs.values()), np.int32)
+        self._model.subgraphs = [self._graph]
+        self._model.signatureDefs = [
+            schema.SignatureDefT(
+                inputs=_named(inputs),
+                outputs=_named(outputs),
+                signatureKey=signature,
+                subgraphIndex=0,
+            )
+        ]
+        size = sum(len(buffer.content) for buffer in self._model.buffers)
+        builder = flatbuffers.Builder(size + (1 << 16))
+        builder.Finish(self._model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+
+class _Buffer(schema.BufferT):
+    """A buffer on a 16-byte boundary.
+
+    The schema demands that, and the generated code does not do it.
+    """
+
+    def __init__(self, content=b""):
+        super().__init__()
+        self.content = content
+
+    def Pack(self, builder):  # noqa: N802
+        if not self.content:
+            return super().Pack(builder)
+        builder.StartVector(1, len(self.content), 16)
+        builder.head -= len(self.content)
+        start = builder.head
+        builder.Bytes[start : start + len(self.content)] = self.content
+        data = builder.EndVector()
+        schema.BufferStart(builder)
+        schema.BufferAddData(builder, data)
+        return schema.BufferEnd(builder)
+
+
+def _quantization(scales, zero_point, axis=0):
+    if scales is None:
+        return None
+    scales = np.atleast_1d(np.asarray(scales, np.float32))
+    return schema.QuantizationParametersT(
+        scale=scales,
+        zeroPoint=np.full(scales.size, zero_point, np.int64),
+        quantizedDimension=axis,
+    )
+
+
+def _named(numbers):
+    return [schema.TensorMapT(name, number) for name, number in numbers.items()]

@@ -1,0 +1,21 @@
+"""A fake-quantized model as integers: codes, scales, zero points, biases."""
+
+from kure_tf.export.integer_graph.containers import with_container
+from kure_tf.export.integer_graph.graph import (
+    IntegerGraph,
+    Operator,
+    Quantization,
+    Tensor,
+    Weights,
+)
+from kure_tf.export.integer_graph.to_integer_graph import to_integer_graph
+
+__all__ = [
+    "IntegerGraph",
+    "Operator",
+    "Quantization",
+    "Tensor",
+    "Weights",
+    "to_integer_graph",
+    "with_container",
+]

@@ -1,0 +1,84 @@
+"""Which codes each value of the graph has."""
+
+from kure_tf.export.integer_graph.graph import (
+    LINEAR,
+    SAME_CODES,
+    SAME_SCALE,
+    Quantization,
+)
+from kure_tf.export.integer_graph.grids import (
+    quantization_of,
+    quantization_of_range,
+)
+from kure_tf.fake_quantized import hosted_tensors
+
+
+class Bases:
+    """Chooses one `Quantization` for every value, its base.
+
+    It is that of the one quantizer that reads the value, if that has 8 bits or
+    if nothing else reads the value; else 8 bits over the range that was seen
+    in calibration. What operators such as PAD pass on without a change has the
+    same codes before and after.
+
+    Args:
+        operators: The `Fused` operators, in order.
+        outputs: The values that the graph puts out.
+    """
+
+    def __init__(self, operators, outputs):
+        self._outputs = outputs
+        self._makers = {fused.output: fused for fused in operators}
+        self._readers = {}
+        for fused in operators:
+            for value in dict.fromkeys(fused.inputs):
+                self._readers.setdefault(value, []).append(fused)
+        self._found = {}
+        for fused in reversed(operators):  # Readers before makers.
+            self.of(fused.output)
+
+    def of(self, value) -> Quantization:
+        """Returns the base of a value."""
+        if value not in self._found:
+            self._found[value] = self._choose(value)
+        return self._found[value]
+
+    def wanted_by(self, fused) -> Quantization | None:
+        """Returns what an operator wants its input in; None for the base."""
+        if fused.kind == "CONCATENATION":
+            return self.of(fused.output)
+        if fused.kind not in LINEAR:
+            return None
+        hosted = hosted_tensors(fused.step.layer) or {}
+        return quantization_of(hosted.get("input"), fused.step.layer.name)
+
+    def _choose(self, value):
+        maker = self._makers.get(value)
+        if maker is not None and maker.quantization is not None:
+            return maker.quantization
+        if maker is not None and maker.kind in SAME_CODES + SAME_SCALE:
+            return self.of(maker.inputs[0])
+        wanted, others = self._wanted(value)
+        if len(wanted) == 1 and not others:
+            return wanted[0]
+        eight_bits = [one for one in wanted if one.lowest == -128]
+        if len(eight_bits) == 1:
+            return eight_bits[0]
+        return quantization_of_range(value.lowest, value.highest)
+
+    def _wanted(self, value):
+        """Returns the different wishes of the readers; whether some have none.
+
+        Those of what reads it through an operator that keeps the codes count.
+        """
+        wanted, others = {}, value in self._outputs
+        for reader in self._readers.get(value, ()):
+            if reader.kind in SAME_CODES:
+                more, some = self._wanted(reader.output)
+                wanted.update(dict.fromkeys(more))
+                others = others or some
+            elif (wish := self.wanted_by(reader)) is not None:
+                wanted[wish] = None
+            else:
+                others = True
+        return list(wanted), others

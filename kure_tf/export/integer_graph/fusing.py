@@ -1,0 +1,92 @@
+"""Steps that one operator does together."""
+
+import collections
+import dataclasses
+
+import numpy as np
+
+from kure_tf.export.integer_graph.graph import LINEAR, Quantization
+from kure_tf.export.integer_graph.steps import Step, Value
+
+_WITH_ACTIVATION = (*LINEAR, "AFFINE", "ADD", "SUB", "MUL")
+
+
+@dataclasses.dataclass(eq=False)
+class Fused:
+    """An operator to be, with what is folded into it.
+
+        activation(gain * step + shift)
+
+    Attributes:
+        step: The step that names the operator.
+        inputs: The values that it reads.
+        output: The value of the last step in it.
+        gain, shift: Float64 scalars or `[channels]`.
+        activation: "NONE", "RELU" or "RELU6".
+        quantization: That of the output where the operator fixes it, or None.
+    """
+
+    step: Step
+    inputs: tuple[Value, ...]
+    output: Value
+    gain: np.ndarray | float = 1.0
+    shift: np.ndarray | float = 0.0
+    activation: str = "NONE"
+    quantization: Quantization | None = None
+
+    @property
+    def kind(self):
+        return self.step.kind
+
+    def takes(self, step) -> bool:
+        """Whether `step`, which reads the output, can be folded in."""
+        if self.activation != "NONE" or self.quantization is not None:
+            return False
+        if step.kind == "AFFINE":
+            return self.kind in (*LINEAR, "AFFINE")
+        return step.kind in ("RELU", "RELU6") and self.kind in _WITH_ACTIVATION
+
+    def take(self, step):
+        """Folds `step` in."""
+        self.output = step.output
+        self.quantization = step.options.get("quantization")
+        if step.kind == "AFFINE":
+            gain, shift = step.options["gain"], step.options["shift"]
+            self.gain, self.shift = self.gain * gain, self.shift * gain + shift
+        else:
+            self.activation = step.kind
+
+
+def fuse(steps) -> tuple[list[Fused], list[Value]]:
+    """Returns the operators of `Steps`, and the values of its outputs.
+
+    Batch normalization and ReLU go into the operator in front of them where
+    nothing else reads what is between; identities vanish.
+    """
+    same = {}
+    for step in steps.steps:
+        if step.kind == "IDENTITY":
+            same[step.output] = same.get(step.inputs[0], step.inputs[0])
+    steps_left = [step for step in steps.steps if step.kind != "IDENTITY"]
+    outputs = [same.get(value, value) for value in steps.outputs]
+    readers = collections.Counter(outputs)
+    for step in steps_left:
+        readers.update(same.get(value, value) for value in step.inputs)
+    makers = {}
+    for step in steps_left:
+        inputs = tuple(same.get(value, value) for value in step.inputs)
+        maker = makers.get(inputs[0])
+        if maker and readers[inputs[0]] == 1 and maker.takes(step):
+            maker.take(step)
+        else:
+            maker = _started(step, inputs)
+        makers[step.output] = maker
+    return list(dict.fromkeys(makers.values())), outputs
+
+
+def _started(step, inputs):
+    fused = Fused(step, inputs, step.output)
+    if step.kind in ("AFFINE", "RELU", "RELU6"):
+        fused.take(step)
+    fused.quantization = step.options.get("quantization")
+    return fused

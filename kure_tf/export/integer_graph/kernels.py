@@ -1,0 +1,201 @@
+"""A quantized kernel and its bias as integers."""
+
+import dataclasses
+
+import numpy as np
+
+from kure_tf import compat
+from kure_tf.export.integer_graph.graph import Weights
+from kure_tf.fake_quantized import hosted_tensors, integers_of
+
+LARGEST_RATIO = 256.0
+"""XNNPACK refuses a whole file with one s_x s_w / s_y as large as this."""
+
+_LARGEST_SUM = 2**31 - 1
+_LARGEST_LEVEL = 255  # Of an int8 activation: code minus zero point.
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Channels:
+    """A kernel in two dimensions, with what each output channel has.
+
+    Attributes:
+        codes: Integers in the layout of `Weights`.
+        axes: The axes of `codes` that count output channels.
+        scales, biases: Float64 `[channels]`.
+    """
+
+    path: str
+    bits: int
+    codes: np.ndarray
+    axes: tuple[int, ...]
+    scales: np.ndarray
+    biases: np.ndarray
+
+    def along(self, values):
+        """Returns `[channels]` values in a shape that fits the codes."""
+        return values.reshape(channel_shape(self.codes.shape, self.axes))
+
+    def largest_sums(self):
+        """Returns the largest |sum of products| of each channel."""
+        others = [
+            axis for axis in range(-self.codes.ndim, 0) if axis not in self.axes
+        ]
+        magnitude = np.abs(self.codes.astype(np.int64))
+        return _LARGEST_LEVEL * magnitude.sum(tuple(others)).reshape(-1)
+
+
+def channel_shape(shape, axes):
+    """Returns the shape of what has one value for each output channel."""
+    rank = len(shape)
+    return [shape[a] if a - rank in axes else 1 for a in range(rank)]
+
+
+def weights_of(fused, tensors, x, y) -> Weights:
+    """Returns the integers of a linear operator.
+
+        scales = step * |gain|        codes * sign(gain)
+        biases = round((bias * gain + shift) / (x.scale * scales))
+
+    gain and shift are those of the batch normalization behind. A mid-rise
+    grid, whose levels are odd multiples of half a step, becomes the codes
+    2 k + 1 of half the step.
+
+    Args:
+        fused: The `Fused` operator.
+        tensors: `{id of the state: QuantizedTensor}` of the model.
+        x, y: `Quantization` of its input and of its output.
+
+    Raises:
+        ValueError: If int8 does not hold its codes, int32 does not hold its
+            sums, or XNNPACK would refuse it.
+    """
+    layer = fused.step.layer
+    tensor, axes = _kernel_of(layer, tensors)
+    codes, steps = _codes_and_steps(tensor)
+    shape = channel_shape(codes.shape, axes)
+    gain = np.broadcast_to(np.float64(fused.gain), np.prod(shape))
+    steps = np.broadcast_to(steps, shape).reshape(-1)
+    inner = layer.layer
+    bias = np.float64(compat.to_numpy(inner.bias) if inner.use_bias else 0.0)
+    channels = _Channels(
+        path=tensor.path,
+        bits=int(compat.to_numpy(tensor.state.bits)),
+        codes=_in_two_dimensions(
+            codes * np.sign(gain).astype(int).reshape(shape)
+        ),
+        axes=axes,
+        scales=steps * np.abs(gain),
+        biases=bias * gain + fused.shift,
+    )
+    return _as_integers(channels, x, y)
+
+
+def affine_weights(fused, count, x, y) -> Weights:
+    """Returns `gain * x + shift` as a depthwise kernel of one pixel.
+
+    Its codes are 127 and -127.
+
+    Args:
+        fused: A `Fused` operator of the kind "AFFINE".
+        count: Number of channels.
+        x, y: `Quantization` of its input and of its output.
+    """
+    gain = np.broadcast_to(np.float64(fused.gain), count)
+    channels = _Channels(
+        path=f"{fused.output.name}/gain",
+        bits=8,
+        codes=127 * np.sign(gain).astype(int).reshape(1, 1, -1, 1),
+        axes=(-2, -1),
+        scales=np.abs(gain) / 127,
+        biases=np.broadcast_to(np.float64(fused.shift), count),
+    )
+    return _as_integers(channels, x, y)
+
+
+def _kernel_of(layer, tensors):
+    """Returns the `QuantizedTensor` of a layer's kernel and its axes."""
+    (kernel,) = compat.kernels_of(layer.layer)
+    hosted = hosted_tensors(layer)[kernel.attribute]
+    return tensors[id(hosted.state)], kernel.channel_axes
+
+
+def _codes_and_steps(tensor):
+    """Returns integers and float64 steps with which they make the kernel."""
+    found = integers_of(tensor)
+    codes, steps = found.codes.astype(int), found.step_size.astype(np.float64)
+    if found.zero_point:
+        codes, steps = 2 * codes + 1, steps / 2
+    if np.abs(codes).max() > 127:
+        raise ValueError(
+            "Expected weights on a grid that int8 codes hold, from -127 to "
+            f"127. Received: codes from {codes.min()} to {codes.max()} for "
+            f"{tensor.path!r}, {found.bits} bits of the grid "
+            f"{tensor.quantizer.grid.name!r}. Use the grid 'narrow', or 7 "
+            "bits or fewer."
+        )
+    return codes, steps
+
+
+def _in_two_dimensions(codes):
+    """Returns the kernel of a 1D convolution as one of a single row."""
+    return codes[np.newaxis] if codes.ndim == 3 else codes
+
+
+def _as_integers(channels, x, y):
+    """Returns the `Weights` of `_Channels`, checked."""
+    sums = channels.largest_sums()
+    silent, dead = _without_codes(channels, sums, x, y)
+    size = np.maximum(np.abs(channels.biases), y.scale)
+    scales = np.where(silent, size / (x.scale * 2.0**20), channels.scales)
+    scales = scales.astype(np.float32)
+    unit = np.float64(x.scale) * scales.astype(np.float64)
+    biases = np.rint(channels.biases / unit)
+    codes = np.where(channels.along(silent), 0, channels.codes)
+    _check(
+        channels.path,
+        np.where(silent, 0, sums) + np.abs(biases),
+        unit / y.scale,
+    )
+    return Weights(
+        path=channels.path,
+        bits=channels.bits,
+        codes=codes.astype(np.int8),
+        scales=scales[:1] if (scales == scales[0]).all() else scales,
+        biases=biases.astype(np.int32),
+        dead=tuple(np.flatnonzero(dead).tolist()),
+    )
+
+
+def _without_codes(channels, sums, x, y):
+    """Returns which channels get zeros as codes, and which of them had some.
+
+    A channel that training or batch normalization has left almost nothing of
+    has a scale so small that int32 cannot count its bias in it. Where all its
+    products together are less than half a code of the output, they are left
+    out.
+    """
+    unit = np.float64(x.scale) * channels.scales
+    with np.errstate(divide="ignore", invalid="ignore"):
+        biases = np.abs(channels.biases / unit)
+    too_small = ~(sums + biases <= _LARGEST_SUM) | (unit < 1e-36)
+    dead = (sums > 0) & too_small & (sums * unit < y.scale / 2)
+    return (sums == 0) | dead, dead
+
+
+def _check(path, sums, ratios):
+    if (worst := int(sums.argmax())) >= 0 and sums[worst] > _LARGEST_SUM:
+        raise ValueError(
+            "Expected sums and biases that int32 holds, up to 2^31 - 1. "
+            f"Channel {worst} of {path!r} comes to {sums[worst]:.3g}: its "
+            "bias is that large in units of its step. Give the layer a larger "
+            "step size, or more bits."
+        )
+    worst = int(ratios.argmax())
+    if ratios[worst] >= LARGEST_RATIO:
+        raise ValueError(
+            "Expected step sizes with (input * weight) / output below "
+            f"{LARGEST_RATIO:.0f}: XNNPACK refuses the whole file otherwise. "
+            f"Channel {worst} of {path!r} has {ratios[worst]:.4g}. Look at "
+            "the batch normalization behind it (a variance near 0?)."
+        )

@@ -1,0 +1,226 @@
+"""From fused operators to the integer graph."""
+
+import dataclasses
+
+from kure_tf.export.integer_graph.bases import Bases
+from kure_tf.export.integer_graph.graph import (
+    LINEAR,
+    SAME_CODES,
+    SAME_SCALE,
+    IntegerGraph,
+    Operator,
+    Tensor,
+)
+from kure_tf.export.integer_graph.kernels import affine_weights, weights_of
+
+_WITH_ACTIVATION = (*LINEAR, "ADD", "SUB", "MUL")
+
+
+class Lowering:
+    """Makes the tensors and operators of an `IntegerGraph`.
+
+    A value that is read on another grid than its base gets a second tensor: a
+    sum is added once more, straight onto that grid; anything else is
+    multiplied by 1. (QUANTIZE would be the operator for it, but XNNPACK's has
+    a multiplier of 8 bits, which is off by up to 2 %.)
+
+    Args:
+        operators: The `Fused` operators, in order.
+        inputs, outputs: The values that the graph is given and puts out.
+        kernels: `{id of the state: QuantizedTensor}` of the model.
+    """
+
+    def __init__(self, operators, inputs, outputs, kernels):
+        self._fused, self._inputs, self._outputs = operators, inputs, outputs
+        self._kernels = kernels
+        self._bases = Bases(operators, outputs)
+        self._makers = {fused.output: fused for fused in operators}
+        self._tensors, self._operators, self._stored = {}, {}, {}
+        self._given = []
+
+    def graph(self, name) -> IntegerGraph:
+        """Returns the graph, called `name`."""
+        for value in self._inputs:
+            self._in_base(value)
+        inputs = list(self._given)
+        for fused in self._fused:
+            if fused.kind not in SAME_CODES:
+                self._in_base(fused.output)
+        outputs = [self._store(value) for value in self._outputs]
+        operators = self._needed(outputs)
+        used = {*inputs, *(operator.output for operator in operators)}
+        return IntegerGraph(
+            name=name,
+            tensors={n: t for n, t in self._tensors.items() if n in used},
+            operators=tuple(operators),
+            inputs=tuple(inputs),
+            outputs=tuple(outputs),
+        )
+
+    def _needed(self, outputs):
+        """Returns the operators that the outputs depend on, in order."""
+        needed, wanted = [], set(outputs)
+        for operator in reversed(self._operators.values()):
+            if operator.output in wanted:
+                needed.append(operator)
+                wanted.update(operator.inputs)
+        return needed[::-1]
+
+    def _store(self, value, quantization=None) -> str:
+        """Returns the tensor of a value in some codes; None for its base."""
+        key = value, quantization
+        if key not in self._stored:
+            self._stored[key] = self._made(value, quantization)
+        return self._stored[key]
+
+    def _made(self, value, quantization):
+        fused = self._makers.get(value)
+        if fused is not None and fused.kind in SAME_CODES:
+            x = self._store(fused.inputs[0], quantization)
+            return self._add(fused, [x], self._tensors[x].quantization)
+        base = self._in_base(value)
+        if quantization in (None, self._bases.of(value)):
+            return base
+        return self._second(value, base, quantization)
+
+    def _in_base(self, value):
+        key = value, self._bases.of(value)
+        if key not in self._stored:
+            self._stored[key] = self._first(value, self._bases.of(value))
+        return self._stored[key]
+
+    def _first(self, value, quantization):
+        """Makes the tensor of a value in the codes of its base."""
+        fused = self._makers.get(value)
+        if fused is None:
+            return self._input(value, quantization)
+        wanted = self._bases.wanted_by(fused)
+        inputs = [self._store(x, wanted) for x in fused.inputs]
+        if fused.kind == "AFFINE":
+            return self._affine(fused, inputs[0], quantization)
+        return self._add(fused, inputs, quantization)
+
+    def _input(self, value, quantization):
+        """Makes the tensor of an input of the model."""
+        name = self._tensor(value.name, value.shape, quantization)
+        self._given.append(name)
+        if quantization.lowest == -128:
+            return name
+        clip = Operator(
+            "MAXIMUM", (name,), "", options={"with": quantization.lowest}
+        )
+        return self._append(clip, f"{name}_clipped", value.shape, quantization)
+
+    def _second(self, value, base, quantization):
+        """Makes another tensor of a value, in other codes than its base."""
+        maker = self._operators.get(base)
+        if maker is None or maker.kind != "ADD":
+            maker = Operator("MUL", (base,), base, options={"by": 1})
+        return self._emit(maker, f"{base}_again", value.shape, quantization)
+
+    def _add(self, fused, inputs, quantization):
+        """Adds the operator that `fused` describes; returns its tensor."""
+        kind, activation = fused.kind, fused.activation
+        weights, options = None, dict(fused.step.options)
+        options.pop("quantization", None)
+        if kind in LINEAR:
+            x = self._tensors[inputs[0]].quantization
+            weights = weights_of(fused, self._kernels, x, quantization)
+        if kind in ("RELU", "RELU6"):
+            kind, options = "MUL", {"by": 1}
+        self._check_operands(fused, inputs, quantization)
+        operator = Operator(
+            kind, tuple(inputs), "", activation, weights, options
+        )
+        value = fused.output
+        return self._emit(operator, value.name, value.shape, quantization)
+
+    def _check_operands(self, fused, inputs, quantization):
+        """Raises where built-in kernels compute something else."""
+        tensors = [self._tensors[x] for x in inputs]
+        if fused.kind == "ADD" and tensors[0].shape != tensors[1].shape:
+            raise ValueError(
+                f"Expected sums of tensors of one shape. {fused.output.name!r} "
+                f"adds {tensors[0].shape} and {tensors[1].shape}, which "
+                "LiteRT's kernels round in ways that are not foretold."
+            )
+        if fused.kind == "MUL":
+            a, b = (tensor.quantization.scale for tensor in tensors)
+            if 2**16 * a * b / quantization.scale >= 2**15:
+                raise ValueError(
+                    "Expected a product that uses the range of its factors. "
+                    f"All of {fused.output.name!r} is below 1/128 of it, for "
+                    "which LiteRT's kernels have too few bits."
+                )
+
+    def _affine(self, fused, x, quantization):
+        """Adds a gain and a shift per channel as a depthwise convolution."""
+        name, shape = fused.output.name, fused.output.shape
+        image = shape if len(shape) == 3 else (1, 1, shape[-1])
+        if len(shape) == 2:
+            image = (1, *shape)
+        before = self._tensors[x].quantization
+        weights = affine_weights(fused, shape[-1], before, quantization)
+        if image != shape:
+            x = self._emit(
+                Operator("RESHAPE", (x,), ""), f"{name}_image", image, before
+            )
+        operator = Operator(
+            "DEPTHWISE_CONV_2D",
+            (x,),
+            "",
+            fused.activation,
+            weights,
+            {"strides": (1, 1), "padding": "VALID", "dilation": (1, 1)},
+        )
+        if image == shape:
+            return self._emit(operator, name, shape, quantization)
+        y = self._emit(operator, f"{name}_affine", image, quantization)
+        return self._emit(
+            Operator("RESHAPE", (y,), ""), name, shape, quantization
+        )
+
+    def _emit(self, operator, name, shape, quantization):
+        """Adds an operator and the tensor it makes; returns the tensor.
+
+        Saturation clips at the highest level. Where the lowest one is not
+        code -128, ReLU clips at zero, and MAXIMUM anywhere else.
+        """
+        lowest = quantization.lowest
+        if lowest <= self._lowest_made(operator, quantization):
+            return self._append(operator, name, shape, quantization)
+        if lowest == quantization.zero_point and _has_activation(operator):
+            operator = dataclasses.replace(operator, activation="RELU")
+            return self._append(operator, name, shape, quantization)
+        raw = self._append(operator, f"{name}_raw", shape, quantization)
+        maximum = Operator("MAXIMUM", (raw,), "", options={"with": lowest})
+        return self._append(maximum, name, shape, quantization)
+
+    def _lowest_made(self, operator, quantization):
+        """Returns the lowest code that an operator can put out."""
+        if operator.kind in (*SAME_CODES, *SAME_SCALE, "CONCATENATION"):
+            return quantization.lowest
+        inputs = [self._tensors[x].quantization for x in operator.inputs]
+        positive = operator.kind in ("ADD", "MUL", "MEAN") and all(
+            x.lowest >= x.zero_point for x in inputs
+        )
+        if positive or operator.activation != "NONE":
+            return quantization.zero_point
+        return -128
+
+    def _append(self, operator, name, shape, quantization):
+        name = self._tensor(name, shape, quantization)
+        self._operators[name] = dataclasses.replace(operator, output=name)
+        return name
+
+    def _tensor(self, name, shape, quantization):
+        """Adds a tensor; returns its name, with a number if it is taken."""
+        unique, count = name, 1
+        while unique in self._tensors:
+            unique, count = f"{name}_{count}", count + 1
+        self._tensors[unique] = Tensor(unique, tuple(shape), quantization)
+        return unique
+
+
+def _has_activation(operator):
+    return operator.kind in _WITH_ACTIVATION and operator.activation == "NONE"

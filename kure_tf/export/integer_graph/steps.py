@@ -1,0 +1,201 @@
+"""A Keras model as a list of steps, each an operator or a part of one."""
+
+import collections
+import contextlib
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from kure_tf import compat
+from kure_tf.compat import keras
+from kure_tf.fake_quantized import hosted_tensors
+
+
+@dataclasses.dataclass(eq=False)
+class Value:
+    """One tensor between steps.
+
+    Attributes:
+        name: Name of the layer that makes it, or of a step in it.
+        shape: Its shape without the batch, once `measure` has seen it.
+        lowest, highest: The ends of what `measure` has seen.
+    """
+
+    name: str
+    shape: tuple[int, ...] | None = None
+    lowest: float = np.inf
+    highest: float = -np.inf
+
+
+@dataclasses.dataclass(eq=False)
+class Step:
+    """What makes one value.
+
+    Attributes:
+        kind: An operator of the integer graph, or what is folded into one:
+            "AFFINE" (gain * x + shift), "RELU", "RELU6"; "IDENTITY" is
+            nothing at all.
+        inputs: The values that it reads.
+        output: The value that it makes.
+        compute: Function of the tensors of `inputs`, in float.
+        layer: The layer that it comes from, with its quantizers.
+        options: Plain values by name.
+    """
+
+    kind: str
+    inputs: tuple[Value, ...]
+    output: Value
+    compute: Callable
+    layer: object
+    options: dict
+
+
+@dataclasses.dataclass
+class Steps:
+    """A whole model: its inputs, its steps in order, its outputs."""
+
+    inputs: list[Value]
+    steps: list[Step] = dataclasses.field(default_factory=list)
+    outputs: list[Value] = dataclasses.field(default_factory=list)
+
+
+class LayerCall:
+    """One call of a layer, as what reads a layer sees it.
+
+    Attributes:
+        layer: The layer, with its quantizers.
+        inner: The layer that it computes: itself unless it hosts quantizers.
+        inputs: The values that it reads.
+    """
+
+    def __init__(self, layer, inputs, steps):
+        self.layer, self.inputs, self._steps = layer, inputs, steps
+        self.inner = layer if hosted_tensors(layer) is None else layer.layer
+
+    def add(self, kind, inputs, compute, **options) -> Value:
+        """Adds a step of this layer; returns the value that it makes."""
+        output = Value(f"{self.inner.name}/{kind.lower()}")
+        self._steps.append(
+            Step(kind, tuple(inputs), output, compute, self.layer, options)
+        )
+        return output
+
+    def compute(self, *tensors):
+        """Computes the layer, without its activation function if it has one.
+
+        The activation is a step of its own.
+        """
+        with _linear(self.inner):
+            return self.layer(tensors[0] if len(tensors) == 1 else [*tensors])
+
+    def refuse(self, why):
+        """Raises that this layer has no integer operator."""
+        raise ValueError(
+            "Expected layers that LiteRT's integer operators compute. "
+            f"Received: {type(self.inner).__name__} {self.inner.name!r}: {why}"
+        )
+
+
+@contextlib.contextmanager
+def _linear(layer):
+    activation = getattr(layer, "activation", None)
+    if not callable(activation) or isinstance(layer, keras.layers.Activation):
+        yield
+        return
+    layer.activation = keras.activations.linear
+    try:
+        yield
+    finally:
+        layer.activation = activation
+
+
+def steps_of(model, read) -> Steps:
+    """Returns the steps of a model, nested ones opened.
+
+    Args:
+        model: A functional or sequential model.
+        read: Function of a `LayerCall` that adds the layer's steps and returns
+            the value of its output.
+    """
+    tensors = tf.nest.flatten(compat.functional_inputs(model))
+    found = Steps([Value(_port_name(tensor)) for tensor in tensors])
+    found.outputs = _walk(model, found.inputs, found.steps, read)
+    return found
+
+
+def _port_name(tensor):
+    return tensor.name.split(":")[0].split("/")[0]
+
+
+def _walk(model, inputs, steps, read):
+    """Adds the steps of one model's graph; returns its output values."""
+    tensors = tf.nest.flatten(compat.functional_inputs(model))
+    known = dict(zip(map(id, tensors), inputs, strict=True))
+    for call in compat.calls_of(model):
+        leaves = tf.nest.flatten((call.args, call.kwargs))
+        given = [known[id(t)] for t in leaves if compat.is_symbolic(t)]
+        if compat.is_graph_model(call.layer):
+            made = _walk(call.layer, given, steps, read)
+        else:
+            layer_call = LayerCall(call.layer, given, steps)
+            _check_call(layer_call, call)
+            made = [_named(read(layer_call), layer_call)]
+        outputs = tf.nest.flatten(call.outputs)
+        known.update(zip(map(id, outputs), made, strict=True))
+    return [known[id(tensor)] for tensor in tf.nest.flatten(model.outputs)]
+
+
+def _named(value, layer_call):
+    """Gives what a layer puts out the name of the layer alone."""
+    if value not in layer_call.inputs:
+        value.name = layer_call.inner.name
+    return value
+
+
+def _check_call(layer_call, call):
+    if call.kwargs.get("training"):
+        layer_call.refuse(
+            "the graph calls it with training=True. Call it without."
+        )
+    if len(tf.nest.flatten(call.outputs)) != 1:
+        layer_call.refuse("it has more than one output.")
+
+
+def measure(steps, batches):
+    """Runs batches through the steps and notes shapes and ranges in values.
+
+    Args:
+        steps: The `Steps`.
+        batches: Lists of float tensors, one for each input.
+
+    Raises:
+        ValueError: If a value is NaN or infinite.
+    """
+    for batch in batches:
+        tensors = dict(zip(steps.inputs, batch, strict=True))
+        for value, tensor in tensors.items():
+            _note(value, tensor)
+        left = collections.Counter(v for s in steps.steps for v in s.inputs)
+        for step in steps.steps:
+            y = step.compute(*(tensors[value] for value in step.inputs))
+            _note(step.output, y)
+            tensors[step.output] = y
+            left.subtract(step.inputs)
+            for value in {v for v in step.inputs if not left[v]}:
+                del tensors[value]  # Large networks do not fit otherwise.
+
+
+def _note(value, tensor):
+    ends = tf.reduce_min(tensor), tf.reduce_max(tensor)
+    lowest, highest = (float(tf.cast(end, tf.float32)) for end in ends)
+    if not np.isfinite([lowest, highest]).all():
+        raise ValueError(
+            f"Expected finite activations. {value.name!r} has NaN or infinity "
+            "on the calibration images: look at the images and at the weights "
+            "of the layers before it."
+        )
+    value.shape = tuple(tensor.shape[1:])
+    value.lowest = min(value.lowest, lowest)
+    value.highest = max(value.highest, highest)

@@ -1,0 +1,85 @@
+"""From a model at an operating point to its integer graph."""
+
+import tensorflow as tf
+
+from kure_tf import compat
+from kure_tf.data.batches import batches_of
+from kure_tf.export.float32 import in_float32
+from kure_tf.export.integer_graph.fusing import fuse
+from kure_tf.export.integer_graph.graph import IntegerGraph
+from kure_tf.export.integer_graph.layers import read_layer
+from kure_tf.export.integer_graph.lower import Lowering
+from kure_tf.export.integer_graph.steps import measure, steps_of
+from kure_tf.fake_quantized import hosted_tensors, kernels_in
+from kure_tf.fake_quantized.tensors import some_quantizers_of
+from kure_tf.settings.operating_point import FP
+
+_CALIBRATION_BATCH = 32  # Larger ones gain little, and need more memory.
+
+
+def to_integer_graph(model, calibration) -> IntegerGraph:
+    """Returns a fake-quantized model as operators on int8 tensors.
+
+    Kernels become exactly the codes of their quantizers, and inputs of
+    convolutions and dense layers lie exactly on the grids of theirs. Batch
+    normalization goes into scales and biases, which changes no code but the
+    sign of channels with a negative gain. Biases become int32 in units of
+    input scale times weight scale. What has no quantizer (sums, means, the
+    input, the logits) gets 8 bits over the range seen on the calibration
+    images. So the graph computes what the model computes, up to the rounding
+    of those tensors and of the biases, which the model leaves in float.
+
+    Args:
+        model: What `fake_quantize_model` or `quantize_aware` returned, of
+            either engine, at an operating point without floats: all weights
+            and activations at 8 bits or fewer, no layer pinned to "float".
+        calibration: Images like those of training, some hundred: whatever
+            `data.batches.batches_of` takes, such as a `Split`.
+
+    Returns:
+        An `IntegerGraph`: `write` makes a file of it, `simulate` its answers.
+
+    Raises:
+        TypeError: If `model` is subclassed or one of the other Keras, or
+            `calibration` is nothing that batches can be read from.
+        ValueError: If `model` has no quantizers or a tensor in float; if a
+            grid does not fit int8 codes, as mid-rise ones of 8 bits; if a
+            layer has no integer operator (it is named); if int32 would
+            overflow; if there are no calibration images.
+    """
+    compat.check_graph_model(model)
+    model = in_float32(model)
+    tensors = some_quantizers_of(model)
+    _check_quantized(model, tensors)
+    kernels = {id(tensor.state): tensor for tensor in tensors.values()}
+    steps = steps_of(model, read_layer)
+    batches = batches_of(
+        calibration,
+        model,
+        "calibration images",
+        batch_size=_CALIBRATION_BATCH,
+        finite=True,
+    )
+    measure(steps, (tf.nest.flatten(batch.inputs) for batch in batches))
+    operators, outputs = fuse(steps)
+    return Lowering(operators, steps.inputs, outputs, kernels).graph(model.name)
+
+
+def _check_quantized(model, tensors):
+    """Raises unless all kernels, and inputs of their layers, are in codes."""
+    in_float = [path for path, _ in kernels_in(model) if path not in tensors]
+    for layer_path, layer in compat.layers_of(model):
+        if (hosted := hosted_tensors(layer)) and "input" not in hosted:
+            in_float.append(f"{layer_path}/input")
+    for path, tensor in tensors.items():
+        if compat.to_numpy(tensor.state.bits) == FP:
+            in_float.append(path)
+    if in_float:
+        raise ValueError(
+            "Expected a model whose weights and activations are quantized, at "
+            f"an operating point such as '4/8'. Received: {model.name!r} with "
+            f"{len(in_float)} tensors in float: {', '.join(in_float[:5])}"
+            f"{', ...' if len(in_float) > 5 else ''}. Set bits for both, and "
+            "pin no layer to 'float': paper_placement(first_layer=8, "
+            "last_layer=8)."
+        )

@@ -1,0 +1,148 @@
+"""The operators of an integer graph, on levels in whole numbers."""
+
+import numpy as np
+import tensorflow as tf
+
+from kure_tf.export.integer_graph import Quantization
+
+_EXACT = 2**24
+"""Up to it, float32 holds every whole number."""
+
+_LARGEST_LEVEL = 255
+_SUMMED = {"DEPTHWISE_CONV_2D": (0, 1), "TRANSPOSE_CONV": (0, 1, 3)}
+_ONE = Quantization(1.0, 0)
+
+
+def operate(operator, inputs, graph, kernels) -> tf.Tensor:
+    """Returns the levels that an operator makes, not yet clipped.
+
+    Args:
+        operator: The `Operator`.
+        inputs: float32 tensors: codes minus their zero points.
+        graph: The `IntegerGraph` that it belongs to.
+        kernels: Whose rounding: a `BuiltIn`.
+    """
+    if operator.kind in _MOVES:
+        return _MOVES[operator.kind](operator, inputs, graph)
+    x = [graph.quantization(name) for name in operator.inputs]
+    y = graph.quantization(operator.output)
+    if operator.weights is not None:
+        return kernels.linear(_sums(operator, inputs[0]), operator, x[0], y)
+    return _COMPUTES[operator.kind](operator, inputs, x, y, kernels)
+
+
+def _sums(operator, levels):
+    """Returns sums of products and bias, exactly, as float32 or float64."""
+    weights = operator.weights
+    magnitude = np.abs(weights.codes.astype(np.int64))
+    axes = _SUMMED.get(operator.kind, tuple(range(magnitude.ndim - 1)))
+    largest = _LARGEST_LEVEL * magnitude.sum(axes).max()
+    largest += np.abs(weights.biases.astype(np.int64)).max()
+    kind = tf.float32 if largest <= _EXACT else tf.float64
+    kernel = tf.constant(weights.codes, kind)
+    products = _products(operator, tf.cast(levels, kind), kernel)
+    return products + tf.constant(weights.biases, kind)
+
+
+def _products(operator, x, kernel):
+    if operator.kind == "FULLY_CONNECTED":
+        return tf.tensordot(x, kernel, 1)
+    strides, padding = operator.options["strides"], operator.options["padding"]
+    dilation = operator.options["dilation"]
+    if operator.kind == "CONV_2D":
+        return tf.nn.conv2d(x, kernel, strides, padding, dilations=dilation)
+    return tf.nn.depthwise_conv2d(
+        x, kernel, [1, *strides, 1], padding, dilations=dilation
+    )
+
+
+def _pad(operator, inputs, graph):
+    return tf.pad(inputs[0], operator.options["pads"])
+
+
+def _max_pool(operator, inputs, graph):
+    options = operator.options
+    window = options["pool"], options["strides"], options["padding"]
+    return tf.nn.max_pool2d(inputs[0], *window)
+
+
+def _reduce_max(operator, inputs, graph):
+    return tf.reduce_max(inputs[0], operator.options["axes"])
+
+
+def _reshape(operator, inputs, graph):
+    return tf.reshape(inputs[0], [-1, *graph.tensors[operator.output].shape])
+
+
+def _concatenation(operator, inputs, graph):
+    return tf.concat(inputs, operator.options["axis"])
+
+
+def _maximum(operator, inputs, graph):
+    zero_point = graph.quantization(operator.output).zero_point
+    return tf.maximum(inputs[0], operator.options["with"] - zero_point)
+
+
+_MOVES = {
+    "CONCATENATION": _concatenation,
+    "MAXIMUM": _maximum,
+    "MAX_POOL_2D": _max_pool,
+    "PAD": _pad,
+    "REDUCE_MAX": _reduce_max,
+    "RESHAPE": _reshape,
+}
+
+
+def _add(operator, inputs, x, y, kernels):
+    return kernels.add(inputs, x, y)
+
+
+def _sub(operator, inputs, x, y, kernels):
+    return kernels.subtract(inputs, x, y)
+
+
+def _mul(operator, inputs, x, y, kernels):
+    if "by" in operator.options:
+        inputs, x = [*inputs, operator.options["by"]], [*x, _ONE]
+    return kernels.multiply(inputs[0] * inputs[1], x, y)
+
+
+def _mean(operator, inputs, x, y, kernels):
+    axes = operator.options["axes"]
+    sums = tf.reduce_sum(tf.cast(inputs[0], tf.float64), axes)
+    count = int(np.prod([inputs[0].shape[axis] for axis in axes]))
+    return kernels.mean(sums, count, x[0], y)
+
+
+def _average_pool(operator, inputs, x, y, kernels):
+    """Means of codes, not of levels; halves go away from code 0."""
+    codes = inputs[0] + x[0].zero_point
+    sums = _window_sums(operator, codes)
+    # Pixels outside the picture do not count.
+    counts = _window_sums(operator, tf.ones_like(codes[:1, ..., :1]))
+    means = tf.sign(sums) * ((tf.abs(sums) + counts // 2) // counts)
+    return means - x[0].zero_point
+
+
+def _window_sums(operator, codes):
+    options = operator.options
+    return tf.nn.depthwise_conv2d(
+        codes,
+        tf.ones([*options["pool"], codes.shape[-1], 1]),
+        [1, *options["strides"], 1],
+        options["padding"],
+    )
+
+
+def _softmax(operator, inputs, x, y, kernels):
+    return kernels.softmax(inputs[0], x[0])
+
+
+_COMPUTES = {
+    "ADD": _add,
+    "AVERAGE_POOL_2D": _average_pool,
+    "MEAN": _mean,
+    "MUL": _mul,
+    "SOFTMAX": _softmax,
+    "SUB": _sub,
+}

@@ -1,0 +1,101 @@
+"""TFLite's own optimized kernels."""
+
+import numpy as np
+import tensorflow as tf
+
+from kure_tf.export.kernel_sets.fixed_point import (
+    multiplier_of,
+    shifted_first,
+    twice_half_away,
+    twice_half_up,
+)
+
+
+class BuiltIn:
+    """How TFLite's own optimized kernels round.
+
+    Levels are codes minus their zero point. Every method takes and returns
+    tensors of whole numbers, of any dtype that holds them; what it returns is
+    not clipped yet. `x` is the `Quantization` of the input, or both, and `y`
+    that of the output.
+    """
+
+    def linear(self, sums, operator, x, y):
+        """Returns the levels of sums of a convolution or dense layer.
+
+        Args:
+            sums: Products and biases, in units of x.scale * weights.scales.
+            operator: The `Operator`.
+        """
+        multiplier = weights_multiplier(operator, x, y)
+        if operator.kind != "DEPTHWISE_CONV_2D":
+            return twice_half_up(sums, multiplier)
+        # Eight channels at a time; those left over are done one by one.
+        count = sums.shape[-1]
+        return tf.where(
+            np.arange(count) < count // 8 * 8,
+            twice_half_up(sums, multiplier),
+            twice_half_away(sums, multiplier),
+        )
+
+    def multiply(self, products, x, y):
+        """Returns the levels of products of levels."""
+        ratio = np.float32(x[0].scale) * np.float32(x[1].scale)
+        ratio = ratio / np.float32(y.scale)
+        return twice_half_away(products, multiplier_of(ratio))
+
+    def add(self, levels, x, y):
+        """Returns the levels of the sum of two values of one shape."""
+        # Sixteen at a time; those left over are done one by one.
+        size = tf.size(levels[0])
+        together = tf.range(size) < size // 16 * 16
+        return tf.where(
+            tf.reshape(together, tf.shape(levels[0])),
+            sum_of(levels, x, y, shifted_first),
+            sum_of(levels, x, y, twice_half_away),
+        )
+
+    def subtract(self, levels, x, y):
+        """Returns the levels of the difference of two values."""
+        return sum_of((levels[0], -levels[1]), x, y, twice_half_away)
+
+    def mean(self, sums, count, x, y):
+        """Returns the levels of means.
+
+        Args:
+            sums: Sums of `count` levels.
+            count: Integer.
+        """
+        q, exponent = multiplier_of(x.scale / y.scale)
+        shift = min(count.bit_length() - 1, 32, 31 + int(exponent))
+        multiplier = (np.int64(q) << shift) // count, exponent - shift
+        return twice_half_away(sums, multiplier)
+
+    def softmax(self, levels, x):
+        """Returns probabilities in 1/256, computed in float32."""
+        table = np.exp(np.float32(-x.scale) * np.arange(256, dtype=np.float32))
+        below = tf.reduce_max(levels, -1, keepdims=True) - levels
+        powers = tf.gather(table.astype(np.float32), tf.cast(below, tf.int32))
+        # One after the other: float32 sums depend on the order.
+        total = tf.cumsum(powers, -1)[..., -1:]
+        scaled = powers * (1.0 / (total * np.float32(1 / 256)))
+        return tf.floor(scaled + 0.5)
+
+
+def sum_of(levels, x, y, scaled):
+    """Returns a sum, added up in 2^-20 of twice the larger scale."""
+    twice = 2.0 * max(x[0].scale, x[1].scale)
+    a, b = (
+        scaled(
+            tf.cast(level, tf.int64) * 2**20,
+            multiplier_of(one.scale / twice),
+        )
+        for level, one in zip(levels, x, strict=True)
+    )
+    return twice_half_away(a + b, multiplier_of(twice / (2.0**20 * y.scale)))
+
+
+def weights_multiplier(operator, x, y):
+    """Returns (x * weights) / y of a linear operator as a multiplier."""
+    scales = operator.weights.scales.astype(np.float64)
+    return multiplier_of(x.scale * scales / y.scale)

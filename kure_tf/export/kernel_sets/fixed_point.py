@@ -1,0 +1,76 @@
+"""TFLite's fixed-point multiplication, with its ways of rounding.
+
+Ratios of scales are multipliers `(q, e)`: ratio = q / 2^31 * 2^e. Tensors hold
+whole numbers, of any dtype; results are int64.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+
+def multiplier_of(ratio):
+    """Returns a ratio as a multiplier, as TFLite stores it.
+
+    q is 0 where a ratio is so small that every product rounds to 0.
+
+    Args:
+        ratio: Float64 number or array, above 0.
+    """
+    fraction, exponent = np.frexp(np.asarray(ratio, np.float64))
+    q = np.rint(fraction * 2.0**31).astype(np.int64)
+    whole = q == 1 << 31
+    q, exponent = np.where(whole, q // 2, q), exponent.astype(np.int64) + whole
+    tiny = exponent < -31
+    return np.where(tiny, 0, q), np.where(tiny, 0, exponent)
+
+
+def twice_half_up(x, multiplier):
+    """Returns x times a multiplier: to 2^e, then to a whole, halves up.
+
+    As in ruy, which does the matrix products of TFLite's optimized kernels.
+    """
+    right = np.maximum(-multiplier[1], 0)
+    return _shifted(_high(x, multiplier) + _half(right), right)
+
+
+def twice_half_away(x, multiplier):
+    """Likewise, the second time with halves away from zero.
+
+    As in gemmlowp, which TFLite's reference kernels follow.
+    """
+    right = np.maximum(-multiplier[1], 0)
+    high = _high(x, multiplier)
+    negative = tf.cast(high < 0, tf.int64) * (right > 0)
+    return _shifted(high - negative + _half(right), right)
+
+
+def once_half_up(x, multiplier):
+    """Returns x times a multiplier, rounded once, halves up."""
+    q, exponent = multiplier
+    return _shifted(_int64(x) * q + _half(31 - exponent), 31 - exponent)
+
+
+def shifted_first(x, multiplier):
+    """Returns x times a multiplier of e <= 0: shifted down, then rounded."""
+    q, exponent = multiplier
+    return _shifted(_shifted(_int64(x), -exponent) * q + _half(31), 31)
+
+
+def _high(x, multiplier):
+    """Returns the upper half of x 2^max(e, 0) times q, halves up."""
+    q, exponent = multiplier
+    # Both at once: TFLite shifts first, in 32 bits, which is enough for it.
+    q = q << np.maximum(exponent, 0)
+    return _shifted(_int64(x) * q + _half(31), 31)
+
+
+def _int64(x):
+    return tf.cast(x, tf.int64)
+
+
+def _half(right):
+    return (np.int64(1) << np.asarray(right, np.int64)) >> 1
+
+
+def _shifted(x, right):
+    return tf.bitwise.right_shift(x, tf.constant(right, tf.int64))

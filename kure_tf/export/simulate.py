@@ -1,0 +1,114 @@
+"""What a device answers, without a device."""
+
+import collections
+
+import numpy as np
+import tensorflow as tf
+
+from kure_tf.export.integer_graph import IntegerGraph
+from kure_tf.export.integer_operations import operate
+from kure_tf.export.kernel_sets import KERNEL_SETS
+
+
+def simulate(graph, images, kernels="xnnpack", *, batch_size=128):
+    """Returns the codes that a device puts out, computed in whole numbers.
+
+    Args:
+        graph: An `IntegerGraph` of one input and one output.
+        images: Float array `[images, ...]`, or int8 codes of that shape.
+        kernels: Whose rounding: "xnnpack" (the interpreter's default),
+            "builtin" (TFLite's own optimized kernels), "reference".
+        batch_size: Images at a time.
+
+    Returns:
+        int8 array `[images, ...]`.
+
+    Raises:
+        TypeError, ValueError: As `Simulation`.
+    """
+    simulation = Simulation(graph, kernels)
+    parts = [
+        simulation([images[start : start + batch_size]])[0]
+        for start in range(0, len(images), batch_size)
+    ]
+    return np.concatenate(parts)
+
+
+class Simulation:
+    """An integer graph as a function from inputs to int8 codes.
+
+    Args:
+        graph: An `IntegerGraph`.
+        kernels: As for `simulate`.
+
+    Raises:
+        TypeError: If `graph` is something else.
+        ValueError: If there is no such kernel set.
+    """
+
+    def __init__(self, graph, kernels="xnnpack"):
+        if not isinstance(graph, IntegerGraph):
+            raise TypeError(
+                "Expected an IntegerGraph, as to_integer_graph returns it. "
+                f"Received: {type(graph).__name__}."
+            )
+        if kernels not in KERNEL_SETS:
+            raise ValueError(
+                f"Expected a kernel set, one of {sorted(KERNEL_SETS)}. "
+                f"Received: {kernels!r}."
+            )
+        self._graph, self._kernels = graph, KERNEL_SETS[kernels]
+        self._reads = collections.Counter(graph.outputs)
+        for operator in graph.operators:
+            self._reads.update(operator.inputs)
+
+    def __call__(self, inputs, tensors=None) -> list[np.ndarray]:
+        """Returns the codes of the outputs, or of other `tensors` by name.
+
+        Args:
+            inputs: One array for each input: float values, or int8 codes.
+            tensors: Names of tensors; None for the outputs.
+        """
+        wanted = tensors or self._graph.outputs
+        levels = {
+            name: self._levels_of(name, array)
+            for name, array in zip(self._graph.inputs, inputs, strict=True)
+        }
+        left = self._reads + collections.Counter(wanted)
+        with tf.device("/CPU:0"):  # Others may round the sums.
+            for operator in self._graph.operators:
+                levels[operator.output] = self._run(operator, levels)
+                left.subtract(operator.inputs)
+                for name in {n for n in operator.inputs if not left[n]}:
+                    del levels[name]
+        return [self._codes_of(name, levels[name]) for name in wanted]
+
+    def _levels_of(self, name, array):
+        quantization = self._graph.quantization(name)
+        array = np.asarray(array)
+        if array.dtype != np.int8:
+            array = quantization.codes_of(array)
+        return tf.constant(array.astype(np.float32) - quantization.zero_point)
+
+    def _codes_of(self, name, levels):
+        zero_point = self._graph.quantization(name).zero_point
+        return (levels.numpy() + zero_point).astype(np.int8)
+
+    def _run(self, operator, levels):
+        """Returns the levels of an operator's output, float32."""
+        inputs = [levels[name] for name in operator.inputs]
+        y = operate(operator, inputs, self._graph, self._kernels)
+        low, high = _ends(operator, self._graph.quantization(operator.output))
+        y = tf.clip_by_value(y, tf.cast(low, y.dtype), tf.cast(high, y.dtype))
+        return tf.cast(y, tf.float32)
+
+
+def _ends(operator, quantization):
+    """Returns the lowest and the highest level that an operator puts out."""
+    low, high = -128 - quantization.zero_point, 127 - quantization.zero_point
+    if operator.activation != "NONE":
+        low = 0
+    if operator.activation == "RELU6":
+        six = np.float32(6) / np.float32(quantization.scale)
+        high = min(high, int(np.rint(six)))
+    return low, high

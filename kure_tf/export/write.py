@@ -1,0 +1,140 @@
+"""Writing an integer graph as a .tflite file, without a converter."""
+
+import numpy as np
+
+from kure_tf.export.file_operators import file_operator, stored_kernel
+from kure_tf.export.flatbuffer import FlatbufferFile
+from kure_tf.export.integer_graph import IntegerGraph
+
+
+def write(
+    graph,
+    *,
+    float_ports=False,
+    batch_size=None,
+    signature="serving_default",
+    metadata=None,
+) -> bytes:
+    """Returns an integer graph as the bytes of a .tflite file.
+
+    Args:
+        graph: An `IntegerGraph`.
+        float_ports: Whether inputs and outputs are float32, with QUANTIZE and
+            DEQUANTIZE behind and in front of them; else int8, as
+            integer-only devices need them.
+        batch_size: Fixes the batch size; None leaves it open.
+        signature: Name of the signature. Its inputs and outputs have the names
+            of the graph's tensors.
+        metadata: `{name: text or bytes}` to keep in the file.
+
+    Raises:
+        TypeError: If `graph` is something else.
+    """
+    if not isinstance(graph, IntegerGraph):
+        raise TypeError(
+            "Expected an IntegerGraph, as to_integer_graph returns it. "
+            f"Received: {type(graph).__name__}."
+        )
+    writer = _Writer(graph, batch_size)
+    inputs = {name: writer.port(name, float_ports) for name in graph.inputs}
+    if float_ports:
+        for name, number in inputs.items():
+            writer.quantize(number, name)
+    for operator in graph.operators:
+        writer.write(operator)
+    outputs = {name: writer.number(name) for name in graph.outputs}
+    if float_ports:
+        outputs = {name: writer.dequantized(name) for name in outputs}
+    for name, content in (metadata or {}).items():
+        content = content.encode() if isinstance(content, str) else content
+        writer.file.add_metadata(name, content)
+    return writer.file.finish(signature, inputs, outputs)
+
+
+class _Writer:
+    """Adds tensors and operators of a graph to a file."""
+
+    def __init__(self, graph, batch_size):
+        self._graph, self._batch_size = graph, batch_size
+        self._numbers = {}
+        self.file = FlatbufferFile(graph.name)
+
+    def number(self, name):
+        """Returns the number of a tensor of the graph, added if need be."""
+        if name not in self._numbers:
+            tensor = self._graph.tensors[name]
+            self._numbers[name] = self.file.add_tensor(
+                name,
+                (self._batch_size, *tensor.shape),
+                np.int8,
+                scale=tensor.quantization.scale,
+                zero_point=tensor.quantization.zero_point,
+            )
+        return self._numbers[name]
+
+    def _float(self, name):
+        shape = (self._batch_size, *self._graph.tensors[name].shape)
+        return self.file.add_tensor(f"{name}_float", shape, np.float32)
+
+    def port(self, name, in_float):
+        return self._float(name) if in_float else self.number(name)
+
+    def quantize(self, number, name):
+        """Adds QUANTIZE from a float tensor to one of the graph."""
+        self.file.add_operator(
+            "QUANTIZE", 1, [number], self.number(name), "QuantizeOptions"
+        )
+
+    def dequantized(self, name):
+        """Adds DEQUANTIZE; returns the number of the float tensor."""
+        number = self._float(name)
+        self.file.add_operator(
+            "DEQUANTIZE", 2, [self.number(name)], number, "DequantizeOptions"
+        )
+        return number
+
+    def write(self, operator):
+        """Adds an operator of the graph."""
+        described = file_operator(operator, self._graph)
+        inputs = [self.number(name) for name in operator.inputs]
+        if operator.weights is not None:
+            inputs += self._kernel_and_bias(operator)
+        inputs += self._constants(operator, described)
+        self.file.add_operator(
+            described.kind,
+            described.version,
+            inputs,
+            self.number(operator.output),
+            described.options,
+            **described.values,
+        )
+
+    def _kernel_and_bias(self, operator):
+        weights = operator.weights
+        codes, axis = stored_kernel(operator)
+        scale = np.float32(self._graph.quantization(operator.inputs[0]).scale)
+        return [
+            self.file.add_constant(
+                weights.path,
+                codes,
+                scales=weights.scales,
+                axis=axis,
+                container=weights.container,
+            ),
+            self.file.add_constant(
+                f"{weights.path}/bias",
+                weights.biases,
+                scales=scale * weights.scales,
+            ),
+        ]
+
+    def _constants(self, operator, described):
+        return [
+            self.file.add_constant(
+                f"{operator.output}/{name}",
+                array,
+                scales=None if quantization is None else quantization.scale,
+                zero_point=quantization and quantization.zero_point,
+            )
+            for name, (array, quantization) in described.constants.items()
+        ]

@@ -1,0 +1,240 @@
+"""Single operators with any scales, against the interpreter."""
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+from litert_files import KERNELS, run
+
+from kure_tf.export import Simulation, write
+from kure_tf.export.integer_graph import (
+    IntegerGraph,
+    Operator,
+    Quantization,
+    Tensor,
+    Weights,
+)
+
+_TRIALS = 6
+
+
+class _Random:
+    """Draws operators, scales and codes."""
+
+    def __init__(self, seed):
+        self._rng = np.random.default_rng(seed)
+
+    def quantization(self):
+        scale = np.float32(2.0 ** self._rng.uniform(-6, 0))
+        return Quantization(float(scale), int(self._rng.integers(-128, 128)))
+
+    def codes(self, *shape):
+        return self._rng.integers(-128, 128, shape).astype(np.int8)
+
+    def weights(self, shape, channels):
+        """Returns weights of 8 or 4 bits, per tensor or per channel."""
+        bits = int(self._rng.choice([8, 4]))
+        largest = 2 ** (bits - 1) - 1
+        steps = channels if self._rng.random() < 0.5 else 1
+        return Weights(
+            path="kernel",
+            bits=bits,
+            codes=self._rng.integers(-largest, largest + 1, shape).astype(
+                np.int8
+            ),
+            scales=(2.0 ** self._rng.uniform(-9, -6, steps)).astype(np.float32),
+            biases=self._rng.integers(-8192, 8192, channels).astype(np.int32),
+            container=bits,
+        )
+
+    def choice(self, *values):
+        return values[int(self._rng.integers(len(values)))]
+
+
+def _graph(
+    kind, shapes, quantizations, activation="NONE", weights=None, **more
+):
+    """Returns a graph of one operator; the last shape is the output's."""
+    names = [*(f"x{i}" for i in range(len(shapes) - 1)), "y"]
+    tensors = {
+        name: Tensor(name, shape, quantization)
+        for name, shape, quantization in zip(
+            names, shapes, quantizations, strict=True
+        )
+    }
+    inputs = tuple(names[:-1])
+    operator = Operator(kind, inputs, "y", activation, weights, more)
+    return IntegerGraph("one", tensors, (operator,), inputs, ("y",))
+
+
+def _conv(draw):
+    padding = draw.choice("SAME", "VALID")
+    rows = 6 if padding == "SAME" else 4
+    return _graph(
+        "CONV_2D",
+        [(6, 6, 5), (rows, rows, 7)],
+        [draw.quantization(), draw.quantization()],
+        draw.choice("NONE", "RELU", "RELU6"),
+        draw.weights((3, 3, 5, 7), 7),
+        strides=(1, 1),
+        padding=padding,
+        dilation=(1, 1),
+    )
+
+
+def _strided(draw):
+    return _graph(
+        "CONV_2D",
+        [(7, 6, 5), (4, 3, 9)],
+        [draw.quantization(), draw.quantization()],
+        weights=draw.weights((3, 3, 5, 9), 9),
+        strides=(2, 2),
+        padding="SAME",
+        dilation=(1, 1),
+    )
+
+
+def _depthwise(draw):
+    inputs, multiplier = draw.choice(3, 8, 13), draw.choice(1, 2)
+    channels = inputs * multiplier
+    rate = draw.choice(1, 2)
+    return _graph(
+        "DEPTHWISE_CONV_2D",
+        [(6, 6, inputs), (6, 6, channels)],
+        [draw.quantization(), draw.quantization()],
+        draw.choice("NONE", "RELU", "RELU6"),
+        draw.weights((3, 3, inputs, multiplier), channels),
+        strides=(1, 1),
+        padding="SAME",
+        dilation=(rate, rate),
+    )
+
+
+def _dense(draw):
+    rows = draw.choice((), (3,))
+    return _graph(
+        "FULLY_CONNECTED",
+        [(*rows, 64), (*rows, 9)],
+        [draw.quantization(), draw.quantization()],
+        draw.choice("NONE", "RELU"),
+        draw.weights((64, 9), 9),
+    )
+
+
+def _two(kind):
+    def draw_graph(draw):
+        shape = (5, 5, draw.choice(8, 7))
+        other = (
+            (1, 1, shape[-1]) if kind != "ADD" and draw.choice(0, 1) else shape
+        )
+        quantizations = [draw.quantization() for _ in range(3)]
+        if kind == "MUL":  # Factors of which no product leaves the output.
+            quantizations[2] = Quantization(4.0, 3)
+        return _graph(kind, [shape, other, shape], quantizations)
+
+    return draw_graph
+
+
+def _by_one(draw):
+    quantizations = [draw.quantization(), draw.quantization()]
+    activation = draw.choice("NONE", "RELU", "RELU6")
+    return _graph("MUL", [(5, 5, 8)] * 2, quantizations, activation, by=1)
+
+
+def _mean(draw):
+    shape = draw.choice((5, 5, 8), (11, 3, 7))
+    quantizations = [draw.quantization(), draw.quantization()]
+    return _graph("MEAN", [shape, shape[-1:]], quantizations, axes=(1, 2))
+
+
+def _pool(kind):
+    def draw_graph(draw):
+        padding = draw.choice("SAME", "VALID")
+        rows = 4 if padding == "SAME" else 3
+        return _graph(
+            kind,
+            [(7, 7, 5), (rows, rows, 5)],
+            [draw.quantization()] * 2,
+            pool=(3, 2) if padding == "SAME" else (3, 3),
+            strides=(2, 2),
+            padding=padding,
+        )
+
+    return draw_graph
+
+
+def _maximum(draw):
+    quantizations = [draw.quantization()] * 2
+    lowest = {"with": draw.choice(-100, 3, 112)}
+    return _graph("MAXIMUM", [(5, 5, 8)] * 2, quantizations, **lowest)
+
+
+def _softmax(draw):
+    quantizations = [draw.quantization(), Quantization(1 / 256, -128)]
+    return _graph("SOFTMAX", [(10,)] * 2, quantizations)
+
+
+class KernelSetsTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.named_parameters(
+        ("add", _two("ADD")),
+        ("average_pool", _pool("AVERAGE_POOL_2D")),
+        ("conv", _conv),
+        ("dense", _dense),
+        ("depthwise", _depthwise),
+        ("max_pool", _pool("MAX_POOL_2D")),
+        ("maximum", _maximum),
+        ("mean", _mean),
+        ("mul", _two("MUL")),
+        ("mul_by_1", _by_one),
+        ("softmax", _softmax),
+        ("strided", _strided),
+        ("sub", _two("SUB")),
+    )
+    def test_no_code_differs(self, draw_graph):
+        for seed in range(_TRIALS):
+            draw = _Random(seed)
+            graph = draw_graph(draw)
+            inputs = [
+                draw.codes(64, *graph.tensors[name].shape)
+                for name in graph.inputs
+            ]
+            for kernels in KERNELS:
+                if draw_graph is _softmax and kernels == "reference":
+                    continue
+                (foretold,) = Simulation(graph, kernels)(inputs)
+                self.assertAllEqual(
+                    foretold,
+                    run(write(graph), inputs, kernels),
+                    f"{kernels}, seed {seed}",
+                )
+
+    @parameterized.parameters(
+        (-3980, 0.044229187071323395, 101, 0.17781028151512146, 76),
+        (-4378, 0.01770942099392414, 113, 0.6153326034545898, -70),
+        (1434, 0.5358604192733765, -37, 0.09768927842378616, -107),
+    )
+    def test_xnnpack_adds_zero_points_to_means_in_float32(
+        self, total, x_scale, x_zero_point, y_scale, y_zero_point
+    ):
+        """Sums of 36 codes (found by search) where that decides a code."""
+        codes = np.full(36, x_zero_point + total // 36)
+        codes[: total % 36] += 1
+        quantizations = [
+            Quantization(x_scale, x_zero_point),
+            Quantization(y_scale, y_zero_point),
+        ]
+        graph = _graph("MEAN", [(36, 1), (1,)], quantizations, axes=(1,))
+        codes = codes.astype(np.int8).reshape(1, 36, 1)
+
+        self.assertAllEqual(
+            Simulation(graph)([codes])[0], run(write(graph), [codes])
+        )
+
+    def test_softmax_of_the_reference_kernels_is_not_foretold(self):
+        graph = _softmax(_Random(0))
+
+        with self.assertRaisesRegex(ValueError, "SOFTMAX.*'builtin'"):
+            Simulation(graph, "reference")([np.zeros((1, 10), np.int8)])
+
+
+if __name__ == "__main__":
+    tf.test.main()
