@@ -34,16 +34,16 @@ def fake_quantize_model(model, placement="paper", *, verbose=False):
     """
     compat.check_graph_model(model)
     placement = placements.get(placement)
-    model, plan = prepare(model, placement)
+    model, chosen = choose_layers(model, placement)
     if verbose:
-        print(plan, file=sys.stderr)
+        print(chosen, file=sys.stderr)
 
     made = {}
 
     def make_layer(path, layer):
         # A layer that two of the nested models share stays one layer.
         if id(layer) not in made:
-            made[id(layer)] = _wrapped(layer, path, placement, plan)
+            made[id(layer)] = _wrapped(layer, path, placement, chosen)
         return made[id(layer)]
 
     copy = compat.clone_model(model, make_layer)
@@ -51,8 +51,8 @@ def fake_quantize_model(model, placement="paper", *, verbose=False):
     return copy
 
 
-def prepare(model, placement):
-    """Returns `(model, plan)`: folded if the placement says so, and checked.
+def choose_layers(model, placement):
+    """Returns `(model, chosen)`: folded if the placement says so, and checked.
 
     Raises:
         ValueError: If the model has nothing to quantize, or NaN or infinity in
@@ -61,26 +61,26 @@ def prepare(model, placement):
     _check_kernels_finite(model)
     if placement.fold_batch_norm:
         model = fold_batch_norm(model)
-    plan = placement.plan(model)
-    if not plan.quantized:
+    chosen = placement.chosen(model)
+    if not chosen.quantized:
         raise ValueError(
             "Expected a model with something to quantize. In "
-            f"{model.name!r}, nothing is left: {plan.skipped}. Quantized are "
+            f"{model.name!r}, nothing is left: {chosen.skipped}. Quantized are "
             "convolutions and dense layers that are not pinned to float."
         )
-    return model, plan
+    return model, chosen
 
 
-def _wrapped(layer, path, placement, plan):
+def _wrapped(layer, path, placement, chosen):
     """Returns (the layer for the graph, the copy of `layer` in it)."""
     copy = compat.copy_layer(layer)
-    if path not in plan.quantized:
+    if path not in chosen.quantized:
         return copy, copy
     wrapper = FakeQuantized(
         copy,
         placement.weights,
         placement.activations,
-        plan.quantized[path],
+        chosen.quantized[path],
     )
     return wrapper, copy
 

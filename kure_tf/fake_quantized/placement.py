@@ -64,8 +64,8 @@ class Placement:
             if quantizer is not None:
                 quantizer.grid.check_bits(bits)
 
-    def plan(self, model):
-        """Returns the `Plan` of this placement for `model`.
+    def chosen(self, model):
+        """Returns the `ChosenLayers` of a model.
 
         Raises:
             ValueError: If `pinned` names a layer that has no kernel.
@@ -85,7 +85,7 @@ class Placement:
                 skipped[path] = "pinned to float"
             else:
                 quantized[path] = pins.get(path)
-        return Plan(quantized, skipped)
+        return ChosenLayers(quantized, skipped)
 
     def _pins(self, layers, with_kernels):
         pins = {}
@@ -109,7 +109,7 @@ class Placement:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class ChosenLayers:
     """What a placement does with the layers of one model.
 
     Attributes:

@@ -50,8 +50,8 @@ def settings_for(calibration, method, *, rounding=None, batch_norm=None):
         _check_batch_norm(calibration.model, batch_norm)
     steps_at = functools.cache(functools.partial(method or _kept, calibration))
 
-    def setting_for(place):
-        setting = place if isinstance(place, Setting) else Setting(place)
+    def setting_for(point):
+        setting = point if isinstance(point, Setting) else Setting(point)
         point = setting.point
         bits = OperatingPoint(point.weight_bits, point.activation_bits)
         setting = dataclasses.replace(setting, step_sizes=steps_at(bits))

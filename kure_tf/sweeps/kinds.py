@@ -8,15 +8,15 @@ DEVICE = "device"
 SENSITIVITY = "sensitivity"
 
 
-def kind_of(places) -> str:
+def kind_of(points) -> str:
     """Returns what the rows of some points say as their `sweep`.
 
     Args:
-        places: `OperatingPoint`s, or `Setting`s: what one pattern writes.
+        points: `OperatingPoint`s, or `Setting`s: what one pattern writes.
     """
-    if any(isinstance(place, Setting) and place.layer for place in places):
+    if any(isinstance(point, Setting) and point.layer for point in points):
         return SENSITIVITY
-    points = [getattr(place, "point", place) for place in places]
+    points = [getattr(point, "point", point) for point in points]
     if any(point.rounding_mode != "nearest" for point in points):
         return "rounding_mode"
     if any(point.activation_step_scale != 1 for point in points):

@@ -25,7 +25,7 @@ from kure_tf.sweeps.kinds import SENSITIVITY
 from kure_tf.sweeps.methods import ADAROUND
 from kure_tf.sweeps.provenance import measurement_facts
 from kure_tf.sweeps.run import run_sweep
-from kure_tf.sweeps.sensitivity import layer_places
+from kure_tf.sweeps.sensitivity import layer_settings
 
 
 def measure_robustness(
@@ -83,7 +83,7 @@ def measure_robustness(
         plan.reestimate_batch_norm, plan.sweeps
     ):
         for seed in plan.seeds(sweep.kind):
-            report = bench.run(
+            report = bench.measure(
                 sweep,
                 seed,
                 reestimated,
@@ -124,14 +124,14 @@ class _Bench:
         self._calibration = functools.cache(self._calibrated)
         self._steps = functools.cache(self._searched)
 
-    def run(self, sweep, seed, reestimated, **options):
+    def measure(self, sweep, seed, reestimated, **options):
         """Measures one `Planned` sweep on one draw of calibration images."""
-        places = sweep.points
+        points = sweep.points
         if sweep.kind == SENSITIVITY:
-            places = layer_places(self._model, places)
+            points = layer_settings(self._model, points)
         return run_sweep(
             self._model,
-            places,
+            points,
             evaluate=self._evaluate,
             setting_for=self._setting_for(sweep.method, seed, reestimated),
             sweep=sweep.kind,

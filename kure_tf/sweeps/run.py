@@ -95,18 +95,18 @@ def run_sweep(
     }
     if metric is not None:
         shared["metric"] = metric
-    places = list(_places(points, sweep))
+    points = list(_with_kinds(points, sweep))
     rows = []
-    bar = tqdm(places, name, disable=not progress, unit="point", leave=False)
-    for kind, place in bar:
-        labels = {**shared, **_labels(place, kind, ptq)}
+    bar = tqdm(points, name, disable=not progress, unit="point", leave=False)
+    for kind, point in bar:
+        labels = {**shared, **_labels(point, kind, ptq)}
         bar.set_postfix_str(f"{labels['point']} {labels['layer'] or ''}")
         row = next((row for row in finished if _says(row, labels)), None)
         if row is not None:
             rows.append(row)
             continue
         start = time.perf_counter()
-        setting = _setting(place, setting_for)
+        setting = _setting(point, setting_for)
         with keeping(model):
             apply(model, setting)
             measured = evaluate(model)
@@ -125,41 +125,41 @@ def run_sweep(
     return Report(runs=(run,), title=f"Robustness of {name}")
 
 
-def _places(points, sweep):
+def _with_kinds(points, sweep):
     """Yields (kind of sweep, point or setting)."""
     if isinstance(points, (str, OperatingPoint, Setting)):
         points = [points]
     for given in points:
-        places = [given] if isinstance(given, Setting) else all_points(given)
-        kind = sweep or kind_of(places)
-        yield from ((kind, place) for place in places)
+        found = [given] if isinstance(given, Setting) else all_points(given)
+        kind = sweep or kind_of(found)
+        yield from ((kind, point) for point in found)
 
 
-def _labels(place, kind, ptq):
+def _labels(point, kind, ptq):
     """Returns the fields of a row that say where it was measured."""
-    place = _bare(place)
+    bare = _bare(point)
     return {
-        "point": place.point,
-        "layer": place.layer,
-        "others": place.others,
-        "ptq": None if place.in_float else ptq,
+        "point": bare.point,
+        "layer": bare.layer,
+        "others": bare.others,
+        "ptq": None if bare.in_float else ptq,
         "sweep": kind,
     }
 
 
-def _bare(place):
-    return place if isinstance(place, Setting) else Setting(place)
+def _bare(point):
+    return point if isinstance(point, Setting) else Setting(point)
 
 
 def _says(row, labels):
     return all(getattr(row, name) == value for name, value in labels.items())
 
 
-def _setting(place, setting_for):
-    bare = _bare(place)
+def _setting(point, setting_for):
+    bare = _bare(point)
     if setting_for is None:
         return bare
-    setting = setting_for(place)
+    setting = setting_for(point)
     if not isinstance(setting, Setting):
         raise TypeError(
             "Expected setting_for(point) to return a Setting, such as "

@@ -43,7 +43,7 @@ def sensitivity_points(model, point, *, ratio=None) -> list[Setting]:
     return [Setting(off, layer=layer, others=point) for layer in layers]
 
 
-def layer_places(model, points) -> list[Setting]:
+def layer_settings(model, points) -> list[Setting]:
     """Returns what points of a "sensitivity" sweep stand for in a model.
 
     Args:

@@ -252,7 +252,7 @@ class OtherLayersTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllEqual(model(images), copy(images))
         set_operating_point(copy, "2/FP")
         self.assertNotAllClose(model(images), copy(images), atol=1e-4)
-        skipped = Placement().plan(model).skipped
+        skipped = Placement().chosen(model).skipped
         for name, kind in reasons.items():
             self.assertEqual(
                 skipped[name], f"{kind} is no convolution or dense layer"

@@ -42,20 +42,20 @@ def _bits(model):
 
 class PlanTest(tf.test.TestCase, parameterized.TestCase):
     def test_the_papers_scheme_leaves_the_ends_in_float(self):
-        plan = paper_placement().plan(_model())
-        self.assertEqual(plan.quantized, {"inner/deep": None, "middle": None})
-        self.assertEqual(plan.skipped["first"], "pinned to float")
-        self.assertEqual(plan.skipped["last"], "pinned to float")
+        chosen = paper_placement().chosen(_model())
+        self.assertEqual(chosen.quantized, {"inner/deep": None, "middle": None})
+        self.assertEqual(chosen.skipped["first"], "pinned to float")
+        self.assertEqual(chosen.skipped["last"], "pinned to float")
 
     def test_litert_s_scheme_pins_the_ends_to_8_bits(self):
-        plan = tflite_placement().plan(_model())
+        chosen = tflite_placement().chosen(_model())
         self.assertEqual(
-            plan.quantized,
+            chosen.quantized,
             {"first": 8, "inner/deep": None, "middle": None, "last": 8},
         )
 
     def test_text_says_what_is_quantized_and_what_is_not(self):
-        text = str(tflite_placement(pinned={"deep": "float"}).plan(_model()))
+        text = str(tflite_placement(pinned={"deep": "float"}).chosen(_model()))
         self.assertIn("first: quantized, pinned to 8 bits\n", text)
         self.assertIn("middle: quantized\n", text)
         self.assertIn("inner/deep: not quantized: pinned to float", text)
@@ -68,19 +68,21 @@ class PlanTest(tf.test.TestCase, parameterized.TestCase):
 
     @parameterized.parameters("inner/deep", "deep")
     def test_layers_are_pinned_by_path_or_name(self, name):
-        plan = Placement(pinned={name: 6}).plan(_model())
-        self.assertEqual(plan.quantized["inner/deep"], 6)
-        self.assertIsNone(plan.quantized["middle"])
+        chosen = Placement(pinned={name: 6}).chosen(_model())
+        self.assertEqual(chosen.quantized["inner/deep"], 6)
+        self.assertIsNone(chosen.quantized["middle"])
 
     def test_a_pin_by_name_wins_over_the_ends(self):
-        plan = paper_placement(pinned={"last": None, "first": 4}).plan(_model())
-        self.assertEqual(plan.quantized["first"], 4)
-        self.assertIsNone(plan.quantized["last"])
+        chosen = paper_placement(pinned={"last": None, "first": 4}).chosen(
+            _model()
+        )
+        self.assertEqual(chosen.quantized["first"], 4)
+        self.assertIsNone(chosen.quantized["last"])
 
     @parameterized.parameters("nowhere", "norm")
     def test_a_pin_of_a_layer_without_kernel_is_refused(self, name):
         with self.assertRaisesRegex(ValueError, f"'middle'.*'{name}'"):
-            Placement(pinned={name: 8}).plan(_model())
+            Placement(pinned={name: 8}).chosen(_model())
 
     @parameterized.parameters(0, 17, 4.5, True, "8")
     def test_a_pin_that_is_no_bit_width_is_refused(self, bits):
@@ -145,7 +147,7 @@ class PinnedLayersTest(tf.test.TestCase):
         names = {path.rpartition("/")[0] for path in quantizers_of(model)}
         self.assertEqual(names, {"inner/deep", "middle"})
 
-    def test_the_plan_is_printed_on_demand(self):
+    def test_the_chosen_layers_are_printed_on_demand(self):
         with contextlib.redirect_stderr(io.StringIO()) as printed:
             fake_quantize_model(_model(), "paper", verbose=True)
         self.assertIn("first: not quantized: pinned", printed.getvalue())

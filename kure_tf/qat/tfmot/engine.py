@@ -7,7 +7,7 @@ import tf_keras
 from kure_tf import compat
 from kure_tf.fake_quantized import placement as placements
 from kure_tf.fake_quantized.first_steps import set_first_weight_steps
-from kure_tf.fake_quantized.model import prepare
+from kure_tf.fake_quantized.model import choose_layers
 from kure_tf.qat.same_outputs import check_same_outputs
 from kure_tf.qat.tfmot.configs import HostedQuantizeConfig
 from kure_tf.qat.tfmot.flatten import flatten
@@ -41,10 +41,10 @@ def quantize_with_tfmot(model, placement="paper", *, verbose=False):
     placement = placements.get(placement)
     if placement.fold_batch_norm:
         compat.check_active_keras(model)  # Folding makes layers of its own.
-    model, plan = prepare(model, placement)
+    model, chosen = choose_layers(model, placement)
     if verbose:
-        print(plan, file=sys.stderr)
-    annotated = _annotated(model, placement, plan)
+        print(chosen, file=sys.stderr)
+    annotated = _annotated(model, placement, chosen)
     check_same_outputs(model, annotated, losses=False)
     quantized = _applied(annotated)
     if not model.trainable:  # True would be handed down to frozen layers.
@@ -68,14 +68,14 @@ def _check(model):
     compat.check_graph_model(model, any_keras=True)
 
 
-def _annotated(model, placement, plan):
+def _annotated(model, placement, chosen):
     def make_layer(path, copy):
-        if path not in plan.quantized:
+        if path not in chosen.quantized:
             return copy
         config = HostedQuantizeConfig(
             placement.weights,
             placement.activations,
-            pinned_bits=plan.quantized[path],
+            pinned_bits=chosen.quantized[path],
             path=path,
         )
         annotated = tfmot.quantization.keras.quantize_annotate_layer(
