@@ -15,7 +15,8 @@ _POINT = flags.DEFINE_string(
     "point", "8/8", "Operating point to calibrate for, such as 4/8 or 4/FP."
 )
 flags.adopt_module_key_flags(common_flags)
-flags.adopt_module_key_flags(quantization_flags)
+for _flag in ("scheme", "ptq", "calibration_augment", "evaluation_batch_size"):
+    flags.declare_key_flag(_flag)
 
 
 def main():
@@ -43,8 +44,8 @@ def main():
             point,
             folder,
             scheme=scheme,
-            batch_size=evaluation_flags.EVALUATION_BATCH_SIZE.value,
-            augment=quantization_flags.CALIBRATION_AUGMENT.value,
+            batch_size=evaluation_flags.values()["batch_size"],
+            augment=quantization_flags.calibration_augment(),
             provenance={"seed": common_flags.CALIBRATION_SEED.value},
         )
         print(

@@ -36,14 +36,14 @@ def main():
     from kure_tf.sweeps import check_devices, device_profiles
 
     profiles = device_profiles(_PROFILES.value)
-    augment = evaluation_flags.batch_norm_augment()
+    evaluation = evaluation_flags.values()
     with common_flags.workdir() as folder:
         dataset = common_flags.load_dataset()
         model = common_flags.load_model(dataset)
         record = common_flags.training_record(model)
         recipe = record["run"]["recipe"] if record else {}
-        if augment is None:
-            augment = recipe.get("augment", ())
+        if evaluation["batch_norm_augment"] is None:
+            evaluation["batch_norm_augment"] = recipe.get("augment", ())
         report = check_devices(
             model,
             dataset,
@@ -51,9 +51,7 @@ def main():
             name=_NAME.value,
             budget=_BUDGET.value,
             ptq=_PTQ.value,
-            batch_size=evaluation_flags.EVALUATION_BATCH_SIZE.value,
-            batch_norm_images=evaluation_flags.BATCH_NORM_IMAGES.value,
-            batch_norm_augment=augment,
+            **evaluation,
             folder=folder,
             provenance={
                 "seed": recipe.get("seed"),

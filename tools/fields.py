@@ -26,47 +26,57 @@ class Fields:
 
     Args:
         name: Of the class, such as "kure_tf.training.recipe.Recipe".
+        only: The fields that become flags; None for all of them.
         prefix: What the flags' names begin with.
         renamed: `{field: flag}` where that is not prefix + field.
+        repeated: Fields of texts with commas: their flags may be repeated.
         **defaults: Of the flags, where they are not those of the class.
     """
 
-    def __init__(self, name, *, prefix="", renamed=None, **defaults):
+    def __init__(
+        self,
+        name,
+        only=None,
+        *,
+        prefix="",
+        renamed=None,
+        repeated=(),
+        **defaults,
+    ):
         self._module, _, self._class = name.rpartition(".")
-        self._types, found, helps = _read(self._module, self._class)
-        renamed = renamed or {}
-        names = {f: renamed.get(f, prefix + f) for f in self._types}
+        kinds, found, helps = _read(self._module, self._class)
+        names = {field: prefix + field for field in kinds} | (renamed or {})
+        self._kinds = {field: kinds[field] for field in only or kinds}
         self._flags = {
             field: _define(
                 names[field],
-                kind,
-                defaults.get(field, found.get(field)),
+                "repeated" if field in repeated else kind,
+                {**found, **defaults}.get(field),
                 _with_dashes(helps[field], names),
             )
-            for field, kind in self._types.items()
+            for field, kind in self._kinds.items()
         }
 
-    def value(self, **given):
-        """Returns the dataclass that the flags describe.
-
-        Args:
-            **given: Values of fields in place of those of the flags.
-        """
-        values = {
-            field: _value(flag, self._types[field])
+    def values(self) -> dict:
+        """Returns `{field: value}` as the flags say."""
+        return {
+            field: _value(flag, self._kinds[field])
             for field, flag in self._flags.items()
         }
-        made = getattr(importlib.import_module(self._module), self._class)
-        return made(**{**values, **given})
+
+    def made(self):
+        """Returns the dataclass that the flags describe."""
+        cls = getattr(importlib.import_module(self._module), self._class)
+        return cls(**self.values())
 
 
 def _read(module, name):
     """Returns `{field: type}`, `{field: default}` and `{field: help}`."""
     path = _ROOT.joinpath(*module.split(".")).with_suffix(".py")
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    body = ast.parse(path.read_text(encoding="utf-8")).body
     (found,) = (
         node
-        for node in tree.body
+        for node in body
         if isinstance(node, ast.ClassDef) and node.name == name
     )
     fields = {
@@ -76,13 +86,21 @@ def _read(module, name):
     }
     return (
         {f: ast.unparse(node.annotation) for f, node in fields.items()},
-        {
-            f: ast.literal_eval(node.value)
-            for f, node in fields.items()
-            if node.value is not None
-        },
+        {f: _default(node.value, body) for f, node in fields.items()},
         _attributes(ast.get_docstring(found)),
     )
+
+
+def _default(node, body):
+    """Returns the value of a literal or of a constant of the module."""
+    for assignment in body:
+        if isinstance(node, ast.Name) and isinstance(assignment, ast.Assign):
+            if assignment.targets[0].id == node.id:
+                node = assignment.value
+    try:
+        return None if node is None else ast.literal_eval(node)
+    except ValueError:  # Something that no flag can be.
+        return None
 
 
 def _attributes(docstring):
@@ -103,25 +121,26 @@ def _with_dashes(text, names):
 
 
 def _define(name, kind, default, text):
-    kind = kind.removesuffix(" | None")
     if kind.startswith("Literal["):
         choices = ast.literal_eval(kind.removeprefix("Literal"))
         choices = [choice for choice in choices if choice is not None]
         return flags.DEFINE_enum(name, default, choices, text)
     if kind.startswith("tuple["):
-        default = [str(value) for value in default or ()]
+        if default is not None:
+            default = [str(value) for value in default]
         return flags.DEFINE_list(name, default, text)
     define = {
         "bool": flags.DEFINE_bool,
         "float": flags.DEFINE_float,
         "int": flags.DEFINE_integer,
         "str": flags.DEFINE_string,
-    }[kind]
+        "repeated": flags.DEFINE_multi_string,
+    }[kind.removesuffix(" | None")]
     return define(name, default, text)
 
 
 def _value(flag, kind):
-    if not kind.startswith("tuple["):
+    if flag.value is None or not kind.startswith("tuple["):
         return flag.value
     element = kind.removeprefix("tuple[").partition(",")[0]
     return tuple(numbers(flag, _NUMBERS.get(element, str)))

@@ -6,65 +6,28 @@ import pathlib
 import common_flags
 import evaluation_flags
 from absl import flags
+from fields import Fields
 
 SCHEME = flags.DEFINE_list(
     "scheme",
     ["paper"],
     "'paper' (per tensor, ends in float) or 'tflite' (batch norm folded, per "
-    "channel, ends at 8 bits); both separated by a comma.",
+    "channel, ends at 8 bits); both separated by a comma. Of two, the one that "
+    "folds batch norm is not measured with it re-estimated.",
 )
-POINTS = flags.DEFINE_multi_string(
-    "points",
-    ["minmax: {8..2}/FP", "bits", "steps", "pow2"],
-    "What to measure beside the float model, '[scheme] [PTQ method] [kind of "
-    "sweep]: pattern'; may be repeated. A pattern is such as '{8..2}/FP', "
-    "'{8..3}' (of both), '4/FP x{0.7:1.3:0.05}' (step ratios), '4/4 "
-    "x1/{0.9,1.1}' (of the activations), '4/4 x{0.9,1.1}/=' (of both) or '4/FP "
-    "{floor,stochastic:{0:4}}'; or a preset: bits, steps, pow2, rounding, "
-    "sensitivity. In front, if anything: 'paper' or 'tflite' for one --scheme "
-    "only; a method in place of --ptq, with ' + adaround' behind it for "
-    "learned rounding; 'clipping' (ratios of the clip to the largest weight), "
-    "'sensitivity' (one layer at a time) or 'calibration_seed' (with each of "
-    "--calibration_seeds).",
-)
-PTQ = flags.DEFINE_string(
-    "ptq",
-    "lp_norm",
-    "Where the step sizes of --points come from that name no method: "
-    "'minmax', 'lp_norm' (the MSE; 'lp_norm p=2.4' for another norm), 'aciq', "
-    "'uniform', 'pow2_nearest', 'pow2_up', 'pow2_search'; 'predefined "
-    "0.01,0.02,0.05' chooses out of what a device offers; 'lapq_gradient' and "
-    "'lapq' search by the loss on the labelled calibration images, which with "
-    "'lapq' takes minutes; so does 'learned_steps', for "
-    "--reestimate_batch_norm=on, best with --calibration_count=2048 and "
-    "--calibration_augment as in training; 'trained' keeps those of a model "
-    "from quantization-aware training.",
+_PLAN = Fields(
+    "kure_tf.sweeps.plan.SweepPlan",
+    (
+        *("points", "ptq", "calibration_seeds", "calibration_augment"),
+        "reestimate_batch_norm",
+    ),
+    repeated=("points",),
 )
 STEP_SIZES = flags.DEFINE_string(
     "step_sizes",
     None,
     "step_sizes.json to use in place of --ptq; at other bits than its own the "
     "clipping range is kept.",
-)
-CALIBRATION_SEEDS = flags.DEFINE_list(
-    "calibration_seeds",
-    [],
-    "Seeds of other draws of calibration images, for --points='calibration_seed"
-    ": 4/4': each is calibrated on and measured.",
-)
-CALIBRATION_AUGMENT = flags.DEFINE_list(
-    "calibration_augment",
-    [],
-    "Augmentations of the calibration images, as for --augment of "
-    "tools/train.py; default: none.",
-)
-REESTIMATE_BATCH_NORM = flags.DEFINE_enum(
-    "reestimate_batch_norm",
-    "off",
-    ["off", "on", "both"],
-    "Measure batch-norm statistics again at every point, on training images: "
-    "off, on, or both ways side by side. A --scheme that folds batch norm has "
-    "none left and is measured as it is.",
 )
 PARITY_POINTS = flags.DEFINE_multi_string(
     "parity_points",
@@ -96,19 +59,40 @@ common_flags.gone(
     allowed_steps="Write --ptq='predefined VALUE'.",
 )
 
-_REESTIMATE = {"off": (False,), "on": (True,), "both": (False, True)}
-
 
 def ptq_method():
     """Returns `(name for reports, PTQ method)`; None for trained steps."""
     from kure_tf.sweeps import method_named
 
-    for given in given_steps().items():
+    for given in _given_steps().items():
         return given
-    return method_named(PTQ.value)
+    return method_named(_PLAN.values()["ptq"])
 
 
-def given_steps():
+def calibration_augment():
+    """Returns --calibration_augment."""
+    return _PLAN.values()["calibration_augment"]
+
+
+def plans():
+    """Returns a `SweepPlan` for each --scheme."""
+    return [_plan(scheme) for scheme in SCHEME.value]
+
+
+def _plan(scheme):
+    from kure_tf.fake_quantized import placement as placements
+    from kure_tf.sweeps import SweepPlan
+
+    methods = _given_steps()
+    values = {**_PLAN.values(), **evaluation_flags.values()}
+    for name in methods:
+        values["ptq"] = name
+    if len(SCHEME.value) > 1 and placements.get(scheme).fold_batch_norm:
+        values["reestimate_batch_norm"] = "off"  # It has none left.
+    return SweepPlan(**values, methods=methods, scheme=scheme)
+
+
+def _given_steps():
     """Returns `{name for reports: PTQ method}` of --step_sizes, if given."""
     from kure_tf.settings import StepSizes
 
@@ -119,35 +103,6 @@ def given_steps():
     # Rows of other step sizes, in a file of the same name, are others.
     name = f"given {hashlib.sha256(content).hexdigest()[:8]}"
     return {name: lambda calibration, point: given}
-
-
-def plans():
-    """Returns a `SweepPlan` for each --scheme."""
-    return [_plan(scheme) for scheme in SCHEME.value]
-
-
-def _plan(scheme):
-    from fields import numbers
-
-    from kure_tf.fake_quantized import placement as placements
-    from kure_tf.sweeps import SweepPlan
-
-    reestimate = _REESTIMATE[REESTIMATE_BATCH_NORM.value]
-    if len(SCHEME.value) > 1 and placements.get(scheme).fold_batch_norm:
-        reestimate = (False,)
-    given = given_steps()
-    return SweepPlan(
-        tuple(POINTS.value),
-        ptq=next(iter(given), PTQ.value),
-        methods=given,
-        scheme=scheme,
-        calibration_seeds=tuple(numbers(CALIBRATION_SEEDS, int)),
-        batch_size=evaluation_flags.EVALUATION_BATCH_SIZE.value,
-        reestimate_batch_norm=reestimate,
-        batch_norm_images=evaluation_flags.BATCH_NORM_IMAGES.value,
-        batch_norm_augment=evaluation_flags.batch_norm_augment(),
-        calibration_augment=tuple(CALIBRATION_AUGMENT.value),
-    )
 
 
 def parity():

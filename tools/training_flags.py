@@ -38,12 +38,12 @@ common_flags.gone(
 
 def recipe():
     """Returns the training recipe that the flags describe."""
-    return _RECIPE.value()
+    return _RECIPE.made()
 
 
 def kure():
     """Returns the `Kure` that the flags describe."""
-    return _KURE.value()
+    return _KURE.made()
 
 
 def seeds():
@@ -64,6 +64,6 @@ def options():
             "while it is trained, which needs --qat=lsq or --qat=dorefa."
         )
     return {
-        "qat": _QAT.value() if flags.FLAGS.qat else None,
+        "qat": _QAT.made() if flags.FLAGS.qat else None,
         "tensorboard": _TENSORBOARD.value,
     }

@@ -8,7 +8,7 @@ def batch_norm_facts(dataset, plan) -> dict | None:
 
     They are drawn from the training split, never from the test split.
     """
-    if True not in plan.reestimate_batch_norm and not plan.learns_rounding:
+    if True not in plan.batch_norm_ways and not plan.learns_rounding:
         return None
     images = min(plan.batch_norm_images, dataset.train.count)
     steps = math.ceil(images / plan.batch_size)

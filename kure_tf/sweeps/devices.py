@@ -90,7 +90,7 @@ def check_devices(
     _check_float(model)
     plan = SweepPlan(
         batch_size=batch_size,
-        reestimate_batch_norm=(_reestimates(model, profiles),),
+        reestimate_batch_norm="on" if _reestimates(model, profiles) else "off",
         batch_norm_images=batch_norm_images,
         batch_norm_augment=tuple(batch_norm_augment),
         batch_norm_seed=batch_norm_seed,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import Literal
 
 from kure_tf.fake_quantized import placement as placements
 from kure_tf.settings import OperatingPoint
@@ -12,7 +13,7 @@ from kure_tf.sweeps.planned import PRESETS, Planned, planned
 POINTS = ("minmax: {8..2}/FP", "bits", "steps", "pow2")
 """What a plan measures unless it says otherwise."""
 
-_REESTIMATIONS = ((False,), (True,), (False, True))
+_WAYS = {"off": (False,), "on": (True,), "both": (False, True)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,28 +22,43 @@ class SweepPlan:
 
     Attributes:
         points: What to measure after the float model, which comes first: texts
-            `[scheme] [PTQ method] [kind of sweep]: pattern` (see `planned`),
-            such as "{8..2}/FP" or "minmax: 4/FP x{0.7:1.3:0.05}"; names of
-            presets ("bits", "steps", "pow2", "rounding", "sensitivity"); or
-            `OperatingPoint`s.
-        ptq: PTQ method of the points that name none (see `method_named`). With
-            " + adaround" behind the name of a method, rounding is learned for
-            its steps, on the images for batch norm.
+            "[scheme] [PTQ method] [kind of sweep]: pattern" (see `planned`), or
+            `OperatingPoint`s. A pattern is such as "{8..2}/FP", "{8..3}" (of
+            both), "4/FP x{0.7:1.3:0.05}" (step ratios), "4/4 x1/{0.9,1.1}" (of
+            the activations), "4/4 x{0.9,1.1}/=" (of both) or "4/FP
+            {floor,stochastic:{0:4}}"; or a preset: bits, steps, pow2, rounding,
+            sensitivity. In front, if anything: "paper" or "tflite" for that
+            scheme alone; a method in place of `ptq`, with " + adaround" behind
+            it for rounding that is learned on the images for batch norm;
+            "clipping" (ratios of the clip to the largest weight),
+            "sensitivity" (one layer at a time) or "calibration_seed" (with each
+            of `calibration_seeds`).
+        ptq: Where the step sizes of points come from that name no method:
+            "minmax", "lp_norm" (the MSE; "lp_norm p=2.4" for another norm),
+            "aciq", "uniform", "pow2_nearest", "pow2_up", "pow2_search";
+            "predefined 0.01,0.02,0.05" chooses out of what a device offers;
+            "lapq_gradient" and "lapq" search by the loss on the labelled
+            calibration images, which with "lapq" takes minutes; so does
+            "learned_steps", for batch norm that is re-estimated, best with 2048
+            calibration images, augmented as in training; "trained" keeps the
+            steps of a model from quantization-aware training.
         methods: `{name: PTQ method}` of your own, for `points` and `ptq`.
         scheme: "paper", "tflite" or a `Placement`. A model that has quantizers
             already keeps its own, and reports say "qat".
         calibration_seeds: Seeds of other draws of calibration images, for
             points of the kind "calibration_seed".
         batch_size: Images per step.
-        reestimate_batch_norm: `(False,)`: batch-norm statistics stay those of
-            the training. `(True,)`: they are measured again at every point.
-            `(False, True)`: all points are measured both ways.
-        batch_norm_images: On how many training images; all if there are fewer.
+        reestimate_batch_norm: Whether batch-norm statistics are measured again
+            at every point, on training images: "off", they stay those of the
+            training; "on"; or "both", all points are measured both ways.
+        batch_norm_images: Training images that batch norm is measured again
+            on, and rounding is learned on; all if there are fewer.
         batch_norm_seed: Seed of their draw.
         batch_norm_augment: Augmentations of these images, those that the model
-            was trained with. What batch normalization has learned to expect
-            includes them: the black borders of shifts alone are worth two
-            points of a ResNet-20 on CIFAR-10.
+            was trained with (None: `runs.measure` takes them from
+            training.json beside the model). What batch normalization has
+            learned to expect includes them: the black borders of shifts alone
+            are worth two points of a ResNet-20 on CIFAR-10.
         calibration_augment: Augmentations of the calibration images; none of
             them by default. `learned_steps` finds steps for a network whose
             batch norm is estimated on augmented images, from such images.
@@ -59,24 +75,30 @@ class SweepPlan:
         [(None, 1), ('minmax', 2), ('lp_norm p=2', 2)]
     """
 
-    points: tuple = POINTS
+    points: tuple[str | OperatingPoint, ...] = POINTS
     ptq: str = "lp_norm"
     methods: dict = dataclasses.field(default_factory=dict)
     scheme: object = "paper"
-    calibration_seeds: tuple = ()
+    calibration_seeds: tuple[int, ...] = ()
     batch_size: int = 256
-    reestimate_batch_norm: tuple = (False,)
+    reestimate_batch_norm: Literal["off", "on", "both"] = "off"
     batch_norm_images: int = 1024
     batch_norm_seed: int = 0
-    batch_norm_augment: tuple = ()
-    calibration_augment: tuple = ()
+    batch_norm_augment: tuple[str, ...] | None = ()
+    calibration_augment: tuple[str, ...] = ()
 
     def __post_init__(self):
-        if tuple(self.reestimate_batch_norm) not in _REESTIMATIONS:
+        if self.reestimate_batch_norm not in _WAYS:
             raise ValueError(
-                "Expected reestimate_batch_norm to be one of "
-                f"{_REESTIMATIONS}. Received: {self.reestimate_batch_norm!r}."
+                f"Expected reestimate_batch_norm out of {list(_WAYS)}. "
+                f"Received: {self.reestimate_batch_norm!r}."
             )
+        for name, least in (("batch_size", 1), ("batch_norm_images", 2)):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"Expected {name} of {least} or more. Received: "
+                    f"{getattr(self, name)}."
+                )
         placement = placements.get(self.scheme)
         for sweep in self.sweeps:
             check_method(sweep, self.ptq_methods, placement)
@@ -106,6 +128,11 @@ class SweepPlan:
         own = self._named(self.ptq)[0]
         names.sort(key=lambda name: name == own)  # The others keep their order.
         return dict(self._named(name.removesuffix(ADAROUND)) for name in names)
+
+    @property
+    def batch_norm_ways(self) -> tuple[bool, ...]:
+        """Whether batch norm is estimated again, for each way of measuring."""
+        return _WAYS[self.reestimate_batch_norm]
 
     @property
     def learns_rounding(self) -> bool:

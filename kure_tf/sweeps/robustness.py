@@ -64,7 +64,7 @@ def measure_robustness(
         quantized = fake_quantize_model(model, plan.scheme)
     if plan.learns_rounding:
         check_roundable(quantized)
-    if True in plan.reestimate_batch_norm:
+    if True in plan.batch_norm_ways:
         batch_norm_statistics(quantized)  # Raises where there is none.
     provenance = {**(provenance or {}), **_provenance(model, dataset, plan)}
     finished = finished_rows(folder, name, provenance)
@@ -80,7 +80,7 @@ def measure_robustness(
             _report(name, [*reached, *waiting], provenance).save(folder)
 
     for reestimated, sweep in itertools.product(
-        plan.reestimate_batch_norm, plan.sweeps
+        plan.batch_norm_ways, plan.sweeps
     ):
         for seed in plan.seeds(sweep.kind):
             report = bench.measure(
@@ -210,7 +210,7 @@ def _provenance(model, dataset, plan):
         **facts,
         "scheme": _scheme(model, plan),
         "ptq": list(plan.ptq_methods),
-        "batch_norm_reestimated": list(plan.reestimate_batch_norm),
+        "batch_norm_reestimated": list(plan.batch_norm_ways),
     }
 
 

@@ -84,7 +84,7 @@ class SweepTest(tf.test.TestCase):
             "history": [{"loss": 1.0}],
         }
         run = self._measure(
-            make_plan(reestimate_batch_norm=(False,), batch_norm_augment=None),
+            make_plan(batch_norm_augment=None),
             record=record,
             provenance={"flags": {"seed": "7"}},
         )

@@ -213,7 +213,7 @@ class MeasureRobustnessTest(tf.test.TestCase):
 
     def test_batch_norm_is_measured_both_ways(self):
         plan = dataclasses.replace(
-            PLAN, reestimate_batch_norm=(False, True), batch_norm_images=25
+            PLAN, reestimate_batch_norm="both", batch_norm_images=25
         )
         model = _model(batch_norm=True)
         before = model.get_weights()
@@ -253,7 +253,7 @@ class MeasureRobustnessTest(tf.test.TestCase):
         dataset = _dataset()
         plan = dataclasses.replace(
             PLAN,
-            reestimate_batch_norm=(True,),
+            reestimate_batch_norm="on",
             batch_norm_augment=("flip",),
             batch_size=30,
             **FEW,
@@ -286,7 +286,7 @@ class MeasureRobustnessTest(tf.test.TestCase):
         dataset = _dataset()
         plan = dataclasses.replace(
             PLAN,
-            reestimate_batch_norm=(True,),
+            reestimate_batch_norm="on",
             batch_size=12,
             **FEW,
         )
@@ -302,7 +302,7 @@ class MeasureRobustnessTest(tf.test.TestCase):
 
     def test_rows_of_other_batch_norm_images_are_refused(self):
         without = dataclasses.replace(PLAN, **FEW)
-        plan = dataclasses.replace(without, reestimate_batch_norm=(True,))
+        plan = dataclasses.replace(without, reestimate_batch_norm="on")
         model = _model(batch_norm=True)
         _measure(model, self.folder, plan=without)  # May be gone on with.
         _measure(model, self.folder, plan=plan)
@@ -311,7 +311,7 @@ class MeasureRobustnessTest(tf.test.TestCase):
             _measure(model, self.folder, plan=fewer)
 
     def test_no_batch_norm_is_refused_before_anything_is_measured(self):
-        plan = dataclasses.replace(PLAN, reestimate_batch_norm=(False, True))
+        plan = dataclasses.replace(PLAN, reestimate_batch_norm="both")
         with self.assertRaisesRegex(ValueError, "with batch normalization"):
             _measure(_model(), plan=plan)
         self.assertEqual(_Counted.calls, 0)

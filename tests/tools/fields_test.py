@@ -9,6 +9,7 @@ from absl.testing import absltest, parameterized
 
 from kure_tf.runs import Kure
 from kure_tf.runs.qat import Qat
+from kure_tf.sweeps import SweepPlan
 from kure_tf.training import Recipe
 
 RECIPE = fields.Fields(
@@ -17,6 +18,14 @@ RECIPE = fields.Fields(
 KURE = fields.Fields("kure_tf.runs.kure.Kure", prefix="test_kurtosis_")
 QAT = fields.Fields(
     "kure_tf.runs.qat.Qat", prefix="test_qat_", renamed={"method": "test_qat"}
+)
+
+PLAN = fields.Fields(
+    "kure_tf.sweeps.plan.SweepPlan",
+    ("points", "calibration_seeds", "batch_norm_augment"),
+    prefix="test_plan_",
+    repeated=("points",),
+    batch_norm_augment=None,
 )
 
 
@@ -36,8 +45,8 @@ class FieldsTest(parameterized.TestCase):
     def test_without_flags_the_defaults_are_those_of_the_class(self):
         self._parse()
 
-        self.assertEqual(RECIPE.value(), Recipe(3, learning_rate=1))
-        self.assertEqual(KURE.value(), Kure())
+        self.assertEqual(RECIPE.made(), Recipe(3, learning_rate=1))
+        self.assertEqual(KURE.made(), Kure())
 
     def test_there_is_a_flag_for_each_field_with_its_help(self):
         for cls, prefix in ((Recipe, "test_"), (Kure, "test_kurtosis_")):
@@ -58,7 +67,7 @@ class FieldsTest(parameterized.TestCase):
         )
 
         self.assertEqual(
-            RECIPE.value(seed=9),
+            RECIPE.made(),
             Recipe(
                 3,
                 learning_rate=1,
@@ -66,11 +75,29 @@ class FieldsTest(parameterized.TestCase):
                 augment=("flip", "shift=2"),
                 schedule="step",
                 decay_every=7,
-                seed=9,
             ),
         )
-        self.assertEqual(KURE.value().layers, ("a", "b"))
-        self.assertEqual(QAT.value(), Qat("lsq"))
+        self.assertEqual(KURE.made().layers, ("a", "b"))
+        self.assertEqual(QAT.made(), Qat("lsq"))
+
+    def test_some_fields_of_a_class(self):
+        self._parse()
+        self.assertEqual(
+            PLAN.values(),
+            {
+                "points": SweepPlan().points,
+                "calibration_seeds": (),
+                "batch_norm_augment": None,
+            },
+        )
+        self._parse(
+            *("--test_plan_points={4,3}/FP", "--test_plan_points=steps"),
+            "--test_plan_calibration_seeds=1,2",
+        )
+        self.assertEqual(
+            (PLAN.values()["points"], PLAN.values()["calibration_seeds"]),
+            (("{4,3}/FP", "steps"), (1, 2)),
+        )
 
     def test_choices_are_those_of_the_class(self):
         kinds = typing.get_type_hints(Recipe)

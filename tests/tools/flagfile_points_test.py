@@ -23,7 +23,7 @@ def rows(flagfile):
     flags.FLAGS.unparse_flags()
     flags.FLAGS(["probe", f"--flagfile={flagfile}"])
     for plan in quantization_flags.plans():
-        for again in plan.reestimate_batch_norm:
+        for again in plan.batch_norm_ways:
             for sweep in plan.sweeps:
                 for point in sweep.points:
                     scheme = f"{plan.scheme}{' again' if again else ''}"

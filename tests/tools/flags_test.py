@@ -76,7 +76,7 @@ class FlagsTest(parameterized.TestCase):
 
     def test_help_shows_the_flags_of_the_tool_first(self):
         printed = " ".join(_tool("compare.py", "--help").stdout.split())
-        found = [printed.index(f" --{name}: ") for name in ("seeds", "keras")]
+        found = [printed.index(f" --{name}: ") for name in ("title", "keras")]
         self.assertEqual(found, sorted(found))
         # What a field of a dataclass says of itself.
         self.assertIn("times --decay_factor every --decay_every", printed)
