@@ -11,6 +11,7 @@ What most programs need is here; the rest is in the sub-packages:
     settings        operating points, their patterns, StepSizes, Setting
     quantizers      how one tensor is quantized
     fake_quantized  placement, fake-quantized models, batch-norm folding
+    integer_graph   a fake-quantized model as integers, for a device
     ptq             calibration; minmax, lp_norm, uniform, aciq, lapq, ...
     qat             quantize_aware: LSQ, DoReFa, sampled precision
     sweeps          plans, the loop over points, devices

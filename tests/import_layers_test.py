@@ -16,6 +16,7 @@ HOUSE = (
     ("files", "compat", "ops", "data", "settings"),
     ("quantizers", "measurements", "evaluation", "regularizers", "models"),
     ("fake_quantized", "pages"),
+    ("integer_graph",),
     ("ptq", "qat", "training", "export"),
     ("sweeps",),
     ("runs",),

@@ -13,6 +13,7 @@ from kure_tf.compat.active import (
 from kure_tf.compat.batch_norm import batch_norms_of, calling
 from kure_tf.compat.clone import clone_model, copy_compilation, copy_layer
 from kure_tf.compat.compiled_loss import compiled_loss_of
+from kure_tf.compat.float32 import in_float32
 from kure_tf.compat.graph import (
     check_graph_model,
     graph_edges,
@@ -64,6 +65,7 @@ __all__ = [
     "full_precision",
     "functional_inputs",
     "graph_edges",
+    "in_float32",
     "is_graph_model",
     "is_symbolic",
     "keras",

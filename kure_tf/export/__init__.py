@@ -14,17 +14,17 @@ says so (`step_size_source`). Files with a fake-quantized model's own codes:
 """
 
 from kure_tf.export.check import FileCheck, check_file
-from kure_tf.export.integer_graph import (
-    IntegerGraph,
-    to_integer_graph,
-    with_container,
-)
 from kure_tf.export.simulate import Simulation, simulate
 from kure_tf.export.tflite import TFLiteModel, to_tflite
 from kure_tf.export.verification import Verification, VerificationError
 from kure_tf.export.verified_file import export_tflite
 from kure_tf.export.verify import verify
 from kure_tf.export.write import write
+from kure_tf.integer_graph import (
+    IntegerGraph,
+    to_integer_graph,
+    with_container,
+)
 
 __all__ = [
     "FileCheck",

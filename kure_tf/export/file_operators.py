@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from kure_tf.export.flatbuffer import schema
-from kure_tf.export.integer_graph import Quantization
+from kure_tf.integer_graph import Quantization
 
 
 @dataclasses.dataclass(frozen=True)

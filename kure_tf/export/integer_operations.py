@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from kure_tf.export.integer_graph import Quantization
+from kure_tf.integer_graph import Quantization
 
 _EXACT = 2**24
 """Up to it, float32 holds every whole number."""

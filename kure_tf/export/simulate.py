@@ -5,9 +5,9 @@ import collections
 import numpy as np
 import tensorflow as tf
 
-from kure_tf.export.integer_graph import IntegerGraph
 from kure_tf.export.integer_operations import operate
 from kure_tf.export.kernel_sets import KERNEL_SETS
+from kure_tf.integer_graph import IntegerGraph
 
 
 def simulate(graph, images, kernels="xnnpack", *, batch_size=128):

@@ -11,7 +11,6 @@ from kure_tf.data.ports import input_ports
 from kure_tf.data.sources import name_of
 from kure_tf.evaluation.captured_output import captured_output
 from kure_tf.export.file_details import file_details
-from kure_tf.export.float32 import in_float32
 from kure_tf.fake_quantized import hosted_tensors
 
 MODES = ("int8", "dynamic_range", "float")
@@ -108,7 +107,7 @@ def to_tflite(model, calibration=None, *, mode="int8", batch_size=None):
     if batch_size is None:
         batch_size = shape[0]
     content, log = _convert(
-        in_float32(model), [batch_size, *shape[1:]], images, mode
+        compat.in_float32(model), [batch_size, *shape[1:]], images, mode
     )
     details = {
         "model": model.name,

@@ -4,7 +4,7 @@ import numpy as np
 
 from kure_tf.export.file_operators import file_operator, stored_kernel
 from kure_tf.export.flatbuffer import FlatbufferFile
-from kure_tf.export.integer_graph import IntegerGraph
+from kure_tf.integer_graph import IntegerGraph
 
 
 def write(

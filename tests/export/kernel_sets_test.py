@@ -6,7 +6,7 @@ from absl.testing import parameterized
 from litert_files import KERNELS, run
 
 from kure_tf.export import Simulation, write
-from kure_tf.export.integer_graph import (
+from kure_tf.integer_graph import (
     IntegerGraph,
     Operator,
     Quantization,

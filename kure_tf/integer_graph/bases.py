@@ -1,16 +1,16 @@
 """Which codes each value of the graph has."""
 
-from kure_tf.export.integer_graph.graph import (
+from kure_tf.fake_quantized import hosted_tensors
+from kure_tf.integer_graph.graph import (
     LINEAR,
     SAME_CODES,
     SAME_SCALE,
     Quantization,
 )
-from kure_tf.export.integer_graph.grids import (
+from kure_tf.integer_graph.grids import (
     quantization_of,
     quantization_of_range,
 )
-from kure_tf.fake_quantized import hosted_tensors
 
 
 class Bases:

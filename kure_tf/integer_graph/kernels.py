@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from kure_tf import compat
-from kure_tf.export.integer_graph.graph import Weights
 from kure_tf.fake_quantized import hosted_tensors, integers_of
+from kure_tf.integer_graph.graph import Weights
 
 LARGEST_RATIO = 256.0
 """XNNPACK refuses a whole file with one s_x s_w / s_y as large as this."""

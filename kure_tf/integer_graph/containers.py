@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from kure_tf.export.integer_graph.graph import IntegerGraph
+from kure_tf.integer_graph.graph import IntegerGraph
 
 _LARGEST = {8: 127, 4: 7, 2: 1}
 

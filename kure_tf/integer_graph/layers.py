@@ -3,8 +3,8 @@
 import tensorflow as tf
 
 from kure_tf.compat import keras
-from kure_tf.export.integer_graph.activations import activate
 from kure_tf.fake_quantized import gain_and_shift
+from kure_tf.integer_graph.activations import activate
 
 
 def read_layer(call):

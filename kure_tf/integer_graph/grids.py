@@ -3,7 +3,7 @@
 import numpy as np
 
 from kure_tf import compat
-from kure_tf.export.integer_graph.graph import Quantization
+from kure_tf.integer_graph.graph import Quantization
 from kure_tf.ops.rounding import NEAREST
 
 

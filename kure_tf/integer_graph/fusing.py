@@ -5,8 +5,8 @@ import dataclasses
 
 import numpy as np
 
-from kure_tf.export.integer_graph.graph import LINEAR, Quantization
-from kure_tf.export.integer_graph.steps import Step, Value
+from kure_tf.integer_graph.graph import LINEAR, Quantization
+from kure_tf.integer_graph.steps import Step, Value
 
 _WITH_ACTIVATION = (*LINEAR, "AFFINE", "ADD", "SUB", "MUL")
 

@@ -1,6 +1,7 @@
 """Mixed-precision models as float32 models."""
 
-from kure_tf import compat
+from kure_tf.compat.clone import clone_model
+from kure_tf.compat.graph import layers_of
 
 
 def in_float32(model):
@@ -28,7 +29,7 @@ def in_float32(model):
             ) from error
         return copy, copy
 
-    copy = compat.clone_model(model, make_layer)
+    copy = clone_model(model, make_layer)
     if stubborn := _not_float32(copy):
         raise TypeError(
             "Expected a model that can compute in float32, which TFLite files "
@@ -42,7 +43,7 @@ def in_float32(model):
 def _not_float32(model):
     return {
         path: layer.compute_dtype
-        for path, layer in compat.layers_of(model)
+        for path, layer in layers_of(model)
         if getattr(layer, "compute_dtype", "float32")
         in ("float16", "bfloat16", "float64")
     }

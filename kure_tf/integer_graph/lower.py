@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from kure_tf.export.integer_graph.bases import Bases
-from kure_tf.export.integer_graph.graph import (
+from kure_tf.integer_graph.bases import Bases
+from kure_tf.integer_graph.graph import (
     LINEAR,
     SAME_CODES,
     SAME_SCALE,
@@ -11,7 +11,7 @@ from kure_tf.export.integer_graph.graph import (
     Operator,
     Tensor,
 )
-from kure_tf.export.integer_graph.kernels import affine_weights, weights_of
+from kure_tf.integer_graph.kernels import affine_weights, weights_of
 
 _WITH_ACTIVATION = (*LINEAR, "ADD", "SUB", "MUL")
 

@@ -1,14 +1,14 @@
 """A fake-quantized model as integers: codes, scales, zero points, biases."""
 
-from kure_tf.export.integer_graph.containers import with_container
-from kure_tf.export.integer_graph.graph import (
+from kure_tf.integer_graph.containers import with_container
+from kure_tf.integer_graph.graph import (
     IntegerGraph,
     Operator,
     Quantization,
     Tensor,
     Weights,
 )
-from kure_tf.export.integer_graph.to_integer_graph import to_integer_graph
+from kure_tf.integer_graph.to_integer_graph import to_integer_graph
 
 __all__ = [
     "IntegerGraph",

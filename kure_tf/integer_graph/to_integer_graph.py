@@ -4,14 +4,13 @@ import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.data.batches import batches_of
-from kure_tf.export.float32 import in_float32
-from kure_tf.export.integer_graph.fusing import fuse
-from kure_tf.export.integer_graph.graph import IntegerGraph
-from kure_tf.export.integer_graph.layers import read_layer
-from kure_tf.export.integer_graph.lower import Lowering
-from kure_tf.export.integer_graph.steps import measure, steps_of
 from kure_tf.fake_quantized import hosted_tensors, kernels_in
 from kure_tf.fake_quantized.tensors import some_quantizers_of
+from kure_tf.integer_graph.fusing import fuse
+from kure_tf.integer_graph.graph import IntegerGraph
+from kure_tf.integer_graph.layers import read_layer
+from kure_tf.integer_graph.lower import Lowering
+from kure_tf.integer_graph.steps import measure, steps_of
 from kure_tf.settings.operating_point import FP
 
 _CALIBRATION_BATCH = 32  # Larger ones gain little, and need more memory.
@@ -48,7 +47,7 @@ def to_integer_graph(model, calibration) -> IntegerGraph:
             overflow; if there are no calibration images.
     """
     compat.check_graph_model(model)
-    model = in_float32(model)
+    model = compat.in_float32(model)
     tensors = some_quantizers_of(model)
     _check_quantized(model, tensors)
     kernels = {id(tensor.state): tensor for tensor in tensors.values()}

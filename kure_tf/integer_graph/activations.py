@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from kure_tf.compat import keras
-from kure_tf.export.integer_graph.graph import Quantization
+from kure_tf.integer_graph.graph import Quantization
 
 _UNSIGNED = Quantization(1 / 256, -128)
 
