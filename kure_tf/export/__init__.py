@@ -11,8 +11,10 @@ says so (`step_size_source`). Files with a fake-quantized model's own codes:
 * `write`: that as a .tflite file; `with_container` says in how many bits.
 * `simulate`: what a device answers, to the last bit.
 * `check_file`: a file beside the graph, tensor by tensor.
+* `c_array`: a file as C source.
 """
 
+from kure_tf.export.c_array import c_array
 from kure_tf.export.check import FileCheck, check_file
 from kure_tf.export.simulate import Simulation, simulate
 from kure_tf.export.tflite import TFLiteModel, to_tflite
@@ -33,6 +35,7 @@ __all__ = [
     "TFLiteModel",
     "Verification",
     "VerificationError",
+    "c_array",
     "check_file",
     "export_tflite",
     "simulate",
