@@ -93,9 +93,10 @@ def _read(module, name):
 
 def _default(node, body):
     """Returns the value of a literal or of a constant of the module."""
-    if isinstance(node, ast.Name):
-        constants = [one for one in body if isinstance(one, ast.Assign)]
-        (node,) = (o.value for o in constants if o.targets[0].id == node.id)
+    for assignment in body:
+        if isinstance(node, ast.Name) and isinstance(assignment, ast.Assign):
+            if assignment.targets[0].id == node.id:
+                node = assignment.value
     try:
         return None if node is None else ast.literal_eval(node)
     except ValueError:  # Something that no flag can be.
@@ -146,17 +147,13 @@ def _value(flag, kind):
 
 
 def numbers(flag, kind):
-    """Returns the values of a list flag as numbers, None if it has none.
-
-    Args:
-        flag: The flag.
-        kind: `int` or `float`.
+    """Returns the values of a list flag as numbers, `int` or `float`.
 
     Raises:
         ValueError: If one is no such number.
     """
     try:
-        return flag.value and [kind(text) for text in flag.value]
+        return [kind(text) for text in flag.value]
     except ValueError as error:
         example = "4,3,2" if kind is int else "0.8,1.25"
         raise ValueError(

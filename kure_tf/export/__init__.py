@@ -12,10 +12,20 @@ says so (`step_size_source`). Files with a fake-quantized model's own codes:
 * `simulate`: what a device answers, to the last bit.
 * `check_file`: a file beside the graph, tensor by tensor.
 * `c_array`: a file as C source.
+
+The same codes by your own `tf.lite.TFLiteConverter`:
+
+* `fake_quant_model`: the model with FakeQuant operators, for the converter.
+* `check_converted_file`: whether the converter's file has the codes.
 """
 
 from kure_tf.export.c_array import c_array
 from kure_tf.export.check import FileCheck, check_file
+from kure_tf.export.fake_quant import (
+    ConvertedFile,
+    check_converted_file,
+    fake_quant_model,
+)
 from kure_tf.export.simulate import Simulation, simulate
 from kure_tf.export.tflite import TFLiteModel, to_tflite
 from kure_tf.export.verification import Verification, VerificationError
@@ -29,6 +39,7 @@ from kure_tf.integer_graph import (
 )
 
 __all__ = [
+    "ConvertedFile",
     "FileCheck",
     "IntegerGraph",
     "Simulation",
@@ -36,8 +47,10 @@ __all__ = [
     "Verification",
     "VerificationError",
     "c_array",
+    "check_converted_file",
     "check_file",
     "export_tflite",
+    "fake_quant_model",
     "simulate",
     "to_integer_graph",
     "to_tflite",

@@ -13,8 +13,8 @@ def keeping(model):
     hold: step sizes, bits, step ratios and rounding modes. So trained step
     sizes survive a search, and the operating point a sweep.
 
-    It costs a read and a write of each variable: hold it around a search, not
-    around each of its steps.
+    It costs a copy of the weights when it opens and one when it closes: hold
+    it around a search, not around each of its steps.
 
     Args:
         model: A built model, fake-quantized or not.
@@ -24,10 +24,9 @@ def keeping(model):
         ...     apply(model, setting)
         ...     model.evaluate(test)
     """
-    # Tensors, not arrays: nothing is copied until a variable is written.
-    kept = [(v, compat.full_precision(v)) for v in model.weights]
+    kept = [(variable, compat.to_numpy(variable)) for variable in model.weights]
     try:
         yield
     finally:
         for variable, value in kept:
-            compat.tf_variable(variable).assign(value)
+            variable.assign(value)

@@ -72,7 +72,7 @@ def weights_of(fused, tensors, x, y) -> Weights:
     """
     layer = fused.step.layer
     tensor, axes = _kernel_of(layer, tensors)
-    codes, steps = _codes_and_steps(tensor)
+    codes, steps = codes_and_steps(tensor)
     shape = channel_shape(codes.shape, axes)
     gain = np.broadcast_to(np.float64(fused.gain), np.prod(shape))
     steps = np.broadcast_to(steps, shape).reshape(-1)
@@ -120,8 +120,15 @@ def _kernel_of(layer, tensors):
     return tensors[id(hosted.state)], kernel.channel_axes
 
 
-def _codes_and_steps(tensor):
-    """Returns integers and float64 steps with which they make the kernel."""
+def codes_and_steps(tensor):
+    """Returns integers and float64 steps with which they make a kernel.
+
+    Args:
+        tensor: The `QuantizedTensor` of the kernel, which is quantized.
+
+    Raises:
+        ValueError: If int8 does not hold the integers.
+    """
     found = integers_of(tensor)
     codes, steps = found.codes.astype(int), found.step_size.astype(np.float64)
     if found.zero_point:

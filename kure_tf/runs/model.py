@@ -80,15 +80,8 @@ def training_record(path, model):
     if not path.is_file():
         return None
     record = read_json(path)
-    if record.get("checkpoint_hash") != compat.array_hash(model):
-        return None
-    missing = {"run", "chosen_layers", "kurtosis"} - set(record)
-    if missing:
-        raise ValueError(
-            f"Expected {str(path)!r} as this version of tools/train.py writes "
-            f"it. It lacks {sorted(missing)}. Delete it to do without."
-        )
-    return record
+    of_model = record.get("checkpoint_hash") == compat.array_hash(model)
+    return record if of_model else None
 
 
 def _is_hosted_by_tfmot(path):

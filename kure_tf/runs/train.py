@@ -1,6 +1,7 @@
 """Training a model in a folder, and what is noted of it there."""
 
 import dataclasses
+import functools
 import pathlib
 import statistics
 import sys
@@ -48,6 +49,7 @@ def train(
             from other weights too.
     """
     folder, kure = pathlib.Path(folder), kure or Kure()
+    callbacks = [KurtosisMonitor(each_layer=False)]
     compat.keras.utils.set_random_seed(recipe.seed)
     model = make_model()
     run = _run(model, dataset, recipe, kure, qat)
@@ -55,18 +57,28 @@ def train(
     if "checkpoint_hash" in record and (folder / "model.keras").is_file():
         print(f"Already trained: {folder / 'model.keras'}.", file=sys.stderr)
         return load_saved_model(folder / "model.keras"), record
-    chosen, before = kure.chosen_layers(model), weight_kurtosis(model)
+    chosen = kure.chosen_layers(model)
     model = kure.attached(model)
+    before = weight_kurtosis(model)
     if qat is not None:
-        calibration = dataset.calibration.batches(recipe.batch_size)
-        model = qat.applied(model, calibration)
+        model = qat.applied(
+            model, dataset.calibration.batches(recipe.batch_size)
+        )
+        callbacks += qat.callbacks(recipe.seed)
+    # Beside the first checkpoint, so that no other run goes on from it.
+    note = functools.partial(write_json, folder / "training.json")
+    callbacks.append(
+        compat.keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda *_: note({"run": run})
+        )
+    )
     result = fit(
         model,
         dataset,
         recipe,
         workdir=folder,
         tensorboard=tensorboard,
-        callbacks=_callbacks(folder, run, recipe, qat),
+        callbacks=callbacks,
     )
     record = {
         "run": run,
@@ -80,7 +92,7 @@ def train(
         ),
     }
     save_model(model, folder / "model.keras")
-    write_json(folder / "training.json", record)
+    note(record)
     return model, record
 
 
@@ -128,23 +140,9 @@ def _run(model, dataset, recipe, kure, qat):
     )
 
 
-def _callbacks(folder, run, recipe, qat):
-    def note(*_):
-        write_json(folder / "training.json", {"run": run})
-
-    return [
-        KurtosisMonitor(each_layer=False),
-        # Beside the first checkpoint, so that no other run goes on from it.
-        compat.keras.callbacks.LambdaCallback(on_epoch_end=note),
-        *(qat.callbacks(recipe.seed) if qat else []),
-    ]
-
-
 def _kept(path, run):
-    """Returns what an earlier call of this run noted, {} if nothing."""
-    if not path.is_file():
-        return {}
-    record = read_json(path)
+    """Returns what an earlier call noted, {} if nothing."""
+    record = read_json(path) if path.is_file() else {"run": run}
     there = record.get("run") or {}
     differing = [name for name in run if there.get(name) != run[name]]
     if differing:
