@@ -18,7 +18,9 @@ class FileOperator:
         options: Name of its options.
         values: The options by name.
         constants: `{name: (array, its Quantization or None)}` of constant
-            inputs, which come after the others.
+            inputs, which come after the others. In a "shape", -1 is the batch.
+        order: The places of the inputs, of kernel and bias and of the
+            constants in the file, where they are others.
     """
 
     kind: str
@@ -26,6 +28,7 @@ class FileOperator:
     options: str
     values: dict = dataclasses.field(default_factory=dict)
     constants: dict = dataclasses.field(default_factory=dict)
+    order: tuple[int, ...] | None = None
 
 
 def file_operator(operator, graph) -> FileOperator:
@@ -80,6 +83,18 @@ def _conv(operator, graph):
         6 if low_bit else 3,
         "DepthwiseConv2DOptions",
         values,
+    )
+
+
+def _transpose_conv(operator, graph):
+    shape = np.array([-1, *graph.tensors[operator.output].shape], np.int32)
+    return FileOperator(
+        "TRANSPOSE_CONV",
+        3 if operator.activation == "NONE" else 4,
+        "TransposeConvOptions",
+        {**_window(operator), **_activation(operator)},
+        {"shape": (shape, None)},
+        order=(3, 1, 0, 2),
     )
 
 
@@ -167,8 +182,41 @@ def _concatenation(operator, graph):
     )
 
 
-def _softmax(operator, graph):
-    return FileOperator("SOFTMAX", 2, "SoftmaxOptions", {"beta": 1.0})
+def _transpose(operator, graph):
+    axes = np.array(operator.options["axes"], np.int32)
+    return FileOperator(
+        "TRANSPOSE", 2, "TransposeOptions", constants={"axes": (axes, None)}
+    )
+
+
+def _slice(operator, graph):
+    begin = np.array(operator.options["begin"], np.int32)
+    shape = np.array([-1, *graph.tensors[operator.output].shape], np.int32)
+    constants = {"begin": (begin, None), "shape": (shape, None)}
+    return FileOperator("SLICE", 2, "SliceOptions", constants=constants)
+
+
+def _resize(options):
+    def write(operator, graph):
+        rows, columns = graph.tensors[operator.output].shape[:2]
+        return FileOperator(
+            operator.kind,
+            3,
+            options,
+            {"alignCorners": False, "halfPixelCenters": True},
+            {"size": (np.array([rows, columns], np.int32), None)},
+        )
+
+    return write
+
+
+def _plain(version, options="NONE", values=lambda operator: {}):
+    """Returns the writer of operators without other inputs."""
+
+    def write(operator, graph):
+        return FileOperator(operator.kind, version, options, values(operator))
+
+    return write
 
 
 _WRITERS = {
@@ -178,6 +226,12 @@ _WRITERS = {
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _conv,
     "FULLY_CONNECTED": _dense,
+    "GELU": _plain(2, "GeluOptions"),
+    "HARD_SWISH": _plain(1, "HardSwishOptions"),
+    "LEAKY_RELU": _plain(
+        2, "LeakyReluOptions", lambda one: {"alpha": one.options["slope"]}
+    ),
+    "LOGISTIC": _plain(2),
     "MAXIMUM": _maximum,
     "MAX_POOL_2D": _pool,
     "MEAN": _reduce,
@@ -185,6 +239,12 @@ _WRITERS = {
     "PAD": _pad,
     "REDUCE_MAX": _reduce,
     "RESHAPE": _reshape,
-    "SOFTMAX": _softmax,
+    "RESIZE_BILINEAR": _resize("ResizeBilinearOptions"),
+    "RESIZE_NEAREST_NEIGHBOR": _resize("ResizeNearestNeighborOptions"),
+    "SLICE": _slice,
+    "SOFTMAX": _plain(2, "SoftmaxOptions", lambda one: {"beta": 1.0}),
     "SUB": _elementwise("SubOptions"),
+    "TANH": _plain(2),
+    "TRANSPOSE": _transpose,
+    "TRANSPOSE_CONV": _transpose_conv,
 }

@@ -111,15 +111,17 @@ class FlatbufferFile:
             kind: What the schema calls it, "CONV_2D".
             version: Its version; the file asks for the highest one.
             inputs, output: Numbers of tensors.
-            options: What the schema calls its options, "Conv2DOptions".
+            options: What the schema calls its options, "Conv2DOptions"; "NONE"
+                where it has none.
             **values: The options by name.
         """
+        made = None if options == "NONE" else getattr(schema, f"{options}T")
         operator = schema.OperatorT(
             opcodeIndex=self._operator_code(kind, version),
             inputs=np.array(inputs, np.int32),
             outputs=np.array([output], np.int32),
             builtinOptionsType=getattr(schema.BuiltinOptions, options),
-            builtinOptions=getattr(schema, f"{options}T")(**values),
+            builtinOptions=made and made(**values),
         )
         self._graph.operators.append(operator)
 

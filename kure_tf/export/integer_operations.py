@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from kure_tf.export.kernel_sets.tables import table_of
 from kure_tf.integer_graph import Quantization
 
 _EXACT = 2**24
@@ -27,11 +28,13 @@ def operate(operator, inputs, graph, kernels) -> tf.Tensor:
     x = [graph.quantization(name) for name in operator.inputs]
     y = graph.quantization(operator.output)
     if operator.weights is not None:
-        return kernels.linear(_sums(operator, inputs[0]), operator, x[0], y)
+        shape = graph.tensors[operator.output].shape
+        sums = _sums(operator, inputs[0], shape)
+        return kernels.linear(sums, operator, x[0], y)
     return _COMPUTES[operator.kind](operator, inputs, x, y, kernels)
 
 
-def _sums(operator, levels):
+def _sums(operator, levels, shape):
     """Returns sums of products and bias, exactly, as float32 or float64."""
     weights = operator.weights
     magnitude = np.abs(weights.codes.astype(np.int64))
@@ -40,14 +43,17 @@ def _sums(operator, levels):
     largest += np.abs(weights.biases.astype(np.int64)).max()
     kind = tf.float32 if largest <= _EXACT else tf.float64
     kernel = tf.constant(weights.codes, kind)
-    products = _products(operator, tf.cast(levels, kind), kernel)
+    products = _products(operator, tf.cast(levels, kind), kernel, shape)
     return products + tf.constant(weights.biases, kind)
 
 
-def _products(operator, x, kernel):
+def _products(operator, x, kernel, shape):
     if operator.kind == "FULLY_CONNECTED":
         return tf.tensordot(x, kernel, 1)
     strides, padding = operator.options["strides"], operator.options["padding"]
+    if operator.kind == "TRANSPOSE_CONV":
+        shape = [x.shape[0], *shape]
+        return tf.nn.conv2d_transpose(x, kernel, shape, strides, padding)
     dilation = operator.options["dilation"]
     if operator.kind == "CONV_2D":
         return tf.nn.conv2d(x, kernel, strides, padding, dilations=dilation)
@@ -83,6 +89,20 @@ def _maximum(operator, inputs, graph):
     return tf.maximum(inputs[0], operator.options["with"] - zero_point)
 
 
+def _resize_nearest(operator, inputs, graph):
+    rows, columns = operator.options["factors"]
+    return tf.repeat(tf.repeat(inputs[0], rows, axis=1), columns, axis=2)
+
+
+def _slice(operator, inputs, graph):
+    size = graph.tensors[operator.output].shape
+    return tf.slice(inputs[0], operator.options["begin"], [-1, *size])
+
+
+def _transpose(operator, inputs, graph):
+    return tf.transpose(inputs[0], operator.options["axes"])
+
+
 _MOVES = {
     "CONCATENATION": _concatenation,
     "MAXIMUM": _maximum,
@@ -90,6 +110,9 @@ _MOVES = {
     "PAD": _pad,
     "REDUCE_MAX": _reduce_max,
     "RESHAPE": _reshape,
+    "RESIZE_NEAREST_NEIGHBOR": _resize_nearest,
+    "SLICE": _slice,
+    "TRANSPOSE": _transpose,
 }
 
 
@@ -134,15 +157,37 @@ def _window_sums(operator, codes):
     )
 
 
+def _leaky_relu(operator, inputs, x, y, kernels):
+    return kernels.leaky_relu(inputs[0], operator.options["slope"], x[0], y)
+
+
 def _softmax(operator, inputs, x, y, kernels):
     return kernels.softmax(inputs[0], x[0])
+
+
+def _resize_bilinear(operator, inputs, x, y, kernels):
+    codes = inputs[0] + x[0].zero_point
+    factors = operator.options["factors"]
+    return kernels.enlarge(codes, factors) - x[0].zero_point
+
+
+def _look_up(operator, inputs, x, y, kernels):
+    table = table_of(operator.kind, x[0], y).astype(np.int32) - y.zero_point
+    place = inputs[0] + (128 + x[0].zero_point)
+    return tf.gather(table, tf.cast(place, tf.int32))
 
 
 _COMPUTES = {
     "ADD": _add,
     "AVERAGE_POOL_2D": _average_pool,
+    "GELU": _look_up,
+    "HARD_SWISH": _look_up,
+    "LEAKY_RELU": _leaky_relu,
+    "LOGISTIC": _look_up,
     "MEAN": _mean,
     "MUL": _mul,
+    "RESIZE_BILINEAR": _resize_bilinear,
     "SOFTMAX": _softmax,
     "SUB": _sub,
+    "TANH": _look_up,
 }

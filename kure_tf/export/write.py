@@ -29,11 +29,20 @@ def write(
 
     Raises:
         TypeError: If `graph` is something else.
+        ValueError: If the batch size is left open and a transposed convolution
+            needs it.
     """
     if not isinstance(graph, IntegerGraph):
         raise TypeError(
             "Expected an IntegerGraph, as to_integer_graph returns it. "
             f"Received: {type(graph).__name__}."
+        )
+    kinds = [operator.kind for operator in graph.operators]
+    if batch_size is None and "TRANSPOSE_CONV" in kinds:
+        raise ValueError(
+            "Expected a batch_size, such as 1: LiteRT's transposed convolution "
+            f"has its output shape in the file, and {graph.name!r} has one. "
+            "Received: None."
         )
     writer = _Writer(graph, batch_size)
     inputs = {name: writer.port(name, float_ports) for name in graph.inputs}
@@ -100,6 +109,8 @@ class _Writer:
         if operator.weights is not None:
             inputs += self._kernel_and_bias(operator)
         inputs += self._constants(operator, described)
+        if described.order:
+            inputs = [inputs[place] for place in described.order]
         self.file.add_operator(
             described.kind,
             described.version,
@@ -132,9 +143,14 @@ class _Writer:
         return [
             self.file.add_constant(
                 f"{operator.output}/{name}",
-                array,
+                self._with_batch(name, array),
                 scales=None if quantization is None else quantization.scale,
                 zero_point=quantization and quantization.zero_point,
             )
             for name, (array, quantization) in described.constants.items()
         ]
+
+    def _with_batch(self, name, array):
+        if name != "shape" or self._batch_size is None:
+            return array
+        return np.where(array == -1, self._batch_size, array).astype(np.int32)

@@ -1,11 +1,16 @@
 """Activation functions as integer operators."""
 
+import numpy as np
 import tensorflow as tf
 
 from kure_tf.compat import keras
 from kure_tf.integer_graph.graph import Quantization
 
+# What LiteRT's kernels want their outputs in.
 _UNSIGNED = Quantization(1 / 256, -128)
+_SIGNED = Quantization(1 / 128, 0)
+# Saturation of the output is the clipping to [0, 1].
+_ZERO_TO_ONE = Quantization(float(np.float32(1 / 255)), -128)
 
 
 def activate(call, x, function):
@@ -22,6 +27,8 @@ def activate(call, x, function):
     name = _name_of(function)
     if name == "linear":
         return x
+    if name == "leaky_relu":
+        return _leaky_relu(call, x, function)
     if name not in ACTIVATIONS:
         call.refuse(
             f"no integer operator computes its activation {name!r}. Use one "
@@ -34,6 +41,8 @@ def _name_of(function):
     """Returns the name of a known function; else something that is not one."""
     if isinstance(function, keras.layers.ReLU):
         return _name_of_relu(function)
+    if isinstance(function, keras.layers.LeakyReLU):
+        return "leaky_relu"
     name = getattr(function, "__name__", type(function).__name__)
     known = [getattr(home, name, None) for home in (keras.activations, tf.nn)]
     return name if any(function is own for own in known) else f"{name} (own)"
@@ -63,5 +72,54 @@ def _softmax(call, x):
     return call.add("SOFTMAX", [x], tf.nn.softmax, quantization=_UNSIGNED)
 
 
-ACTIVATIONS = {"relu": _relu, "relu6": _relu6, "softmax": _softmax}
+def _sigmoid(call, x):
+    return call.add("LOGISTIC", [x], tf.sigmoid, quantization=_UNSIGNED)
+
+
+def _tanh(call, x):
+    return call.add("TANH", [x], tf.tanh, quantization=_SIGNED)
+
+
+def _swish(call, x):
+    return call.add("MUL", [x, _sigmoid(call, x)], tf.multiply)
+
+
+def _gelu(call, x):
+    return call.add("GELU", [x], keras.activations.gelu)
+
+
+def _hard_sigmoid(call, x):
+    function = keras.activations.hard_sigmoid  # Two Kerases, two slopes.
+    shift, one = (float(function(tf.constant(at))) for at in (0.0, 1.0))
+    return call.add(
+        "AFFINE",
+        [x],
+        function,
+        gain=one - shift,
+        shift=shift,
+        quantization=_ZERO_TO_ONE,
+    )
+
+
+def _hard_swish(call, x):
+    return call.add("HARD_SWISH", [x], lambda x: x * tf.nn.relu6(x + 3) / 6)
+
+
+def _leaky_relu(call, x, function):
+    slope = -float(function(tf.constant(-1.0)))
+    return call.add("LEAKY_RELU", [x], function, slope=slope)
+
+
+ACTIVATIONS = {
+    "gelu": _gelu,
+    "hard_sigmoid": _hard_sigmoid,
+    "hard_silu": _hard_swish,
+    "relu": _relu,
+    "relu6": _relu6,
+    "sigmoid": _sigmoid,
+    "silu": _swish,
+    "softmax": _softmax,
+    "swish": _swish,
+    "tanh": _tanh,
+}
 """`{name of a function: what adds its steps}`."""

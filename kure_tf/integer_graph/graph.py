@@ -138,8 +138,16 @@ class IntegerGraph:
 LINEAR = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 """Operators with a kernel and a bias."""
 
-SAME_CODES = ("MAX_POOL_2D", "PAD", "REDUCE_MAX", "RESHAPE")
+SAME_CODES = (
+    "MAX_POOL_2D",
+    "PAD",
+    "REDUCE_MAX",
+    "RESHAPE",
+    "RESIZE_NEAREST_NEIGHBOR",
+    "SLICE",
+    "TRANSPOSE",
+)
 """Operators that only move or choose codes: any grid goes through them."""
 
-SAME_SCALE = ("AVERAGE_POOL_2D",)
+SAME_SCALE = ("AVERAGE_POOL_2D", "RESIZE_BILINEAR")
 """Operators whose output has to lie on the grid of their input."""

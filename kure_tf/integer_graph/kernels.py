@@ -76,8 +76,8 @@ def weights_of(fused, tensors, x, y) -> Weights:
     shape = channel_shape(codes.shape, axes)
     gain = np.broadcast_to(np.float64(fused.gain), np.prod(shape))
     steps = np.broadcast_to(steps, shape).reshape(-1)
-    inner = layer.layer
-    bias = np.float64(compat.to_numpy(inner.bias) if inner.use_bias else 0.0)
+    bias = layer.layer.bias
+    bias = np.float64(0.0 if bias is None else compat.to_numpy(bias))
     channels = _Channels(
         path=tensor.path,
         bits=int(compat.to_numpy(tensor.state.bits)),

@@ -1,10 +1,20 @@
 """What each Keras layer is in integer operators."""
 
+import numpy as np
 import tensorflow as tf
 
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import gain_and_shift
 from kure_tf.integer_graph.activations import activate
+from kure_tf.integer_graph.linear_layers import (
+    conv,
+    dense,
+    depthwise,
+    einsum_dense,
+    over_rows,
+    pair,
+    transposed,
+)
 
 
 def read_layer(call):
@@ -35,58 +45,38 @@ def _identity(call):
     return call.add("IDENTITY", call.inputs, lambda x: x)
 
 
-def _conv(call, kind="CONV_2D", **options):
-    layer, one_axis = call.inner, len(call.inner.kernel_size) == 1
-    if getattr(layer, "groups", 1) != 1:
-        call.refuse("its kernel has groups. Use groups=1, or depthwise.")
-    x, compute, padding = call.inputs[0], call.compute, layer.padding
-    if padding == "causal":
-        missing = (layer.kernel_size[0] - 1) * layer.dilation_rate[0]
-        x = _padded(call, x, [(missing, 0), (0, 0)])
-        padding = "valid"
-        compute = lambda x: call.compute(x[:, missing:])  # noqa: E731
-    if one_axis:
-        x = call.add("RESHAPE", [x], lambda x: x[:, tf.newaxis])
-    y = call.add(
-        kind,
-        [x],
-        _over_rows(compute) if one_axis else compute,
-        strides=_pair(layer.strides),
-        padding=padding.upper(),
-        dilation=_pair(layer.dilation_rate),
-        **options,
-    )
-    if one_axis:
-        y = call.add("RESHAPE", [y], lambda x: x[:, 0])
-    return activate(call, y, layer.activation)
-
-
-def _over_rows(compute):
-    return lambda x: compute(x[:, 0])[:, tf.newaxis]
-
-
-def _pair(sizes):
-    """Returns two sizes of a window; a single one is along the second axis."""
-    return (1, sizes[0]) if len(sizes) == 1 else tuple(sizes)
-
-
-def _depthwise(call):
-    return _conv(call, "DEPTHWISE_CONV_2D")
-
-
-def _dense(call):
-    y = call.add("FULLY_CONNECTED", call.inputs, call.compute)
-    return activate(call, y, call.inner.activation)
-
-
 def _batch_norm(call):
     gain, shift = gain_and_shift(call.inner)
+    return call.add("AFFINE", call.inputs, call.compute, gain=gain, shift=shift)
+
+
+def _rescaling(call):
+    layer = call.inner
+    return _affine(call, np.asarray(layer.scale), np.asarray(layer.offset))
+
+
+def _normalization(call):
+    layer = call.inner
+    if getattr(layer, "invert", False):
+        call.refuse("it is inverted.")
+    mean, variance = np.asarray(layer.mean), np.asarray(layer.variance)
+    gain = 1.0 / np.maximum(np.sqrt(np.float64(variance)), 1e-7)
+    return _affine(call, gain, -mean * gain)
+
+
+def _affine(call, gain, shift):
+    """Adds gain * x + shift, one for all channels or one for each."""
+    gain, shift = (np.float64(one).reshape(-1) for one in (gain, shift))
+    if gain.size == shift.size == 1:
+        gain, shift = gain[0], shift[0]
     return call.add("AFFINE", call.inputs, call.compute, gain=gain, shift=shift)
 
 
 def _two_by_two(kind, compute):
     def read(call):
         total, *others = call.inputs
+        if not others:
+            call.refuse("one operand is a constant. Use layers.Rescaling.")
         for value in others:
             total = call.add(kind, [total, value], compute)
         return total
@@ -136,16 +126,16 @@ def _pool(kind):
     def read(call):
         layer, x = call.inner, call.inputs[0]
         one_axis = len(layer.pool_size) == 1
-        pool = _pair(layer.pool_size)
+        pool = pair(layer.pool_size)
         if one_axis:
             x = call.add("RESHAPE", [x], lambda x: x[:, tf.newaxis])
         y = call.add(
             # The mean over one pixel is the maximum over it.
             "MAX_POOL_2D" if pool == (1, 1) else kind,
             [x],
-            _over_rows(call.compute) if one_axis else call.compute,
+            over_rows(call.compute) if one_axis else call.compute,
             pool=pool,
-            strides=_pair(layer.strides),
+            strides=pair(layer.strides),
             padding=layer.padding.upper(),
         )
         if one_axis:
@@ -171,6 +161,33 @@ def _unsqueezed(count):
     return lambda x: tf.reshape(x, [-1, *[1] * count, x.shape[-1]])
 
 
+def _cropping(call):
+    crops = call.inner.cropping
+    crops = [crops] if isinstance(crops[0], int) else crops
+    begin = (0, *(first for first, _ in crops), 0)
+    return call.add("SLICE", call.inputs, call.compute, begin=begin)
+
+
+def _permute(call):
+    axes = (0, *call.inner.dims)
+    return call.add("TRANSPOSE", call.inputs, call.compute, axes=axes)
+
+
+def _up_sampling(call):
+    kinds = {
+        "nearest": "RESIZE_NEAREST_NEIGHBOR",
+        "bilinear": "RESIZE_BILINEAR",
+    }
+    if call.inner.interpolation not in kinds:
+        call.refuse("LiteRT knows interpolation 'nearest' and 'bilinear'.")
+    return call.add(
+        kinds[call.inner.interpolation],
+        call.inputs,
+        call.compute,
+        factors=tuple(call.inner.size),
+    )
+
+
 def _reshape(call):
     return call.add("RESHAPE", call.inputs, call.compute)
 
@@ -184,12 +201,16 @@ READERS = {
     "AveragePooling2D": _pool("AVERAGE_POOL_2D"),
     "BatchNormalization": _batch_norm,
     "Concatenate": _concatenate,
-    "Conv1D": _conv,
-    "Conv2D": _conv,
-    "Dense": _dense,
-    "DepthwiseConv1D": _depthwise,
-    "DepthwiseConv2D": _depthwise,
+    "Conv1D": conv,
+    "Conv2D": conv,
+    "Conv2DTranspose": transposed,
+    "Cropping1D": _cropping,
+    "Cropping2D": _cropping,
+    "Dense": dense,
+    "DepthwiseConv1D": depthwise,
+    "DepthwiseConv2D": depthwise,
     "Dropout": _identity,
+    "EinsumDense": einsum_dense,
     "Flatten": _reshape,
     "FoldedAway": _identity,
     "GaussianDropout": _identity,
@@ -198,16 +219,21 @@ READERS = {
     "GlobalAveragePooling2D": _global_pool("MEAN", tf.reduce_mean),
     "GlobalMaxPooling1D": _global_pool("REDUCE_MAX", tf.reduce_max),
     "GlobalMaxPooling2D": _global_pool("REDUCE_MAX", tf.reduce_max),
+    "LeakyReLU": _relu,
     "MaxPooling1D": _pool("MAX_POOL_2D"),
     "MaxPooling2D": _pool("MAX_POOL_2D"),
     "Multiply": _two_by_two("MUL", tf.multiply),
+    "Normalization": _normalization,
+    "Permute": _permute,
     "ReLU": _relu,
+    "Rescaling": _rescaling,
     "Reshape": _reshape,
     "Softmax": _softmax,
     "SpatialDropout1D": _identity,
     "SpatialDropout2D": _identity,
     "Subtract": _two_by_two("SUB", tf.subtract),
     "SyncBatchNormalization": _batch_norm,
+    "UpSampling2D": _up_sampling,
     "ZeroPadding1D": _zero_padding,
     "ZeroPadding2D": _zero_padding,
 }

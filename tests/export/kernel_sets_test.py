@@ -162,6 +162,29 @@ def _pool(kind):
     return draw_graph
 
 
+def _function(kind, y=None, **options):
+    def draw_graph(draw):
+        quantizations = [draw.quantization(), y or draw.quantization()]
+        return _graph(kind, [(5, 8)] * 2, quantizations, **options)
+
+    return draw_graph
+
+
+def _leaky_relu(draw):
+    slope = draw.choice(0.003, 0.01, 0.1, 0.3)  # XNNPACK leaves the first.
+    return _function("LEAKY_RELU", slope=slope)(draw)
+
+
+def _resized(kind):
+    def draw_graph(draw):
+        rows, columns = factors = draw.choice((2, 3), (4, 1))
+        quantizations = [draw.quantization()] * 2
+        shapes = [(5, 4, 3), (5 * rows, 4 * columns, 3)]
+        return _graph(kind, shapes, quantizations, factors=factors)
+
+    return draw_graph
+
+
 def _maximum(draw):
     quantizations = [draw.quantization()] * 2
     lowest = {"with": draw.choice(-100, 3, 112)}
@@ -179,6 +202,12 @@ class KernelSetsTest(tf.test.TestCase, parameterized.TestCase):
         ("average_pool", _pool("AVERAGE_POOL_2D")),
         ("conv", _conv),
         ("dense", _dense),
+        ("enlarge", _resized("RESIZE_BILINEAR")),
+        ("enlarge_nearest", _resized("RESIZE_NEAREST_NEIGHBOR")),
+        ("gelu", _function("GELU")),
+        ("hard_swish", _function("HARD_SWISH")),
+        ("leaky_relu", _leaky_relu),
+        ("logistic", _function("LOGISTIC", Quantization(1 / 256, -128))),
         ("depthwise", _depthwise),
         ("max_pool", _pool("MAX_POOL_2D")),
         ("maximum", _maximum),
@@ -188,6 +217,7 @@ class KernelSetsTest(tf.test.TestCase, parameterized.TestCase):
         ("softmax", _softmax),
         ("strided", _strided),
         ("sub", _two("SUB")),
+        ("tanh", _function("TANH", Quantization(1 / 128, 0))),
     )
     def test_no_code_differs(self, draw_graph):
         for seed in range(_TRIALS):

@@ -7,7 +7,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 from litert_files import EIGHT_BIT_ENDS, at_point, randomized
 
-from kure_tf.compat import keras, to_numpy
+from kure_tf.compat import IS_KERAS_3, keras, to_numpy
 from kure_tf.export import to_integer_graph
 from kure_tf.fake_quantized import integer_weights, paper_placement
 from kure_tf.quantizers import UniformQuantizer
@@ -203,6 +203,28 @@ class RefusalsTest(tf.test.TestCase, parameterized.TestCase):
     def test_an_activation_without_an_integer_operator(self):
         with self.assertRaisesRegex(ValueError, "'act1'.*'selu'"):
             _graph("8/8", model=_net(activation="selu"))
+
+    def test_a_sum_with_a_constant(self):
+        if not IS_KERAS_3:
+            self.skipTest("tf_keras has a layer of its own for it.")
+        inputs = keras.Input(_SHAPE, name="image")
+        x = keras.layers.Conv2D(4, 3)(inputs) + 3.0
+        outputs = keras.layers.Dense(3)(keras.layers.Flatten()(x))
+        with self.assertRaisesRegex(ValueError, "constant. Use layers.Resc"):
+            _graph("8/8", model=keras.Model(inputs, outputs))
+
+    def test_a_layer_of_ones_own_that_is_derived_from_a_known_one(self):
+        class Conv2D(keras.layers.Conv2D):
+            """It may compute anything."""
+
+        layers = [
+            keras.Input(_SHAPE, name="image"),
+            Conv2D(4, 3, name="mine"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3, name="logits"),
+        ]
+        with self.assertRaisesRegex(ValueError, "Conv2D 'mine': no integer"):
+            _graph("8/8", model=keras.Sequential(layers))
 
     def test_a_model_without_quantizers(self):
         with self.assertRaisesRegex(ValueError, "fake_quantize_model"):

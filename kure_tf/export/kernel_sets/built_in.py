@@ -28,7 +28,7 @@ class BuiltIn:
             operator: The `Operator`.
         """
         multiplier = weights_multiplier(operator, x, y)
-        if operator.kind != "DEPTHWISE_CONV_2D":
+        if operator.kind not in ("DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"):
             return twice_half_up(sums, multiplier)
         # Eight channels at a time; those left over are done one by one.
         count = sums.shape[-1]
@@ -80,6 +80,46 @@ class BuiltIn:
         total = tf.cumsum(powers, -1)[..., -1:]
         scaled = powers * (1.0 / (total * np.float32(1 / 256)))
         return tf.floor(scaled + 0.5)
+
+    def leaky_relu(self, levels, slope, x, y):
+        """Returns levels, the negative ones times `slope`."""
+        x_scale, y_scale = np.float32(x.scale), np.float32(y.scale)
+        below = multiplier_of(x_scale * np.float32(slope) / y_scale)
+        above = multiplier_of(x_scale / y_scale)
+        return tf.where(
+            levels < 0,
+            twice_half_away(levels, below),
+            twice_half_away(levels, above),
+        )
+
+    def enlarge(self, codes, factors):
+        """Returns codes between those of a picture, by 10-bit fractions."""
+        between = tf.cast(codes, tf.int64)
+        for axis, factor in zip((1, 2), factors, strict=True):
+            first, second, share = _neighbours(between.shape[axis], factor)
+            shape = [-1 if one == axis else 1 for one in range(4)]
+            share = share.reshape(shape)
+            between = tf.gather(between, first, axis=axis) * (1024 - share) + (
+                tf.gather(between, second, axis=axis) * share
+            )
+        # Halves away from zero, where division truncates.
+        magnitude = (tf.abs(between) + 2**19) // 2**20
+        return tf.sign(between) * magnitude
+
+
+def _neighbours(count, factor):
+    """Returns the two pixels around each new one, and the second's share.
+
+    Args:
+        count: Number of pixels along an axis.
+        factor: How many times as many there will be.
+    """
+    wanted = count * factor
+    step = (1024 * count + wanted // 2) // wanted
+    places = step * np.arange(wanted) + step // 2 - 512
+    first = np.maximum(places, 0) // 1024
+    second = np.minimum(np.maximum(places + 1023, 0) // 1024, count - 1)
+    return first, second, places - 1024 * first
 
 
 def sum_of(levels, x, y, scaled):

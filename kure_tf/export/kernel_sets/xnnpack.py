@@ -46,6 +46,38 @@ class XNNPack(BuiltIn):
         codes = tf.cast(sums + count * x.zero_point, tf.float32) * ratio
         return tf.round(codes + zero_point) - y.zero_point
 
+    def leaky_relu(self, levels, slope, x, y):
+        """Multipliers of 8 bits after the point; halves up."""
+        above = np.float32(x.scale) / np.float32(y.scale)
+        below = above * np.float32(slope)
+        if not 2.0**-8 <= below <= above <= 2.0**7:
+            return super().leaky_relu(levels, slope, x, y)
+        by = np.rint(np.float32(256) * np.float32([below, above]))
+        product = levels * tf.where(levels < 0, by[0], by[1])
+        return tf.floor((product + 128) / 256)
+
+    def enlarge(self, codes, factors):
+        """With fractions of 11 bits; halves up."""
+        between = tf.cast(codes, tf.float64)
+        for axis, factor in zip((1, 2), factors, strict=True):
+            first, second, share = _neighbours(between.shape[axis], factor)
+            shape = [-1 if one == axis else 1 for one in range(4)]
+            a = tf.gather(between, first, axis=axis)
+            b = tf.gather(between, second, axis=axis)
+            between = a * 2048 + (b - a) * share.reshape(shape)
+        return tf.floor(between / 2**22 + 0.5)
+
+
+def _neighbours(count, factor):
+    """Returns the two pixels around each new one, and the second's share."""
+    wanted = count * factor
+    step = np.float32(count) / np.float32(wanted)
+    places = (np.arange(wanted, dtype=np.float32) + np.float32(0.5)) * step
+    places = np.clip(places - np.float32(0.5), 0, np.float32(count - 1))
+    first = places.astype(int)
+    second = np.minimum(first + 1, count - 1)
+    return first, second, np.rint((places - first) * 2048)
+
 
 def _rounded(x, ratio):
     """Returns x * ratio, in float32, rounded half to even."""

@@ -1,0 +1,74 @@
+"""Functions of one int8 code, as tables of 256 of them.
+
+All three kernel sets compute them alike.
+"""
+
+import math
+
+import numpy as np
+
+from kure_tf.export.kernel_sets.fixed_point import multiplier_of
+
+
+def table_of(kind, x, y) -> np.ndarray:
+    """Returns the codes that an operator makes of the codes -128..127.
+
+    Args:
+        kind: "GELU", "HARD_SWISH", "LOGISTIC" or "TANH".
+        x, y: `Quantization` of its input and of its output.
+    """
+    levels = np.arange(-128, 128) - x.zero_point
+    if kind == "HARD_SWISH":
+        codes = _hard_swish(levels, x, y)
+    else:
+        values = (levels * np.float32(x.scale)).astype(np.float64)
+        results = np.array([_FUNCTIONS[kind](value) for value in values])
+        scale = np.float32(1) / np.float32(y.scale)
+        codes = np.rint(results.astype(np.float32) * scale) + y.zero_point
+    return np.clip(codes, -128, 127).astype(np.int8)
+
+
+def _gelu(value):
+    return value / 2 * (1 + math.erf(value / math.sqrt(2)))
+
+
+def _logistic(value):
+    return 1 / (1 + math.exp(-max(value, -500.0)))
+
+
+_FUNCTIONS = {"GELU": _gelu, "LOGISTIC": _logistic, "TANH": math.tanh}
+
+
+def _hard_swish(levels, x, y):
+    """x / 6 min(max(x + 3, 0), 6) in 16 bits, as TFLite's reference has it."""
+    fine = levels * 128
+    unit = np.float32(x.scale) * np.float32(1 / 128)
+    by_output, output_shift = _multiplier_of_16_bits(unit / np.float32(y.scale))
+    by_three, shift = _multiplier_of_16_bits(unit / np.float32(3 / 2**15))
+    value = _upper_half(fine, by_output)
+    # 1 + x / 3, saturated to -1 .. 1 at 2^15 and then moved to 0 .. 1.
+    gate = _upper_half(_saturated(fine << max(shift - 1, 0)), by_three)
+    gate = _saturated(gate << min(max(shift, 0), 1))
+    gate = (_half_away(gate, max(-shift, 0)) + 2**15) >> 1
+    product = gate * value
+    product = np.sign(product) * (np.abs(product) >> 15)
+    return _half_away(product, -output_shift) + y.zero_point
+
+
+def _multiplier_of_16_bits(ratio):
+    q, exponent = multiplier_of(np.float64(ratio))
+    return min((int(q) + 2**15) >> 16, 2**15 - 1), int(exponent)
+
+
+def _upper_half(a, b):
+    """Returns a b / 2^15, halves up."""
+    return _saturated((a * b + 2**14) >> 15)
+
+
+def _saturated(x):
+    return np.clip(x, -(2**15), 2**15 - 1)
+
+
+def _half_away(x, right):
+    half = (1 << right) >> 1
+    return (x - ((x < 0) & (right > 0)) + half) >> right
