@@ -12,7 +12,7 @@ from kure_tf.compat.active import (
 )
 from kure_tf.compat.batch_norm import batch_norms_of, calling
 from kure_tf.compat.clone import clone_model, copy_compilation, copy_layer
-from kure_tf.compat.compiled_loss import compiled_loss_of
+from kure_tf.compat.compiled_loss import compiled_loss_of, output_losses_of
 from kure_tf.compat.float32 import in_float32
 from kure_tf.compat.graph import (
     check_graph_model,
@@ -21,9 +21,11 @@ from kure_tf.compat.graph import (
     layer_calls,
     layers_of,
     output_layers,
+    output_names,
     output_shape,
 )
 from kure_tf.compat.kernels import Kernel, kernels_of
+from kure_tf.compat.last_activation import last_activations
 from kure_tf.compat.moments import make_twice_differentiable
 from kure_tf.compat.replay import (
     Call,
@@ -72,11 +74,14 @@ __all__ = [
     "keras_module",
     "keras_of",
     "kernels_of",
+    "last_activations",
     "layer_calls",
     "layers_of",
     "load_model",
     "make_twice_differentiable",
     "output_layers",
+    "output_losses_of",
+    "output_names",
     "output_shape",
     "register_serializable",
     "replay",

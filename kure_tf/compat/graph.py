@@ -125,6 +125,11 @@ def output_layers(model):
     return [tensor._keras_history.layer for tensor in outputs]
 
 
+def output_names(model):
+    """Returns the names of a model's outputs, in their order."""
+    return list(functional(model).output_names)
+
+
 def output_shape(layer):
     """Returns the shape of the output of a layer or model."""
     if keras_of(layer) == "keras" and not is_graph_model(layer):

@@ -28,6 +28,12 @@ class Batch:
     sample_weight: np.ndarray | None
     count: int
 
+    def weights(self) -> np.ndarray:
+        """Returns the sample weights, 1 where there are none."""
+        if self.sample_weight is None:
+            return np.ones(self.count, np.float32)
+        return self.sample_weight
+
 
 def batches_of(
     source,
@@ -79,6 +85,15 @@ def batches_of(
             f"Expected at least one batch of {what}. Received none. Take some "
             "hundred training images: dataset.calibration.batches(128). A "
             "generator that was read before is empty too."
+        )
+
+
+def check_weights(weights):
+    """Raises unless one of all sample weights is above 0."""
+    if not np.any(weights):
+        raise ValueError(
+            "Expected a sample weight above 0, since a mean is weighted by "
+            "them. Received zeros only."
         )
 
 

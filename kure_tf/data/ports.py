@@ -44,6 +44,12 @@ def input_ports(model):
     return tf.nest.map_structure(lambda one: _port(one.name, one), inputs)
 
 
+def output_ports(model) -> tuple:
+    """Returns the `Port`s of a model's outputs, in their order."""
+    names = compat.output_names(model)
+    return tuple(map(_port, names, tf.nest.flatten(model.outputs)))
+
+
 def input_signature(model):
     """Returns the `tf.TensorSpec`s of a model's inputs, as it takes them."""
     return tf.nest.map_structure(lambda p: p.signature, input_ports(model))

@@ -9,11 +9,8 @@ import tensorflow as tf
 from kure_tf import compat
 from kure_tf.data.batches import batches_of
 from kure_tf.data.sources import name_of
-from kure_tf.evaluation.litert_runner import (
-    RESOLVERS,
-    Runner,
-    interpreter_version,
-)
+from kure_tf.evaluation import keras_runner, litert_runner, top_1
+from kure_tf.evaluation.litert_runner import RESOLVERS, interpreter_version
 from kure_tf.export.file_details import file_details
 from kure_tf.export.tflite import TFLiteModel
 from kure_tf.export.verification import Verification, VerificationError
@@ -63,13 +60,13 @@ def verify(
     _check_limits(min_agreement, max_accuracy_drop, resolver)
     _check_pair(tflite, model)
     start = time.perf_counter()
-    runner = Runner(
+    file = litert_runner(
         tflite.content,
-        batch_size=_fixed_batch_size(model) or batch_size,
         resolver=resolver,
         num_threads=num_threads,
+        batch_size=batch_size,
     )
-    counts = _compare(runner, model, split, runner.batch_size, progress)
+    counts = _compare(file, keras_runner(model), split, progress)
     details = file_details(tflite.content)
     integer = tflite.mode == "int8"
     verification = Verification(
@@ -107,68 +104,38 @@ class _Counts:
     nan_outputs: int = 0
 
 
-def _compare(runner, model, split, batch_size, progress):
-    """Returns the counts over all images."""
-    predict = _predictor(model, batch_size)
-    classes = model.outputs[0].shape[-1]
+def _compare(file, model, split, progress):
+    """Returns the counts over all images, both `Runner`s asked the same."""
+    classes = model.output_ports[0].shape[-1]
     counts = _Counts()
     for batch in batches_of(
         split,
         model,
         "images to verify with",
-        batch_size=batch_size,
+        batch_size=file.batch_size,
         finite=True,
         progress=progress,
     ):
-        labels = batch.labels
-        _check_labels(labels, batch.count, classes)
-        images = tf.nest.flatten(batch.inputs)[0].numpy()
-        expected, received = predict(images), runner(images)
+        _check_labels(batch.labels, batch.count, classes)
+        inputs = tf.nest.flatten(batch.inputs)
+        (expected,), (received,) = model.outputs(inputs), file.outputs(inputs)
         if not np.isfinite(expected).all():
             raise ValueError(
                 f"Expected finite outputs of the Keras model {model.name!r}, "
                 "beside which the file is checked. It puts out NaN or "
                 "infinity itself."
             )
-        expected_class, received_class = (
-            expected.argmax(-1),
-            received.argmax(-1),
-        )
         finite = np.isfinite(received).all(-1)
         # NaN is no answer, though argmax names the class where it stands.
-        agreed = (expected_class == received_class) & finite
+        agreed = top_1(expected.argmax(-1), received) & finite
         counts.images += batch.count
         counts.agreed += int(agreed.sum())
-        counts.keras_correct += int((expected_class == labels).sum())
+        counts.keras_correct += int(top_1(batch.labels, expected).sum())
         counts.tflite_correct += int(
-            ((received_class == labels) & finite).sum()
+            (top_1(batch.labels, received) & finite).sum()
         )
         counts.nan_outputs += int((~finite).sum())
     return counts
-
-
-def _predictor(model, batch_size):
-    """Returns a function from any number of images to the model's outputs."""
-    shape = [batch_size, *model.inputs[0].shape[1:]]
-
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
-    def run(images):
-        return tf.cast(model(images, training=False), tf.float32)
-
-    def predict(images):
-        outputs = []
-        for start in range(0, len(images), batch_size):
-            part = images[start : start + batch_size]
-            missing = [(0, batch_size - len(part))]
-            padded = np.pad(part, missing + [(0, 0)] * (part.ndim - 1))
-            outputs.append(run(padded).numpy()[: len(part)])
-        return np.concatenate(outputs)
-
-    return predict
-
-
-def _fixed_batch_size(model):
-    return model.inputs[0].shape[0]
 
 
 def _check_limits(min_agreement, max_accuracy_drop, resolver):

@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf import compat
-from kure_tf.data.batches import batches_of
-from kure_tf.data.ports import input_signature
+from kure_tf.data.batches import batches_of, check_weights
+from kure_tf.evaluation import loss_of
 from kure_tf.fake_quantized import (
     quantizers_of,
     set_operating_point,
@@ -19,7 +19,6 @@ from kure_tf.fake_quantized import (
     tapping,
     using_batch_statistics,
 )
-from kure_tf.ops.cross_entropy import checked_labels, cross_entropy
 from kure_tf.settings import StepSizes
 from kure_tf.settings.operating_point import OperatingPoint
 
@@ -27,7 +26,10 @@ _IMAGES_PER_STEP = 256
 
 
 class CalibrationLoss:
-    """Mean cross-entropy on labelled calibration images.
+    """Mean loss of a model on labelled calibration images.
+
+    The loss is the model's own (`evaluation.loss_of`): the compiled one, or
+    the cross-entropy of what the model ends in. Sample weights count.
 
     One compiled graph serves all operating points and step sizes, which are
     variables of the model, and another one their gradients. Batch
@@ -41,11 +43,11 @@ class CalibrationLoss:
         model: What `fake_quantize_model` returned.
         batches: Labelled training images of one size: what `batches_of`
             takes.
-        from_logits: Whether the model's outputs are logits; False for
-            probabilities.
+        loss: A `ModelLoss` in place of the model's own.
 
     Attributes:
         model: The model.
+        name: What the loss is, for reports: `ModelLoss.name`.
         images: How many images there are.
         batch_statistics: Whether batch normalization uses those of each batch.
         forward_passes: Computation so far, in forward passes over all images;
@@ -56,12 +58,12 @@ class CalibrationLoss:
             differ in size from batch to batch.
     """
 
-    def __init__(self, model, batches, *, from_logits=True):
+    def __init__(self, model, batches, *, loss=None):
         self.model = model
-        self._inputs, self._labels = _examples(model, batches)
-        self.images = len(self._labels)
+        self._model_loss, self._examples = _examples(model, batches, loss)
+        self.name = self._model_loss.name
+        self.images = len(tf.nest.flatten(self._examples)[0])
         self.batch_statistics = False
-        self._from_logits = from_logits
         self._steps = {
             path: compat.tf_variable(tensor.state.step_size)
             for path, tensor in quantizers_of(model).items()
@@ -179,7 +181,7 @@ class CalibrationLoss:
         watched = []
         tensors = quantizers_of(self.model)
 
-        def compute(inputs, labels):
+        def compute(*examples):
             before, after = [], []
             watched.clear()
             with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -193,7 +195,7 @@ class CalibrationLoss:
                         after.append(result)
 
                 with tapping(self.model, watch):
-                    loss = tf.reduce_mean(self._losses(inputs, labels))
+                    loss = tf.reduce_mean(self._losses(*examples))
             return before, tape.gradient(
                 loss, after, unconnected_gradients="zero"
             )
@@ -201,39 +203,36 @@ class CalibrationLoss:
         return self._compiled(compute), watched
 
     def _some(self, choose):
-        """Returns the inputs and labels that `choose` takes out of tensors."""
-        return tf.nest.map_structure(choose, (self._inputs, self._labels))
+        """Returns inputs, labels and weights of the images that it chooses."""
+        return tf.nest.map_structure(choose, self._examples)
 
-    def _losses(self, inputs, labels):
+    def _losses(self, inputs, labels, weights):
         with (
             using_batch_statistics(self.model)
             if self.batch_statistics
             else contextlib.nullcontext()
         ):
             outputs = self.model(inputs, training=False)
-        return cross_entropy(outputs, labels, from_logits=self._from_logits)
+        return weights * self._model_loss.per_example(labels, outputs)
 
-    def _summed_loss(self, inputs, labels):
-        return tf.reduce_sum(self._losses(inputs, labels))
+    def _summed_loss(self, *examples):
+        return tf.reduce_sum(self._losses(*examples))
 
-    def _mean_loss_and_gradient(self, inputs, labels):
+    def _mean_loss_and_gradient(self, *examples):
         variables = list(self._steps.values())
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(variables)
-            loss = tf.reduce_mean(self._losses(inputs, labels))
+            loss = tf.reduce_mean(self._losses(*examples))
         return loss, tape.gradient(
             loss, variables, unconnected_gradients="zero"
         )
 
     def _compiled(self, function):
-        return tf.function(
-            function,
-            input_signature=[
-                input_signature(self.model),
-                tf.TensorSpec((None,), tf.int64),
-            ],
-            autograph=False,
+        signature = tf.nest.map_structure(
+            lambda x: tf.TensorSpec((None, *x.shape[1:]), x.dtype),
+            self._examples,
         )
+        return tf.function(function, input_signature=signature, autograph=False)
 
 
 def _check_watched(paths, watched):
@@ -247,10 +246,12 @@ def _check_watched(paths, watched):
         )
 
 
-def _examples(model, batches):
-    """Returns all inputs, in the model's structure, and labels as tensors."""
-    classes = model.outputs[0].shape[-1]
-    inputs, labels = [], []
+def _examples(model, batches, loss):
+    """Returns the loss, and (inputs, labels, weights) of all images, joined.
+
+    Inputs are in the model's structure; weights have the mean 1.
+    """
+    read = []
     batches = [] if batches is None else batches
     for batch in batches_of(batches, model, "labelled calibration images"):
         if batch.labels is None:
@@ -260,10 +261,16 @@ def _examples(model, batches):
                 "without labels. Calibrate with labels, or pass "
                 "loss=CalibrationLoss(model, batches)."
             )
-        inputs.append(batch.inputs)
-        labels.append(checked_labels(batch.labels, classes))
-    inputs = tf.nest.map_structure(lambda *parts: _joined(parts), *inputs)
-    return inputs, tf.constant(np.concatenate(labels))
+        loss = loss or loss_of(model, batch.labels)
+        labels = tf.nest.map_structure(
+            tf.convert_to_tensor, loss.checked(batch.labels)
+        )
+        read.append((batch.inputs, labels, batch.weights()))
+    inputs, labels, weights = tf.nest.map_structure(
+        lambda *parts: _joined(parts), *read
+    )
+    check_weights(weights)
+    return loss, (inputs, labels, weights / tf.reduce_mean(weights))
 
 
 def _joined(parts):

@@ -32,7 +32,7 @@ def lapq(
 
     Loss aware post-training quantization (Nahshan et al. 2019): the Lp steps
     of the norm p with the smallest loss (`best_norm`) are the start, and
-    Powell's method minimizes the cross-entropy over all steps together, along
+    Powell's method minimizes the model's loss over all steps together, along
     one line after the other. The search goes over the logarithm of each
     tensor's step ratio, from 1/2 to 2; the channels of a tensor move together.
 
@@ -47,8 +47,7 @@ def lapq(
         norms: Norms p to start from.
         maxiter: Rounds of Powell, each over all tensors; 0 for none.
         loss: A `CalibrationLoss` in place of `calibration.loss`, for other
-            images (training images, never those of a test) or a model that
-            returns probabilities.
+            images (training images, never those of a test) or another loss.
         journal: File that keeps each loss. Run again with the same arguments,
             the search goes on where it was interrupted; with a larger
             `maxiter` it goes on from its end.
@@ -92,6 +91,7 @@ def lapq(
                 "method": "lapq",
                 **start.provenance(),
                 "loss": search.best_loss,
+                "loss_name": loss.name,
                 "loss_in_float": loss_in_float,
                 "labelled_images": loss.images,
                 "maxiter": maxiter,

@@ -73,8 +73,7 @@ def lapq_gradient(
         seed: Of the ratios that are tried, the groups of images and the order
             of step sizes; the same seed gives the same steps.
         loss: A `CalibrationLoss` in place of `calibration.loss`, for other
-            images (training images, never those of a test) or a model that
-            returns probabilities.
+            images (training images, never those of a test) or another loss.
         progress: Whether to show a progress bar with the smallest loss.
 
     Returns:
@@ -221,6 +220,7 @@ class _Search:
                 "method": "lapq_gradient",
                 **self._start.provenance(),
                 "loss": self._smallest,
+                "loss_name": self._loss.name,
                 "loss_in_float": self._loss_in_float,
                 "labelled_images": self._loss.images,
                 **options,

@@ -25,7 +25,7 @@ def learned_steps(
 ) -> StepSizes:
     """Returns step sizes learned with batch statistics in the loop.
 
-    Minimizes the cross-entropy of labelled training images while batch
+    Minimizes the model's loss on labelled training images while batch
     normalization takes its mean and variance from each batch, as it does in
     training. `reestimate_batch_norm`, afterwards, brings the network into that
     state for inference: the steps are the ones for it. With the statistics of
@@ -60,8 +60,7 @@ def learned_steps(
             most in one of its first updates.
         seed: Of the draws of images; the same seed gives the same steps.
         loss: A `CalibrationLoss` in place of `calibration.loss`, for other
-            images (training images, never those of a test) or a model that
-            returns probabilities.
+            images (training images, never those of a test) or another loss.
         progress: Whether to show a progress bar with the loss.
 
     Returns:
@@ -117,6 +116,7 @@ def learned_steps(
                 "method": "learned_steps",
                 **start.provenance(),
                 "loss": smallest,
+                "loss_name": loss.name,
                 "loss_in_float": loss_in_float,
                 "labelled_images": loss.images,
                 "updates": updates,

@@ -7,7 +7,7 @@ import statistics
 import sys
 
 from kure_tf import compat
-from kure_tf.evaluation import Evaluator
+from kure_tf.evaluation import evaluate
 from kure_tf.files import jsonable, read_json, write_json
 from kure_tf.runs.kure import Kure
 from kure_tf.runs.model import load_saved_model, save_model
@@ -86,7 +86,7 @@ def train(
         "history": list(result.history),
         "seconds": result.seconds,
         "checkpoint_hash": compat.array_hash(model),
-        "test": Evaluator(dataset.test, progress=True)(model),
+        "test": _measured(model, dataset.test),
         "kurtosis": _kurtosis(
             model, before, chosen if kure.coefficient else ()
         ),
@@ -94,6 +94,12 @@ def train(
     save_model(model, folder / "model.keras")
     note(record)
     return model, record
+
+
+def _measured(model, split):
+    found = evaluate(model, split, progress=True)
+    values = {name: one.value for name, one in found.items()}
+    return {**values, "images": split.count}
 
 
 def train_seeds(make_model, dataset, recipe, folder, *, seeds, **options):

@@ -6,8 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kure_tf.compat import batch_norms_of
-from kure_tf.evaluation.evaluate import Evaluator
-from kure_tf.evaluation.paired_error import paired_error
+from kure_tf.evaluation import Evaluator, paired_error
 from kure_tf.fake_quantized import Placement, fake_quantize_model, quantizers_of
 from kure_tf.measurements import Report, Run
 from kure_tf.measurements.budget import check_budget, within
@@ -139,7 +138,7 @@ class _Bench:
         self._right_in_float = None
         in_float = fake_quantize_model(model, Placement())
         self.float_row = self._row(in_float, OperatingPoint(), "bit_width")
-        self._right_in_float = self._evaluate.right
+        self._right_in_float = self._right()
 
     def measure(self, profiles):
         """Yields (profile, row); equal placements share one model."""
@@ -200,9 +199,12 @@ class _Bench:
         measured = self._evaluate(model)
         if self._right_in_float is None:
             return measured
-        here, in_float = self._evaluate.right, self._right_in_float
+        here, in_float = self._right(), self._right_in_float
         lost = np.mean(in_float & ~here)
         return {**measured, "lost": lost, "gained": np.mean(here & ~in_float)}
+
+    def _right(self):
+        return self._evaluate.per_example["accuracy"] == 1
 
 
 def _judged(row, in_float, budget):

@@ -6,6 +6,7 @@ from importlib import metadata
 import numpy as np
 
 from kure_tf import compat
+from kure_tf.evaluation import loss_of
 from kure_tf.fake_quantized import kernels_in
 from kure_tf.ops.kurtosis import kurtosis
 from kure_tf.version import __version__
@@ -41,6 +42,8 @@ def measurement_facts(model, dataset, batch_norm=None, **calibration) -> dict:
         "data_set": dataset.name,
         "split": dataset.test.name,
         "images": dataset.test.count,
+        # The labels of a Dataset are class numbers.
+        "loss_name": loss_of(model, np.zeros(1, np.int64)).name,
         "calibration": {
             "images": dataset.calibration.count,
             "source": f"{dataset.calibration.name} (training images)",

@@ -6,7 +6,7 @@ import pathlib
 
 from kure_tf import ptq
 from kure_tf.data.split import calibration_draw
-from kure_tf.evaluation.evaluate import Evaluator
+from kure_tf.evaluation import Evaluator
 from kure_tf.fake_quantized import (
     batch_norm_statistics,
     fake_quantize_model,

@@ -5,7 +5,7 @@ import time
 
 from tqdm import tqdm
 
-from kure_tf.evaluation.evaluate import Evaluator
+from kure_tf.evaluation import Evaluator
 from kure_tf.fake_quantized import apply, keeping
 from kure_tf.measurements import Report, Row, Run
 from kure_tf.settings import OperatingPoint, Setting, all_points
@@ -121,7 +121,9 @@ def run_sweep(
         rows.append(Row(**{**labels, **result}, seconds=seconds))
         if on_row is not None:
             on_row(tuple(rows))
-    run = Run(name=name, rows=tuple(rows), provenance=provenance or {})
+    loss_name = getattr(evaluate, "loss_name", None)
+    facts = {"loss_name": loss_name} if loss_name else {}
+    run = Run(name, tuple(rows), provenance={**facts, **(provenance or {})})
     return Report(runs=(run,), title=f"Robustness of {name}")
 
 

@@ -3,7 +3,12 @@ import tensorflow as tf
 from absl.testing import parameterized
 from scipy import special
 
-from kure_tf.ops.cross_entropy import checked_labels, cross_entropy
+from kure_tf.ops.cross_entropy import (
+    binary_cross_entropy,
+    checked_labels,
+    cross_entropy,
+    soft_cross_entropy,
+)
 
 
 class CrossEntropyTest(tf.test.TestCase, parameterized.TestCase):
@@ -30,14 +35,56 @@ class CrossEntropyTest(tf.test.TestCase, parameterized.TestCase):
         outputs = tf.constant([[300.0, 0.0]], tf.bfloat16)
         self.assertAllClose(cross_entropy(outputs, [1]), [300.0])
 
+    def test_every_place_has_its_own(self):
+        rng = np.random.default_rng(0)
+        logits = rng.normal(size=(2, 3, 5, 4))
+        labels = rng.integers(4, size=(2, 3, 5))
+        expected = np.take_along_axis(
+            -special.log_softmax(logits, -1), labels[..., np.newaxis], -1
+        )
+        self.assertAllClose(
+            cross_entropy(logits, labels), expected[..., 0], rtol=1e-5
+        )
+
+    def test_targets_may_be_probabilities(self):
+        rng = np.random.default_rng(0)
+        p = special.softmax(rng.normal(size=(6, 4)), -1)
+        t = special.softmax(rng.normal(size=(6, 4)), -1)
+        self.assertAllClose(
+            soft_cross_entropy(p, t), -(t * np.log(p)).sum(-1), rtol=1e-5
+        )
+        self.assertAllClose(
+            binary_cross_entropy(p, t),
+            -(t * np.log(p) + (1 - t) * np.log(1 - p)),
+            rtol=1e-5,
+        )
+        self.assertAllEqual(np.isfinite(binary_cross_entropy([1.0], [0])), [1])
+
+
+class CheckedLabelsTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(
+        ((5,), (None, 3)), ((5, 1), (None, 3)), ((5, 2, 4), (None, 2, None, 3))
+    )
+    def test_class_numbers_are_taken(self, given, shape):
+        labels = np.random.default_rng(0).integers(3, size=given)
+        found = checked_labels(labels.astype(np.float32), shape)
+        self.assertEqual(found.dtype, np.int64)
+        self.assertAllEqual(found.ravel(), labels.ravel())
+        self.assertLen(found.shape, len(shape) - 1)
+
     @parameterized.parameters(-1, 3)
     def test_labels_outside_the_classes_are_refused(self, label):
         with self.assertRaisesRegex(ValueError, f"in 0..2.*{label}"):
-            checked_labels([0, label], 3)
+            checked_labels([0, label], (None, 3))
 
-    def test_one_hot_labels_are_refused(self):
-        with self.assertRaisesRegex(ValueError, r"\[2, 3\].*argmax"):
-            checked_labels(np.eye(3)[:2], 3)
+    @parameterized.parameters(
+        (np.eye(3)[:2], (None, 3), r"\[2, 3\].*argmax"),
+        (np.zeros((2, 4, 4)), (None, 4, 5, 3), r"\['examples', 4, 5, 3\]"),
+        ([0.5, 1.0], (None, 3), "not whole"),
+    )
+    def test_other_labels_are_refused(self, labels, shape, message):
+        with self.assertRaisesRegex(ValueError, message):
+            checked_labels(labels, shape)
 
 
 if __name__ == "__main__":

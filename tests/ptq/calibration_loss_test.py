@@ -226,13 +226,44 @@ class CalibrationLossTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(loss.forward_passes, 2.0)
         self.assertEqual(batch.forward_passes, 4.0)
 
-    def test_probabilities_give_the_loss_of_their_logits(self):
+    def test_a_softmax_is_not_taken_twice(self):
         logits = ptq.CalibrationLoss(_model()[0], _batches())
-        other = ptq.CalibrationLoss(
-            _model(activation="softmax")[0], _batches(), from_logits=False
-        )
+        other = ptq.CalibrationLoss(_model(activation="softmax")[0], _batches())
         self.assertAllClose(
             logits(POINT, _steps(0.4)), other(POINT, _steps(0.4)), rtol=1e-5
+        )
+        self.assertEqual(logits.name, "cross_entropy of logits")
+        self.assertEqual(other.name, "cross_entropy of probabilities")
+
+    def test_sample_weights_count(self):
+        model, weights = _model()
+        x, labels = _batches()[0]
+        sample_weight = np.random.default_rng(2).uniform(0, 3, size=300)
+        loss = ptq.CalibrationLoss(model, [(x, labels, sample_weight)])
+        kernel, bias = (w.astype(np.float64) for w in weights)
+        codes = np.clip(np.round(kernel / 0.4), -3, 3)
+        logits = x @ (codes * 0.4) + bias
+        losses = -special.log_softmax(logits, -1)[np.arange(300), labels]
+        mean = np.sum(sample_weight * losses) / np.sum(sample_weight)
+        self.assertAllClose(loss(POINT, _steps(0.4)), mean, rtol=1e-5)
+        found, _ = loss.gradient(POINT, _steps(0.4), np.arange(300))
+        self.assertAllClose(found, mean, rtol=1e-5)
+
+    def test_the_loss_is_that_of_the_compiled_model(self):
+        model = keras.Sequential(
+            [keras.Input((5,)), keras.layers.Dense(4, name="d")]
+        )
+        model.compile("sgd", "mean_squared_error")
+        copy = fake_quantize_model(model, Placement(activations=None))
+        x, _ = _batches()[0]
+        y = np.random.default_rng(3).normal(size=(300, 4))
+        loss = ptq.CalibrationLoss(copy, [(x, y)])
+        self.assertEqual(loss.name, "compiled mean_squared_error")
+        kernel, bias = model.get_weights()
+        codes = np.clip(np.round(kernel / 0.4), -3, 3)
+        error = x @ (codes * 0.4) + bias - y
+        self.assertAllClose(
+            loss(POINT, _steps(0.4)), np.mean(error**2), rtol=1e-5
         )
 
     def test_all_points_share_one_graph_and_passes_are_counted(self):

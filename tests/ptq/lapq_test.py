@@ -123,6 +123,7 @@ class _GivenLosses:
 
     def __init__(self, model, losses):
         self.model, self.images, self.forward_passes = model, 8, 0.0
+        self.name = "given"
         self.batch_statistics = False
         self._losses, self._last = list(losses), losses[-1]
         self.tried = []
@@ -160,6 +161,7 @@ class _Limited:
             loss.in_float,
         )
         self._loss, self._limit, self.seen = loss, limit, []
+        self.name = loss.name
 
     def __call__(self, point, step_sizes):
         if len(self.seen) == self._limit:
@@ -232,9 +234,9 @@ class SearchTest(tf.test.TestCase, parameterized.TestCase):
         model, _ = _quantized()
         x, labels = _images()
         for batches, message in (
-            ([x], "labelled calibration images.*a batch of ndarray"),
+            ([x], "labelled calibration images.*without labels"),
             (None, "labelled calibration images.*none"),
-            (iter([(x, labels)]), "none.*gone through again"),
+            (iter([(x, labels)]), "gone through again.*the loss.*used up"),
             ([(x, labels + 1)], "labels in 0..2"),
         ):
             calibration = ptq.calibrate(model, batches, progress=False)
