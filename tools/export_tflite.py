@@ -1,17 +1,53 @@
-"""Writes a LiteRT file of a model, after verifying it on the test split.
+"""Writes LiteRT files of a model, each after verifying it on the test split.
+
+python tools/export_tflite.py --model=runs/kure/model.keras \\
+    --point='{8,4,2}/8' --point=4/4 --workdir=runs/export
+
+writes a file for each operating point, with exactly the model's codes and with
+answers that were foretold to the last bit. Without --point the converter
+chooses the step sizes:
 
 python tools/export_tflite.py --model=runs/kure/model.keras \\
     --export=int8,dynamic_range --workdir=runs/export
 
-Step sizes are the converter's own. A file that fails is not written.
+A file that fails is not written.
 """
 
 import common_flags
 import export_flags
+import quantization_flags
 from absl import flags
 
+_POINT = flags.DEFINE_multi_string(
+    "point",
+    [],
+    "Operating points without floats, or patterns such as '{8,4}/8', to write "
+    "exact files for; may be repeated. Steps come from --step_sizes, or --ptq "
+    "('trained' keeps those of a model from quantization-aware training).",
+)
+_SETTING = flags.DEFINE_multi_string(
+    "setting",
+    [],
+    "Files of settings, as Setting.save writes them, to write exact files "
+    "for; may be repeated.",
+)
+_CONTAINER = flags.DEFINE_enum(
+    "container",
+    "8",
+    ["8", "4", "2"],
+    "Bits that exact files give each code where they fit: 4 halves a file and "
+    "costs time on a CPU, 2 is for dense layers only.",
+)
+_KERNELS = flags.DEFINE_enum(
+    "kernels",
+    "xnnpack",
+    ["xnnpack", "reference"],
+    "Whose rounding is foretold and run for exact files.",
+)
 flags.adopt_module_key_flags(common_flags)
 flags.adopt_module_key_flags(export_flags)
+for _name in ("scheme", "ptq", "step_sizes"):
+    flags.declare_key_flag(_name)
 
 
 def main():
@@ -20,18 +56,51 @@ def main():
     with common_flags.workdir() as folder:
         dataset = common_flags.load_dataset()
         model = common_flags.load_model(dataset)
-        modes = export_flags.EXPORT.value
-        limits = export_flags.limits()
-        for row in runs.export(model, dataset, folder, modes, **limits):
-            details = row.details
-            print(
-                f"{folder / details['mode']}.tflite: "
-                f"{details['file_size']:,} bytes, accuracy "
-                f"{100 * row.value:.2f} % on {row.examples} {row.split} "
-                "images, agreement with Keras "
-                f"{100 * details['agreement']:.2f} %, accuracy drop "
-                f"{100 * details['accuracy_drop']:.2f} points."
-            )
+        if _POINT.value or _SETTING.value:
+            rows = _exact(model, dataset, folder)
+        else:
+            modes = export_flags.EXPORT.value
+            limits = export_flags.limits()
+            rows = runs.export(model, dataset, folder, modes, **limits)
+        for row in rows:
+            _print(folder, row)
+
+
+def _exact(model, dataset, folder):
+    from kure_tf import runs
+    from kure_tf.settings import Setting
+
+    scheme = quantization_flags.SCHEME.value
+    if len(scheme) > 1:
+        raise ValueError(
+            f"tools/export_tflite.py takes one --scheme. Received: {scheme}."
+        )
+    _, method = quantization_flags.ptq_method()
+    return runs.export_exact(
+        model,
+        dataset,
+        folder,
+        [*map(Setting.load, _SETTING.value), *_POINT.value],
+        method,
+        scheme=scheme[0],
+        container=int(_CONTAINER.value),
+        kernels=_KERNELS.value,
+    )
+
+
+def _print(folder, row):
+    details = row.details
+    latency = (
+        f", {details['latency_ms']:.3f} ms for one image on one thread"
+        if "latency_ms" in details
+        else ""
+    )
+    print(
+        f"{folder / details['file']}: {details['file_size']:,} bytes, "
+        f"accuracy {100 * row.value:.2f} % on {row.examples} {row.split} "
+        f"images, agreement with Keras {100 * details['agreement']:.2f} %, "
+        f"accuracy drop {100 * details['accuracy_drop']:.2f} points{latency}."
+    )
 
 
 if __name__ == "__main__":

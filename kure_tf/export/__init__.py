@@ -11,6 +11,7 @@ says so (`step_size_source`). Files with a fake-quantized model's own codes:
 * `write`: that as a .tflite file; `with_container` says in how many bits.
 * `simulate`: what a device answers, to the last bit.
 * `check_file`: a file beside the graph, tensor by tensor.
+* `export_exact`: all of it, and the file written if it answers as foretold.
 * `c_array`: a file as C source.
 
 The same codes by your own `tf.lite.TFLiteConverter`:
@@ -21,6 +22,7 @@ The same codes by your own `tf.lite.TFLiteConverter`:
 
 from kure_tf.export.c_array import c_array
 from kure_tf.export.check import FileCheck, check_file
+from kure_tf.export.exact import ExactVerification, export_exact
 from kure_tf.export.fake_quant import (
     ConvertedFile,
     check_converted_file,
@@ -39,6 +41,7 @@ from kure_tf.integer_graph import (
 )
 
 __all__ = [
+    "ExactVerification",
     "ConvertedFile",
     "FileCheck",
     "IntegerGraph",
@@ -49,6 +52,7 @@ __all__ = [
     "c_array",
     "check_converted_file",
     "check_file",
+    "export_exact",
     "export_tflite",
     "fake_quant_model",
     "simulate",

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kure_tf.export.integer_operations import operate
 from kure_tf.export.kernel_sets import KERNEL_SETS
-from kure_tf.integer_graph import IntegerGraph
+from kure_tf.integer_graph import IntegerGraph, Quantization
 
 
 def simulate(graph, images, kernels="xnnpack", *, batch_size=128):
@@ -61,6 +61,11 @@ class Simulation:
         self._reads = collections.Counter(graph.outputs)
         for operator in graph.operators:
             self._reads.update(operator.inputs)
+
+    @property
+    def output_quantization(self) -> Quantization:
+        """The `Quantization` of the first output."""
+        return self._graph.quantization(self._graph.outputs[0])
 
     def __call__(self, inputs, tensors=None) -> list[np.ndarray]:
         """Returns the codes of the outputs, or of other `tensors` by name.

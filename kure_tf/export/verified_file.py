@@ -59,7 +59,7 @@ def export_tflite(
             written.
         OSError: If a file cannot be written.
     """
-    path = _checked_path(path)
+    path = checked_path(path)
     if progress:
         print(
             f"Converting {getattr(model, 'name', model)!r} to TFLite, "
@@ -83,14 +83,15 @@ def export_tflite(
         )
     except VerificationError as error:
         raise VerificationError(
-            f"{error}\n{_what_is_left(path)}", error.verification
+            f"{error}\n{what_is_left(path)}", error.verification
         ) from None
     write_atomically(path, tflite.content)
     write_atomically(path.with_suffix(".json"), _json(tflite, verification))
     return verification
 
 
-def _checked_path(path):
+def checked_path(path):
+    """Returns the path of a .tflite file to write, or raises what is wrong."""
     path = pathlib.Path(path)
     if path.suffix != ".tflite":
         raise ValueError(
@@ -102,7 +103,8 @@ def _checked_path(path):
     return path
 
 
-def _what_is_left(path):
+def what_is_left(path):
+    """Returns what an error says of a file that was not written."""
     if path.exists():
         return (
             f"Nothing was written: {str(path)!r} is still the file of an "

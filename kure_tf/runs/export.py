@@ -57,6 +57,7 @@ def _row(name, mode, path, verification, split):
         split=split,
         details={
             "mode": mode,
+            "file": path.name,
             "file_size": path.stat().st_size,
             "agreement": verification.agreement,
             "accuracy_drop": verification.accuracy_drop,

@@ -1,0 +1,45 @@
+"""How long LiteRT files take for one example."""
+
+import statistics
+import time
+
+import numpy as np
+
+from kure_tf.evaluation.litert_runner import litert_runner
+
+
+def latencies(contents, *, num_threads=1, rounds=30) -> dict:
+    """Returns `{name: median milliseconds}` of files for one example.
+
+    The files run in turn, A B C A B C ..., so that a machine whose speed
+    drifts treats all alike: compare them, and take no figure for itself.
+    Times are of the wall clock, with batches of one example of zeros.
+
+    Args:
+        contents: `{name: bytes of a .tflite file}`.
+        num_threads: Threads of the interpreter.
+        rounds: How often each runs; two more runs before that do not count.
+    """
+    runners = {
+        name: litert_runner(content, num_threads=num_threads, batch_size=1)
+        for name, content in contents.items()
+    }
+    times = {name: [] for name in runners}
+    for _ in range(rounds + 2):
+        for name, runner in runners.items():
+            inputs = _zeros(runner.input_ports)
+            start = time.perf_counter()
+            runner.outputs(inputs)
+            times[name].append(1e3 * (time.perf_counter() - start))
+    return {
+        name: round(statistics.median(found[2:]), 4)
+        for name, found in times.items()
+    }
+
+
+def _zeros(ports):
+    ports = ports.values() if isinstance(ports, dict) else [ports]
+    return [
+        np.zeros([size or 1 for size in port.shape], port.dtype)
+        for port in ports
+    ]

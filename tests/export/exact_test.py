@@ -1,0 +1,139 @@
+"""Files of exactly a model's codes, written once they answer as foretold."""
+
+import json
+import pathlib
+from unittest import mock
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+from litert_files import at_point, interpreter_of, randomized, run
+
+from kure_tf.compat import keras
+from kure_tf.export import (
+    VerificationError,
+    export_exact,
+    simulate,
+    to_integer_graph,
+)
+from kure_tf.export import exact as exact_module
+from kure_tf.fake_quantized import integer_weights
+
+_SHAPE = (6, 6, 2)
+
+
+def _net():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(_SHAPE, name="image")
+    x = keras.layers.Conv2D(6, 3, use_bias=False, name="conv")(inputs)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    x = keras.layers.ReLU()(x)
+    y = keras.layers.Conv2D(6, 3, padding="same", name="inner")(x)
+    x = keras.layers.Add()([x, y])
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    outputs = keras.layers.Dense(3, name="logits")(x)
+    return randomized(keras.Model(inputs, outputs, name="net"))
+
+
+def _images(count=48, seed=0):
+    random = np.random.default_rng(seed)
+    return random.normal(size=(count, *_SHAPE)).astype(np.float32)
+
+
+class ExportExactTest(tf.test.TestCase, parameterized.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.images = _images()
+        cls.model = at_point(_net(), cls.images, "4/4")
+        cls.labels = np.arange(48) % 3
+
+    def setUp(self):
+        super().setUp()
+        self.path = pathlib.Path(self.get_temp_dir()) / "m.tflite"
+
+    def _export(self, **options):
+        arguments = {
+            "path": self.path,
+            "calibration": [self.images],
+            "split": [(self.images, self.labels)],
+            "progress": False,
+            **options,
+        }
+        return export_exact(self.model, **arguments)
+
+    @parameterized.named_parameters(
+        ("int8", {}),
+        ("int4", {"container": 4}),
+        ("reference_kernels", {"kernels": "reference"}),
+        ("float_ports", {"float_ports": True}),
+        ("fixed_batch", {"file_batch_size": 16}),
+    )
+    def test_every_code_is_the_foretold_one(self, options):
+        found = self._export(**options)
+
+        self.assertEqual(found.differing_codes, 0)
+        self.assertEqual(found.codes, 48 * 3)
+        self.assertEqual(found.examples, 48)
+        self.assertEqual(found.float_operators, 0)
+        self.assertEqual(found.file_size, self.path.stat().st_size)
+        record = json.loads(self.path.with_suffix(".json").read_text())
+        self.assertEqual(record["verification"]["codes"], 144)
+
+    def test_the_file_stores_the_codes_of_the_quantizers(self):
+        """But for the sign, which a negative gain of batch norm turns."""
+        self._export()
+        interpreter = interpreter_of(self.path.read_bytes(), "reference")
+        interpreter.allocate_tensors()
+        tensors = {
+            detail["name"]: detail["index"]
+            for detail in interpreter.get_tensor_details()
+        }
+        for path, own in integer_weights(self.model).items():
+            stored = interpreter.get_tensor(tensors[path])
+            stored = stored.reshape(own.codes.shape[-1], -1).T
+            codes = own.codes.reshape(-1, own.codes.shape[-1])
+            self.assertAllEqual(np.abs(stored), np.abs(codes), path)
+
+    def test_accuracies_are_those_of_file_and_model(self):
+        found = self._export()
+        graph = to_integer_graph(self.model, [self.images])
+        given = graph.quantization(graph.inputs[0]).codes_of(self.images)
+        answers = run(self.path.read_bytes(), [given])
+        self.assertAllEqual(answers, simulate(graph, self.images))
+        for logits, accuracy in (
+            (answers, found.file_accuracy),
+            (np.asarray(self.model(self.images)), found.keras_accuracy),
+        ):
+            right = np.argmax(logits, -1) == self.labels
+            self.assertAlmostEqual(accuracy, right.mean())
+
+    def test_a_file_that_was_tampered_with_is_not_written(self):
+        write = exact_module.write
+
+        def tampered(graph, **options):
+            content = bytearray(write(graph, **options))
+            codes = next(iter(graph.weights.values())).codes
+            content[content.index(np.moveaxis(codes, -1, 0).tobytes())] ^= 1
+            return bytes(content)
+
+        with mock.patch.object(exact_module, "write", tampered):
+            with self.assertRaisesRegex(
+                VerificationError, "conv/kernel.*1 of 108 numbers"
+            ) as caught:
+                self._export()
+        self.assertFalse(self.path.exists())
+        self.assertNotEmpty(caught.exception.verification.differences)
+
+    def test_examples_without_labels_are_refused(self):
+        with self.assertRaisesRegex(ValueError, "labelled examples"):
+            self._export(split=[self.images])
+        self.assertFalse(self.path.exists())
+
+    def test_unknown_kernels_list_the_choices(self):
+        with self.assertRaisesRegex(ValueError, "xnnpack.*Received: 'gpu'"):
+            self._export(kernels="gpu")
+
+
+if __name__ == "__main__":
+    tf.test.main()

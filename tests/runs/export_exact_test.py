@@ -1,0 +1,77 @@
+"""Files of exactly a model's codes, for several operating points at once."""
+
+import pathlib
+
+import tensorflow as tf
+from litert_files import interpreter_of
+from small_run import make_dataset, make_model
+
+from kure_tf import ptq, runs
+from kure_tf.fake_quantized import fake_quantize_model, paper_placement
+from kure_tf.settings import OperatingPoint, Setting
+
+
+class ExportExactTest(tf.test.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.dataset, cls.model = make_dataset(), make_model()
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.get_temp_dir())
+
+    def test_a_float_model_is_written_at_each_point(self):
+        """The paper's scheme leaves the ends in float; files hold 8 bits."""
+        rows = runs.export_exact(
+            self.model,
+            self.dataset,
+            self.folder,
+            ["{8,4}/8"],
+            "minmax",
+            scheme="paper",
+        )
+
+        self.assertEqual([str(row.point) for row in rows], ["8/8", "4/8"])
+        for row, name in zip(rows, ("8_8.tflite", "4_8.tflite"), strict=True):
+            content = (self.folder / name).read_bytes()
+            self.assertEqual(row.details["file"], name)
+            self.assertEqual(row.details["file_size"], len(content))
+            self.assertGreater(row.details["latency_ms"], 0)
+            self.assertEqual(row.examples, self.dataset.test.count)
+            interpreter_of(content).allocate_tensors()
+
+    def test_a_setting_brings_its_own_steps_and_leaves_the_model_alone(self):
+        placement = paper_placement(first_layer=8, last_layer=8)
+        quantized = fake_quantize_model(self.model, placement)
+        calibration = ptq.calibrate(
+            quantized, self.dataset.calibration.batches(64), progress=False
+        )
+        point = OperatingPoint(3, 8)
+        steps = ptq.lp_norm(calibration, point)
+        before = [array.tolist() for array in quantized.get_weights()]
+
+        (row,) = runs.export_exact(
+            quantized,
+            self.dataset,
+            self.folder,
+            [Setting(point, step_sizes=steps)],
+            None,
+            container=4,
+        )
+
+        self.assertEqual(row.point, point)
+        self.assertEqual(row.details["mode"], "exact, int4")
+        after = [array.tolist() for array in quantized.get_weights()]
+        self.assertEqual(after, before)
+
+    def test_a_point_in_float_is_refused_and_nothing_is_written(self):
+        with self.assertRaisesRegex(ValueError, "in float"):
+            runs.export_exact(
+                self.model, self.dataset, self.folder, "4/FP", "minmax"
+            )
+        self.assertEmpty(list(self.folder.iterdir()))
+
+
+if __name__ == "__main__":
+    tf.test.main()
