@@ -41,8 +41,8 @@ from kure_tf.integer_graph import (
 )
 
 __all__ = [
-    "ExactVerification",
     "ConvertedFile",
+    "ExactVerification",
     "FileCheck",
     "IntegerGraph",
     "Simulation",
