@@ -1,0 +1,93 @@
+"""Models of quantization-aware training as integers."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+from litert_files import EIGHT_BIT_ENDS, randomized, run
+
+from kure_tf.compat import IS_KERAS_3, keras
+from kure_tf.export import simulate, to_integer_graph, write
+from kure_tf.fake_quantized import integer_weights, paper_placement
+from kure_tf.qat import quantize_aware
+from kure_tf.quantizers import UniformQuantizer
+
+_SHAPE = (6, 6, 2)
+# DoReFa's own levels, odd multiples of half a step: 8 bits do not fit.
+_ODD = paper_placement(
+    weights=UniformQuantizer("reference"), first_layer=7, last_layer=7
+)
+
+
+def _images(count=64, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(count, *_SHAPE)).astype(np.float32)
+
+
+@functools.cache
+def _net():
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.Input(_SHAPE, name="image"),
+        keras.layers.Conv2D(8, 3, padding="same", name="first"),
+        keras.layers.BatchNormalization(),
+        keras.layers.ReLU(),
+        keras.layers.DepthwiseConv2D(3, name="second"),
+        keras.layers.BatchNormalization(name="norm"),
+        keras.layers.ReLU(),
+        keras.layers.Conv2D(8, 1, activation="relu", name="third"),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(4, name="logits"),
+    ]
+    return randomized(keras.Sequential(layers, name="net"))
+
+
+def _trained(method, bits, placement, engine):
+    """Returns the net after a few steps of training."""
+    model = quantize_aware(
+        _net(),
+        method,
+        bits,
+        4,
+        placement=placement,
+        calibration=[_images()],
+        engine=engine,
+        verbose=False,
+    )
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    labels = np.random.default_rng(1).normal(size=(64, 4))
+    model.fit(_images(), labels, batch_size=16, epochs=1, verbose=0)
+    return model
+
+
+class QATTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.named_parameters(
+        ("lsq", "lsq", 4, EIGHT_BIT_ENDS, "native"),
+        ("lsq_folded", "lsq", 2, "tflite", "native"),
+        ("lsq_in_tfmot", "lsq", 4, EIGHT_BIT_ENDS, "tfmot"),
+        ("dorefa", "dorefa", 4, EIGHT_BIT_ENDS, "native"),
+        ("dorefa_in_tfmot", "dorefa", 3, EIGHT_BIT_ENDS, "tfmot"),
+        ("dorefa_with_its_own_levels", "dorefa", 3, _ODD, "native"),
+    )
+    def test_codes_and_answers_are_exact(self, method, bits, placement, engine):
+        if engine == "tfmot" and IS_KERAS_3:
+            self.skipTest("tensorflow-model-optimization needs tf_keras.")
+        model = _trained(method, bits, placement, engine)
+
+        graph = to_integer_graph(model, [_images()])
+
+        weights = {one.path: one for one in graph.weights.values()}
+        expected = integer_weights(model)
+        self.assertEqual(set(weights), set(expected))
+        for path, found in weights.items():
+            codes = np.abs(expected[path].codes - expected[path].zero_point)
+            if expected[path].zero_point:
+                codes = 2 * codes
+            self.assertAllEqual(np.abs(found.codes.astype(int)), codes)
+        codes = graph.quantization("image").codes_of(_images())
+        self.assertAllEqual(run(write(graph), [codes]), simulate(graph, codes))
+
+
+if __name__ == "__main__":
+    tf.test.main()
