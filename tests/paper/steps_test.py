@@ -23,6 +23,7 @@ print("printed")
 os.rename(here / "started.new", here / "started")
 while (here / "wait").exists():
     time.sleep(0.02)
+time.sleep(0.2)  # Times are noted in tenths of a second.
 sys.exit(3 if (here / "fail").exists() else 0)
 """
 
