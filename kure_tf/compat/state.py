@@ -72,8 +72,11 @@ def full_precision(variable):
 
 
 def to_numpy(variable):
-    """Returns the variable's value as a NumPy array."""
-    return np.array(variable)
+    """Returns the variable's value as a NumPy array.
+
+    Of one that a distribution strategy has spread, that of its first replica.
+    """
+    return np.array(full_precision(variable))
 
 
 def array_hash(model) -> str:

@@ -197,11 +197,11 @@ def _gradients(fused, upstream, x, y, step_size, origin, levels, moved):
     # the level that x was clipped to.
     if moved:
         per_value = upstream * (y - origin) - to_x * (x - origin)
-        to_origin = _sum_to(tf.shape(origin), upstream - to_x)
+        to_origin = _sum_to(origin, upstream - to_x)
     else:  # Subtracting zero would cost passes over x.
         per_value = upstream * y - to_x * x
         to_origin = tf.zeros_like(origin)
-    to_step = _sum_to(tf.shape(step_size), per_value) / step_size
+    to_step = _sum_to(step_size, per_value) / step_size
     return to_x, to_step, to_origin
 
 
@@ -283,12 +283,15 @@ def _channel_axis(x, step_size):
     return first, tf.concat([shape[:first], [-1], shape[last + 1 :]], 0)
 
 
-def _sum_to(shape, gradient):
-    """Sums `gradient` down to `shape`, which broadcasts against it."""
-    rank = tf.rank(gradient)
-    padded = tf.concat(
-        [tf.ones([rank - tf.size(shape)], tf.int32), shape], axis=0
-    )
-    axes = tf.reshape(tf.where(tf.equal(padded, 1)), [-1])
-    summed = tf.reduce_sum(gradient, axes, keepdims=True)
-    return tf.reshape(summed, shape)
+def _sum_to(target, gradient):
+    """Sums `gradient` down to the shape of `target`, which broadcasts to it.
+
+    The axes are constants: XLA takes no others.
+    """
+    sizes = target.shape.as_list()
+    if not sizes:
+        return tf.reduce_sum(gradient)
+    lead = gradient.shape.rank - len(sizes)
+    axes = [lead + axis for axis, size in enumerate(sizes) if size == 1]
+    summed = tf.reduce_sum(gradient, [*range(lead), *axes], keepdims=True)
+    return tf.reshape(summed, tf.shape(target))
