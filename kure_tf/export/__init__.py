@@ -16,7 +16,7 @@ says so (`step_size_source`). Files with a fake-quantized model's own codes:
 
 The same codes by your own `tf.lite.TFLiteConverter`:
 
-* `fake_quant_model`: the model with FakeQuant operators, for the converter.
+* `fake_quant_model`: the graph as a Keras model, for the converter.
 * `check_converted_file`: whether the converter's file has the codes.
 """
 

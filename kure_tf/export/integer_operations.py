@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf.export.kernel_sets.tables import table_of
+from kure_tf.export.shared_operations import MOVES, moved, products
 from kure_tf.integer_graph import Quantization
 
 _EXACT = 2**24
@@ -23,12 +24,12 @@ def operate(operator, inputs, graph, kernels) -> tf.Tensor:
         graph: The `IntegerGraph` that it belongs to.
         kernels: Whose rounding: a `BuiltIn`.
     """
-    if operator.kind in _MOVES:
-        return _MOVES[operator.kind](operator, inputs, graph)
+    shape = graph.tensors[operator.output].shape
+    if operator.kind in MOVES:
+        return moved(operator.kind, operator.options, inputs, shape)
     x = [graph.quantization(name) for name in operator.inputs]
     y = graph.quantization(operator.output)
     if operator.weights is not None:
-        shape = graph.tensors[operator.output].shape
         sums = _sums(operator, inputs[0], shape)
         return kernels.linear(sums, operator, x[0], y)
     return _COMPUTES[operator.kind](operator, inputs, x, y, kernels)
@@ -43,77 +44,13 @@ def _sums(operator, levels, shape):
     largest += np.abs(weights.biases.astype(np.int64)).max()
     kind = tf.float32 if largest <= _EXACT else tf.float64
     kernel = tf.constant(weights.codes, kind)
-    products = _products(operator, tf.cast(levels, kind), kernel, shape)
-    return products + tf.constant(weights.biases, kind)
+    x, options = tf.cast(levels, kind), operator.options
+    sums = products(operator.kind, options, x, kernel, shape)
+    return sums + tf.constant(weights.biases, kind)
 
 
-def _products(operator, x, kernel, shape):
-    if operator.kind == "FULLY_CONNECTED":
-        return tf.tensordot(x, kernel, 1)
-    strides, padding = operator.options["strides"], operator.options["padding"]
-    if operator.kind == "TRANSPOSE_CONV":
-        shape = [x.shape[0], *shape]
-        return tf.nn.conv2d_transpose(x, kernel, shape, strides, padding)
-    dilation = operator.options["dilation"]
-    if operator.kind == "CONV_2D":
-        return tf.nn.conv2d(x, kernel, strides, padding, dilations=dilation)
-    return tf.nn.depthwise_conv2d(
-        x, kernel, [1, *strides, 1], padding, dilations=dilation
-    )
-
-
-def _pad(operator, inputs, graph):
-    return tf.pad(inputs[0], operator.options["pads"])
-
-
-def _max_pool(operator, inputs, graph):
-    options = operator.options
-    window = options["pool"], options["strides"], options["padding"]
-    return tf.nn.max_pool2d(inputs[0], *window)
-
-
-def _reduce_max(operator, inputs, graph):
-    return tf.reduce_max(inputs[0], operator.options["axes"])
-
-
-def _reshape(operator, inputs, graph):
-    return tf.reshape(inputs[0], [-1, *graph.tensors[operator.output].shape])
-
-
-def _concatenation(operator, inputs, graph):
-    return tf.concat(inputs, operator.options["axis"])
-
-
-def _maximum(operator, inputs, graph):
-    zero_point = graph.quantization(operator.output).zero_point
-    return tf.maximum(inputs[0], operator.options["with"] - zero_point)
-
-
-def _resize_nearest(operator, inputs, graph):
-    rows, columns = operator.options["factors"]
-    return tf.repeat(tf.repeat(inputs[0], rows, axis=1), columns, axis=2)
-
-
-def _slice(operator, inputs, graph):
-    size = graph.tensors[operator.output].shape
-    return tf.slice(inputs[0], operator.options["begin"], [-1, *size])
-
-
-def _transpose(operator, inputs, graph):
-    return tf.transpose(inputs[0], operator.options["axes"])
-
-
-_MOVES = {
-    "CONCATENATION": _concatenation,
-    "MAXIMUM": _maximum,
-    "MAX_POOL_2D": _max_pool,
-    "PAD": _pad,
-    "REDUCE_MAX": _reduce_max,
-    "RESHAPE": _reshape,
-    "RESIZE_NEAREST_NEIGHBOR": _resize_nearest,
-    "SLICE": _slice,
-    "TRANSPOSE": _transpose,
-}
+def _maximum(operator, inputs, x, y, kernels):
+    return tf.maximum(inputs[0], operator.options["with"] - y.zero_point)
 
 
 def _add(operator, inputs, x, y, kernels):
@@ -184,6 +121,7 @@ _COMPUTES = {
     "HARD_SWISH": _look_up,
     "LEAKY_RELU": _leaky_relu,
     "LOGISTIC": _look_up,
+    "MAXIMUM": _maximum,
     "MEAN": _mean,
     "MUL": _mul,
     "RESIZE_BILINEAR": _resize_bilinear,

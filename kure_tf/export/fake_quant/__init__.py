@@ -1,7 +1,7 @@
 """The converter route: FakeQuant operators on kure_tf's own grids.
 
 * `fake_quant_model`: a plain Keras model that TFLite's converter turns into a
-  file with the codes of a fake-quantized one.
+  file with the codes of an integer graph.
 * `check_converted_file`: whether such a file has them.
 """
 
@@ -10,13 +10,15 @@ from kure_tf.export.fake_quant.check import (
     check_converted_file,
 )
 from kure_tf.export.fake_quant.fake_quant import FakeQuant
-from kure_tf.export.fake_quant.fake_quant_kernel import FakeQuantKernel
+from kure_tf.export.fake_quant.fake_quant_linear import FakeQuantLinear
+from kure_tf.export.fake_quant.float_operator import FloatOperator
 from kure_tf.export.fake_quant.model import fake_quant_model
 
 __all__ = [
     "ConvertedFile",
     "FakeQuant",
-    "FakeQuantKernel",
+    "FakeQuantLinear",
+    "FloatOperator",
     "check_converted_file",
     "fake_quant_model",
 ]

@@ -1,159 +1,178 @@
-"""A fake-quantized model as one that TFLite's converter understands."""
+"""An integer graph as a model that TFLite's converter understands."""
 
-import numpy as np
-import tensorflow as tf
-
-from kure_tf import compat
 from kure_tf.compat import keras
-from kure_tf.data.batches import batches_of
-from kure_tf.data.ports import input_ports
-from kure_tf.export.fake_quant.copies import (
-    Copies,
-    Names,
-    new_input,
-    port_name,
-)
 from kure_tf.export.fake_quant.fake_quant import FakeQuant
-from kure_tf.export.fake_quant.flat import flat_model
-from kure_tf.export.fake_quant.grids import Grids, inputs_of, output_of
-from kure_tf.export.fake_quant.operators import kind_of
+from kure_tf.export.fake_quant.fake_quant_linear import HIGHEST, FakeQuantLinear
+from kure_tf.export.fake_quant.float_operator import FloatOperator
+from kure_tf.export.fake_quant.storable import storable
+from kure_tf.integer_graph import IntegerGraph
+from kure_tf.integer_graph.graph import SAME_CODES
 
 
-def fake_quant_model(
-    model, calibration, *, container="int8", allow_others=False
-):
+def fake_quant_model(graph):
     """Returns a Keras model that TFLite's converter turns into our codes.
 
-    The model that comes back computes what `model` computes, with TensorFlow's
-    FakeQuant operators in place of kure_tf's quantizers. From them the user's
-    own converter takes every scale and zero point, without a representative
-    data set:
+    The model has TensorFlow's FakeQuant operators wherever the graph has a
+    tensor. From them the user's own converter takes every scale and zero
+    point, without a representative data set:
 
+        >>> graph = to_integer_graph(model, calibration)
         >>> converter = tf.lite.TFLiteConverter.from_keras_model(
-        ...     fake_quant_model(model, calibration)
+        ...     fake_quant_model(graph)
         ... )
         >>> converter.optimizations = [tf.lite.Optimize.DEFAULT]
         >>> content = converter.convert()
-        >>> check_converted_file(content, model)
+        >>> check_converted_file(content, graph)
 
-    Kernels hold the codes of `integer_weights(model)`, and with batch
-    normalization folded in, those with the sign of its gain, at the scale
-    step * |gain|. Activations of N bits are the highest 2^N of the 256 codes.
-    Tensors that no quantizer reads (outputs, sums, what goes into a mean) get
-    8 bits over the range that the calibration images show. Where a value is
-    read on two grids, such as 4 bits by a convolution and 8 by the sum around
-    it, it is rounded to 8 bits first and then, in front of the convolution, to
-    4.
-
-    What that changes in the outputs: each of these additional roundings moves
-    its tensor by half a step of its 8 bits at most, as long as values stay in
-    the range that was seen; where the outputs are the only such tensor, they
-    move by half a step of their own. Biases are rounded as the file will round
-    them, by half of (scale of the input * scale of the kernel) at most.
+    The file has the codes, scales and biases of the graph. Where the graph
+    computes a value a second time for a second grid, the file rounds it from
+    one to the other, as the converter knows no other way; LiteRT's kernels do
+    that in 8 bits after the point.
 
     Args:
-        model: A fake-quantized model (`fake_quantize_model`, `quantize_aware`
-            with either engine, tfmot's `quantize_apply` with our
-            configurations) that stands at its operating point. It is not
-            changed.
-        calibration: A few hundred examples, normalized as the model expects:
-            whatever `batches_of` takes, such as batches of images or of
-            (images, labels).
-        container: "int8"; or "int4", which stores kernels whose codes are
-            within -7..7 in half the bytes. Most CPUs run those slower.
-        allow_others: Whether layers that the converter has no integer operator
-            for, and layers that are in float at the operating point, are left
-            to the converter. It computes the former in float, and gives the
-            kernels of the latter 8 bits and scales of its own. They are
-            refused otherwise.
+        graph: An `IntegerGraph`, of PTQ or of training, with either engine.
+            In `with_container(graph, 4)`, kernels whose codes are within -7..7
+            are stored in half the bytes.
 
     Returns:
-        A functional model of the same Keras, flat, with the names of inputs
-        and layers. It can be saved; loading needs `kure_tf.export` imported.
+        A functional model with float inputs of the graph's names: a dictionary
+        of them if there are several. It can be saved; loading needs
+        `kure_tf.export` imported.
 
     Raises:
-        TypeError: If `model` is no graph model, or one of the other Keras.
-        ValueError: If a layer or a grid cannot be converted: the message names
-            it; if there are no calibration images.
+        TypeError: If `graph` is something else.
+        ValueError: If the converter would not take an operator as it is; its
+            kernel is named.
     """
-    compat.check_graph_model(model)
-    _check_inputs(model)
-    flat = flat_model(compat.in_float32(model), container, allow_others)
-    grids = Grids(flat)
-    grids.set_ranges(_ranges(flat, grids.rounded, calibration))
-    return _Placing(flat, grids).model
+    if not isinstance(graph, IntegerGraph):
+        raise TypeError(
+            "Expected an IntegerGraph, as to_integer_graph returns it. "
+            f"Received: {type(graph).__name__}."
+        )
+    _check_kernels(graph)
+    return _Model(graph).model
 
 
-def _check_inputs(model):
-    for tensor in model.inputs:
-        if not tf.as_dtype(tensor.dtype).is_floating:
-            raise ValueError(
-                "Expected floating-point inputs. Received: "
-                f"{port_name(tensor)!r} of {model.name!r}, of dtype "
-                f"{tf.as_dtype(tensor.dtype).name}."
+def _check_kernels(graph):
+    paths = [weights.path for weights in graph.weights.values()]
+    for operator in graph.operators:
+        if (weights := operator.weights) is None:
+            continue
+        if weights.container not in HIGHEST:
+            _refuse(
+                weights,
+                f"it is stored in {weights.container} bits. Use a container "
+                "of 8 or 4.",
+            )
+        if paths.count(weights.path) > 1:
+            _refuse(
+                weights,
+                "it is used more than once, and the converter chooses a scale "
+                "of its own for such a kernel. Give each use a layer.",
+            )
+        if operator.kind == "TRANSPOSE_CONV" and weights.scales.size > 1:
+            _refuse(
+                weights,
+                "the converter takes one scale for it, and here each channel "
+                "has its own (a step per channel, or batch normalization "
+                "behind). Quantize it per tensor.",
             )
 
 
-def _ranges(model, tensors, calibration):
-    """Returns array `[tensors, 2]`: the ends of what is seen in tensors."""
-    probe = keras.Model(compat.functional_inputs(model), tensors)
-
-    @tf.function(autograph=False)
-    def ends(inputs):
-        found = tf.nest.flatten(probe(inputs, training=False))
-        return tf.stack([[tf.reduce_min(x), tf.reduce_max(x)] for x in found])
-
-    # Called itself, TensorFlow would warn of one function for each model.
-    ends = ends.get_concrete_function(
-        tf.nest.map_structure(lambda port: port.signature, input_ports(model))
+def _refuse(weights, why):
+    raise ValueError(
+        "Expected kernels that TFLite's converter takes as they are. Received: "
+        f"{weights.path!r}: {why}"
     )
-    batches = batches_of(calibration, model, "calibration images", finite=True)
-    seen = np.stack([ends(batch.inputs) for batch in batches])
-    lowest, highest = seen[..., 0].min(0), seen[..., 1].max(0)
-    return np.stack([lowest, highest], -1)
 
 
-class _Placing:
-    """Puts FakeQuant operators where values are made, off where they are read.
+class _Model:
+    """Puts a FakeQuant operator behind whatever makes a tensor.
 
     Two in a row would be one too many for the converter.
     """
 
-    def __init__(self, flat, grids):
-        self._grids = grids
-        self._calls = iter(grids.calls)
-        self._copies = Copies()
-        self._names = Names(layer.name for layer in flat.layers)
-        before = compat.functional_inputs(flat)
-        inputs = tf.nest.map_structure(new_input, before)
-        rounded = tf.nest.map_structure(self._rounded, inputs, before)
-        outputs = compat.replay(flat, rounded, self._call)
-        self.model = keras.Model(inputs, outputs, name=flat.name)
+    def __init__(self, graph):
+        self._graph, self._made, self._sums = graph, {}, {}
+        self._activations = {o.output: o.activation for o in graph.operators}
+        inputs = {name: self._input(name) for name in graph.inputs}
+        for operator in graph.operators:
+            self._made[operator.output] = self._output(operator)
+        outputs = [self._made[name] for name in graph.outputs]
+        self.model = keras.Model(
+            inputs if len(inputs) > 1 else next(iter(inputs.values())),
+            outputs if len(outputs) > 1 else outputs[0],
+            name=graph.name,
+        )
 
-    def _call(self, layer, args, kwargs):
-        call = next(self._calls)
-        if isinstance(layer, FakeQuant):
-            return self._moved(args[0], inputs_of(call)[0], layer.quantization)
-        if kind_of(layer) == "joins":
-            grid = self._grids.of(output_of(call))
-            joined = zip(args[0], inputs_of(call), strict=True)
-            args = ([self._moved(new, old, grid) for new, old in joined],)
-        made = self._copies.call(layer, layer.name, args, kwargs)
-        return self._rounded(made, output_of(call))
+    def _input(self, name):
+        x = keras.Input(self._graph.tensors[name].shape, name=name)
+        self._made[name] = self._rounded(x, name)
+        return x
 
-    def _rounded(self, new, old):
-        """Returns the tensor `new` on the grid of `old`, where it has one."""
-        if not any(old is tensor for tensor in self._grids.rounded):
-            return new
-        return self._fake_quant(new, self._grids.of(old), old)
+    def _rounded(self, x, name, again=False):
+        quantization = self._graph.quantization(name)
+        name = f"{_layer_name(name)}_{'again' if again else 'codes'}"
+        return FakeQuant.on(quantization, again=again, name=name)(x)
 
-    def _moved(self, new, old, grid):
-        """Returns the tensor `new` on a second grid, if it is another one."""
-        if self._grids.of(old) == grid:
-            return new
-        return self._fake_quant(new, grid, old, again=True)
+    def _output(self, operator):
+        """Returns the symbolic tensor of an operator's output."""
+        name = operator.output
+        x = [self._made[one] for one in operator.inputs]
+        if operator.kind == "MAXIMUM":  # FakeQuant has clipped.
+            return x[0]
+        if operator.kind in SAME_CODES:
+            return self._layer(operator, operator.kind)(x)
+        base, done = self._base_of(operator)
+        if base is None:
+            return self._rounded(self._layer(operator, operator.kind)(x), name)
+        if operator.activation in ("NONE", done):
+            return self._rounded(self._made[base], name, again=True)
+        y = self._layer(operator, "IDENTITY")(self._made[base])
+        return self._rounded(y, name)
 
-    def _fake_quant(self, x, grid, old, again=False):
-        name = f"{self._grids.name_of(old)}_{'again' if again else 'codes'}"
-        name = self._names.free(name)
-        return FakeQuant.on(grid, again=again, name=name)(x)
+    def _base_of(self, operator):
+        """Returns what is computed anew for another grid, with an activation.
+
+        That is the name of the tensor, or None, and its activation so far.
+        """
+        if operator.options.get("by") == 1:
+            (name,) = operator.inputs
+            return name, self._activations.get(name, "NONE")
+        if operator.kind == "ADD":
+            first = self._sums.setdefault(operator.inputs, operator)
+            if first is not operator:
+                return first.output, first.activation
+        return None, None
+
+    def _layer(self, operator, kind):
+        """Returns the layer that computes an operator, as `kind`."""
+        shape = self._graph.tensors[operator.output].shape
+        common = {
+            "activation": operator.activation,
+            "name": _layer_name(operator.output),
+        }
+        if operator.weights is None:
+            return FloatOperator(kind, operator.options, shape, **common)
+        return self._linear(operator, shape, common)
+
+    def _linear(self, operator, shape, common):
+        (name,) = operator.inputs
+        x = self._graph.tensors[name]
+        weights = storable(operator.weights, x.quantization.scale)
+        layer = FakeQuantLinear(
+            operator.kind,
+            operator.options,
+            shape,
+            weights.codes.shape,
+            weights.scales.size,
+            weights.container,
+            **common,
+        )
+        layer.build((None, *x.shape))
+        layer.set_values(weights, x.quantization.scale)
+        return layer
+
+
+def _layer_name(tensor_name):
+    return tensor_name.replace("/", ".")
