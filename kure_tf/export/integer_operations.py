@@ -64,7 +64,7 @@ def _sub(operator, inputs, x, y, kernels):
 def _mul(operator, inputs, x, y, kernels):
     if "by" in operator.options:
         inputs, x = [*inputs, operator.options["by"]], [*x, _ONE]
-    return kernels.multiply(inputs[0] * inputs[1], x, y)
+    return kernels.multiply(inputs, x, y)
 
 
 def _mean(operator, inputs, x, y, kernels):

@@ -1,14 +1,18 @@
 """TFLite's own optimized kernels."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
 from kure_tf.export.kernel_sets.fixed_point import (
+    code_half_away,
+    code_half_up,
     multiplier_of,
     shifted_first,
     twice_half_away,
-    twice_half_up,
 )
+from kure_tf.export.kernel_sets.pairs import TABLES, look_up, pair_table
 
 
 class BuiltIn:
@@ -28,36 +32,37 @@ class BuiltIn:
             operator: The `Operator`.
         """
         multiplier = weights_multiplier(operator, x, y)
-        if operator.kind not in ("DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"):
-            return twice_half_up(sums, multiplier)
-        # Eight channels at a time; those left over are done one by one.
         count = sums.shape[-1]
+        one_by_one = operator.kind in ("DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+        if not one_by_one or count % 8 == 0:
+            return code_half_up(sums, multiplier)
+        # Eight channels at a time; those left over are done one by one.
         return tf.where(
             np.arange(count) < count // 8 * 8,
-            twice_half_up(sums, multiplier),
-            twice_half_away(sums, multiplier),
+            code_half_up(sums, multiplier),
+            code_half_away(sums, multiplier),
         )
 
-    def multiply(self, products, x, y):
-        """Returns the levels of products of levels."""
-        ratio = np.float32(x[0].scale) * np.float32(x[1].scale)
-        ratio = ratio / np.float32(y.scale)
-        return twice_half_away(products, multiplier_of(ratio))
+    def multiply(self, levels, x, y):
+        """Returns the levels of the product of two values."""
+        return look_up(_products(*x, y), levels, x)
 
     def add(self, levels, x, y):
         """Returns the levels of the sum of two values of one shape."""
+        together = sum_of(levels, x, y, shifted_first)
+        size = tf.size(together)
+        if size % 16 == 0:
+            return together
         # Sixteen at a time; those left over are done one by one.
-        size = tf.size(levels[0])
-        together = tf.range(size) < size // 16 * 16
         return tf.where(
-            tf.reshape(together, tf.shape(levels[0])),
-            sum_of(levels, x, y, shifted_first),
+            tf.reshape(tf.range(size) < size // 16 * 16, together.shape),
+            together,
             sum_of(levels, x, y, twice_half_away),
         )
 
     def subtract(self, levels, x, y):
         """Returns the levels of the difference of two values."""
-        return sum_of((levels[0], -levels[1]), x, y, twice_half_away)
+        return sum_of(levels, x, y, twice_half_away, sign=-1)
 
     def mean(self, sums, count, x, y):
         """Returns the levels of means.
@@ -122,17 +127,33 @@ def _neighbours(count, factor):
     return first, second, places - 1024 * first
 
 
-def sum_of(levels, x, y, scaled):
-    """Returns a sum, added up in 2^-20 of twice the larger scale."""
-    twice = 2.0 * max(x[0].scale, x[1].scale)
-    a, b = (
-        scaled(
-            tf.cast(level, tf.int64) * 2**20,
-            multiplier_of(one.scale / twice),
-        )
-        for level, one in zip(levels, x, strict=True)
+@functools.lru_cache(TABLES)
+def _products(a, b, y):
+    """Returns the table of products of two values."""
+    ratio = np.float32(a.scale) * np.float32(b.scale)
+    multiplier = multiplier_of(ratio / np.float32(y.scale))
+    return pair_table(
+        lambda pair: twice_half_away(pair[0] * pair[1], multiplier), (a, b)
     )
-    return twice_half_away(a + b, multiplier_of(twice / (2.0**20 * y.scale)))
+
+
+def sum_of(levels, x, y, scaled, sign=1):
+    """Returns a + sign * b, added up in 2^-20 of twice the larger scale."""
+    return look_up(_sums(*x, y, scaled, sign), levels, x)
+
+
+@functools.lru_cache(TABLES)
+def _sums(a, b, y, scaled, sign):
+    twice = 2.0 * max(a.scale, b.scale)
+    by_a, by_b = (multiplier_of(one.scale / twice) for one in (a, b))
+    by_sum = multiplier_of(twice / (2.0**20 * y.scale))
+
+    def of_pair(pair):
+        first = scaled(pair[0] * 2**20, by_a)
+        second = scaled(sign * pair[1] * 2**20, by_b)
+        return twice_half_away(first + second, by_sum)
+
+    return pair_table(of_pair, (a, b))
 
 
 def weights_multiplier(operator, x, y):

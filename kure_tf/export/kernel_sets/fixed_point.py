@@ -56,6 +56,44 @@ def shifted_first(x, multiplier):
     return _shifted(_shifted(_int64(x), -exponent) * q + _half(31), 31)
 
 
+def code_half_up(x, multiplier):
+    """Returns what `twice_half_up` does, for results that are clipped to int8.
+
+    One floor does for two, since the sum inside the outer one is whole:
+
+        floor((floor(z + 1/2) + h) / 2^r) = floor((z + 1/2 + h) / 2^r)
+
+    with z = x q / 2^31 and h = 2^(r-1). Float64, quicker than int64, holds
+    that exactly wherever the result is below 2^9.
+    """
+    if not _fits_float64(multiplier):
+        return twice_half_up(x, multiplier)
+    scaled, right = _scaled(x, multiplier)
+    return tf.floor(scaled + (0.5 + _half(right)) / 2.0**right)
+
+
+def code_half_away(x, multiplier):
+    """Returns what `twice_half_away` does, where `code_half_up` would do."""
+    if not _fits_float64(multiplier):
+        return twice_half_away(x, multiplier)
+    scaled, right = _scaled(x, multiplier)
+    up = scaled + (0.5 + _half(right)) / 2.0**right
+    negative = (scaled < -0.5 / 2.0**right) & (right > 0)
+    return tf.floor(tf.where(negative, up - 1 / 2.0**right, up))
+
+
+def _fits_float64(multiplier):
+    """Whether below 2^9 all parts of 2^-(31 + r) fit in 53 bits."""
+    return np.min(multiplier[1]) >= 31 + 9 - 53
+
+
+def _scaled(x, multiplier):
+    """Returns x times a multiplier, float64, and how far r it shifts down."""
+    q, exponent = multiplier
+    ratio = q / 2.0**31 * 2.0**exponent
+    return tf.cast(x, tf.float64) * ratio, np.maximum(-exponent, 0)
+
+
 def _high(x, multiplier):
     """Returns the upper half of x 2^max(e, 0) times q, halves up."""
     q, exponent = multiplier

@@ -6,6 +6,7 @@ from kure_tf.export.kernel_sets.built_in import (
     weights_multiplier,
 )
 from kure_tf.export.kernel_sets.fixed_point import (
+    code_half_away,
     once_half_up,
     twice_half_away,
 )
@@ -18,7 +19,7 @@ class Reference(BuiltIn):
         multiplier = weights_multiplier(operator, x, y)
         if operator.kind == "FULLY_CONNECTED":
             return once_half_up(sums, multiplier)
-        return twice_half_away(sums, multiplier)
+        return code_half_away(sums, multiplier)
 
     def add(self, levels, x, y):
         return sum_of(levels, x, y, twice_half_away)

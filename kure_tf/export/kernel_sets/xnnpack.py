@@ -1,9 +1,12 @@
 """XNNPACK's kernels, those of the interpreter's default resolver."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
 from kure_tf.export.kernel_sets.built_in import BuiltIn
+from kure_tf.export.kernel_sets.pairs import TABLES, look_up, pair_table
 
 
 class XNNPack(BuiltIn):
@@ -19,23 +22,14 @@ class XNNPack(BuiltIn):
         scales = np.float32(x.scale) * operator.weights.scales
         return _rounded(sums, scales / np.float32(y.scale))
 
-    def multiply(self, products, x, y):
-        scale = np.float32(x[0].scale) * np.float32(x[1].scale)
-        return _rounded(products, scale / np.float32(y.scale))
+    def multiply(self, levels, x, y):
+        return look_up(_products(*x, y), levels, x)
 
     def add(self, levels, x, y):
-        """Multipliers of 21 bits, halves up."""
-        ratios = [np.float32(one.scale) / np.float32(y.scale) for one in x]
-        shift = 20 - int(np.floor(np.log2(max(ratios))))
-        a, b = (
-            tf.cast(level, tf.float64) * np.rint(ratio * 2.0**shift)
-            for level, ratio in zip(levels, np.float64(ratios), strict=True)
-        )
-        # Float64 holds it all, and is quicker than whole numbers.
-        return tf.floor((a + b) * 2.0**-shift + 0.5)
+        return look_up(_sums(*x, y, 1), levels, x)
 
     def subtract(self, levels, x, y):
-        return self.add((levels[0], -levels[1]), x, y)
+        return look_up(_sums(*x, y, -1), levels, x)
 
     def mean(self, sums, count, x, y):
         """In float32, with the zero points: these are means of codes."""
@@ -66,6 +60,28 @@ class XNNPack(BuiltIn):
             b = tf.gather(between, second, axis=axis)
             between = a * 2048 + (b - a) * share.reshape(shape)
         return tf.floor(between / 2**22 + 0.5)
+
+
+@functools.lru_cache(TABLES)
+def _products(a, b, y):
+    """Returns the table of products of two values."""
+    scale = np.float32(a.scale) * np.float32(b.scale)
+    ratio = scale / np.float32(y.scale)
+    return pair_table(lambda pair: _rounded(pair[0] * pair[1], ratio), (a, b))
+
+
+@functools.lru_cache(TABLES)
+def _sums(a, b, y, sign):
+    """Returns the table of a + sign * b: multipliers of 21 bits, halves up."""
+    ratios = [np.float32(one.scale) / np.float32(y.scale) for one in (a, b)]
+    shift = 20 - int(np.floor(np.log2(max(ratios))))
+    by_a, by_b = np.rint(np.float64(ratios) * 2.0**shift)
+
+    def of_pair(pair):
+        total = pair[0] * by_a + sign * pair[1] * by_b
+        return np.floor(total * 2.0**-shift + 0.5)  # Float64 holds it all.
+
+    return pair_table(of_pair, (a, b))
 
 
 def _neighbours(count, factor):
