@@ -41,7 +41,7 @@ _CONTAINER = flags.DEFINE_enum(
 _KERNELS = flags.DEFINE_enum(
     "kernels",
     "xnnpack",
-    ["xnnpack", "reference"],
+    ["xnnpack", "builtin", "reference"],
     "Whose rounding is foretold and run for exact files.",
 )
 flags.adopt_module_key_flags(common_flags)

@@ -39,7 +39,7 @@ def keras_runner(model) -> Runner:
         output_ports(model),
         answer,
         tf.nest.flatten(ports)[0].shape[0],
-        model,
+        model=model,
     )
 
 

@@ -8,8 +8,10 @@ import numpy as np
 from kure_tf.evaluation.litert_runner import litert_runner
 
 
-def latencies(contents, *, num_threads=1, rounds=30) -> dict:
+def latencies(contents, *, rounds=30) -> dict:
     """Returns `{name: median milliseconds}` of files for one example.
+
+    The interpreter has one thread and its default kernels.
 
     The files run in turn, A B C A B C ..., so that a machine whose speed
     drifts treats all alike: compare them, and take no figure for itself.
@@ -17,11 +19,10 @@ def latencies(contents, *, num_threads=1, rounds=30) -> dict:
 
     Args:
         contents: `{name: bytes of a .tflite file}`.
-        num_threads: Threads of the interpreter.
         rounds: How often each runs; two more runs before that do not count.
     """
     runners = {
-        name: litert_runner(content, num_threads=num_threads, batch_size=1)
+        name: litert_runner(content, num_threads=1, batch_size=1)
         for name, content in contents.items()
     }
     times = {name: [] for name in runners}

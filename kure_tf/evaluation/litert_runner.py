@@ -1,6 +1,7 @@
 """A LiteRT (.tflite) file as a `Runner`."""
 
 import pathlib
+import queue
 from importlib import metadata
 
 import numpy as np
@@ -9,13 +10,16 @@ from kure_tf.data.ports import Port
 from kure_tf.evaluation.captured_output import captured_output
 from kure_tf.evaluation.runner import Runner
 
-RESOLVERS = ("default", "reference")
+RESOLVERS = ("default", "builtin", "reference")
 
 
 def litert_runner(
-    content, *, resolver="default", num_threads=2, batch_size=128
+    content, *, resolver="default", num_threads=2, batch_size=64
 ) -> Runner:
     """Returns what a file answers, in LiteRT's interpreter.
+
+    Each thread has an interpreter of its own, which runs one batch while the
+    others run theirs: nothing waits for a single operator to be shared out.
 
     Where the file takes integer codes of a scale, inputs are quantized with it
     and its zero point; outputs that have a scale are dequantized:
@@ -28,11 +32,11 @@ def litert_runner(
 
     Args:
         content: The bytes of the file, or its path.
-        resolver: Which kernels run: "default" (XNNPACK where it can) or
-            "reference" (slow and plain). They differ by 1 or 2 codes in some
-            outputs.
-        num_threads: Threads of the interpreter.
-        batch_size: Examples per call of the interpreter. A file of a fixed
+        resolver: Which kernels run: "default" (XNNPACK where it can),
+            "builtin" (LiteRT's own optimized ones) or "reference" (slow and
+            plain). They differ by a few codes in some outputs.
+        num_threads: How many batches run side by side.
+        batch_size: Examples per call of an interpreter. A file of a fixed
             batch size keeps its own.
 
     Raises:
@@ -46,13 +50,14 @@ def litert_runner(
     name = "a LiteRT file"
     if isinstance(content, (str, pathlib.Path)):
         name, content = str(content), pathlib.Path(content).read_bytes()
-    file = _File(content, resolver, num_threads, batch_size)
+    files = [_File(content, resolver, batch_size) for _ in range(num_threads)]
     return Runner(
         name,
-        file.input_ports,
-        file.output_ports,
-        file.answer,
-        file.batch_size,
+        files[0].input_ports,
+        files[0].output_ports,
+        _shared_out(files),
+        files[0].batch_size,
+        num_threads,
     )
 
 
@@ -61,14 +66,30 @@ def interpreter_version() -> str:
     return f"ai-edge-litert {metadata.version('ai-edge-litert')}"
 
 
+def _shared_out(files):
+    """Returns a function that lets a file answer which no other call has."""
+    idle = queue.SimpleQueue()
+    for file in files:
+        idle.put(file)
+
+    def answer(arrays):
+        file = idle.get()
+        try:
+            return file.answer(arrays)
+        finally:
+            idle.put(file)
+
+    return answer
+
+
 class _File:
     """An interpreter with a file in it, and the sizes it is allocated for."""
 
-    def __init__(self, content, resolver, num_threads, batch_size):
+    def __init__(self, content, resolver, batch_size):
         self._how = f"with resolver={resolver!r}"
         with captured_output() as text:
             try:
-                self._interpreter = _interpreter(content, resolver, num_threads)
+                self._interpreter = _interpreter(content, resolver)
                 self._inputs = self._interpreter.get_input_details()
                 self._outputs = self._interpreter.get_output_details()
                 self.batch_size = _batch_size(self._inputs, batch_size)
@@ -187,17 +208,18 @@ def _signature_names(interpreter):
     )
 
 
-def _interpreter(content, resolver, num_threads):
+def _interpreter(content, resolver):
     # The resolvers must come from the package of the interpreter: the enum of
     # tf.lite is another one, which it takes for its default.
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     resolver_type = {
         "default": OpResolverType.AUTO,
+        "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         "reference": OpResolverType.BUILTIN_REF,
     }[resolver]
     return Interpreter(
         model_content=content,
-        num_threads=num_threads,
+        num_threads=1,
         experimental_op_resolver_type=resolver_type,
     )

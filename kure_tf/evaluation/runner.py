@@ -2,6 +2,7 @@
 
 import collections.abc
 import dataclasses
+from concurrent import futures
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from kure_tf.data.ports import in_order
 class Runner:
     """A function from examples to answers, and what goes in and comes out.
 
-    `keras_runner` and `litert_runner` make them.
+    `keras_runner`, `litert_runner` and `export.integer_runner` make them.
 
     Attributes:
         name: Name of the model or file.
@@ -21,6 +22,7 @@ class Runner:
         answer: Function from a list of inputs, in the order of the flat ports,
             to the list of outputs; `outputs` is the way in.
         batch_size: How many examples `answer` takes at once; None for any.
+        num_threads: How many calls of `answer` may run side by side.
         model: The Keras model that answers; None for a file.
     """
 
@@ -29,6 +31,7 @@ class Runner:
     output_ports: tuple
     answer: collections.abc.Callable
     batch_size: int | None = None
+    num_threads: int = 1
     model: object = None
 
     def outputs(self, inputs) -> list[np.ndarray]:
@@ -42,11 +45,14 @@ class Runner:
         count, size = len(inputs[0]), self.batch_size
         if size in (None, count):
             return self.answer(inputs)
+        inputs = [np.asarray(x) for x in inputs]
         parts = [
-            self._padded([np.asarray(x)[start : start + size] for x in inputs])
+            [x[start : start + size] for x in inputs]
             for start in range(0, count, size)
         ]
-        return [np.concatenate(found) for found in zip(*parts, strict=True)]
+        with futures.ThreadPoolExecutor(self.num_threads) as pool:
+            found = list(pool.map(self._padded, parts))
+        return [np.concatenate(one) for one in zip(*found, strict=True)]
 
     def _padded(self, inputs):
         count = len(inputs[0])

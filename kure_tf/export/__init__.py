@@ -9,7 +9,8 @@ says so (`step_size_source`). Files with a fake-quantized model's own codes:
 
 * `to_integer_graph`: the model as operators on int8 tensors, plain data.
 * `write`: that as a .tflite file; `with_container` says in how many bits.
-* `simulate`: what a device answers, to the last bit.
+* `simulate`: what a device answers, to the last bit; `integer_runner` asks it
+  as `evaluate` and sweeps ask a model.
 * `check_file`: a file beside the graph, tensor by tensor.
 * `export_exact`: all of it, and the file written if it answers as foretold.
 * `c_array`: a file as C source.
@@ -22,13 +23,14 @@ The same codes by your own `tf.lite.TFLiteConverter`:
 
 from kure_tf.export.c_array import c_array
 from kure_tf.export.check import FileCheck, check_file
-from kure_tf.export.exact import ExactVerification, export_exact
+from kure_tf.export.exact import export_exact
+from kure_tf.export.exact_verification import Answers, ExactVerification
 from kure_tf.export.fake_quant import (
     ConvertedFile,
     check_converted_file,
     fake_quant_model,
 )
-from kure_tf.export.simulate import Simulation, simulate
+from kure_tf.export.simulate import Simulation, integer_runner, simulate
 from kure_tf.export.tflite import TFLiteModel, to_tflite
 from kure_tf.export.verification import Verification, VerificationError
 from kure_tf.export.verified_file import export_tflite
@@ -41,6 +43,7 @@ from kure_tf.integer_graph import (
 )
 
 __all__ = [
+    "Answers",
     "ConvertedFile",
     "ExactVerification",
     "FileCheck",
@@ -55,6 +58,7 @@ __all__ = [
     "export_exact",
     "export_tflite",
     "fake_quant_model",
+    "integer_runner",
     "simulate",
     "to_integer_graph",
     "to_tflite",

@@ -15,12 +15,17 @@ class FileCheck:
 
     Attributes:
         tensors: How many tensors were compared, constants among them.
+        kernels: How many of them are kernels.
+        equal_kernels: How many kernels have the graph's codes, scales and
+            biases, to the last bit.
         float_operators: How many operators compute in float; those that lead
             from and to float inputs and outputs do not count.
         differences: One sentence for each tensor or operator that differs.
     """
 
     tensors: int
+    kernels: int
+    equal_kernels: int
     float_operators: int
     differences: tuple[str, ...]
 
@@ -48,26 +53,33 @@ def check_file(content, graph) -> FileCheck:
             batch_size=None if port["any_batch"] else port["shape"][0],
         )
     )
+    tensors = [*_differences("tensor", expected.tensors, found.tensors)]
+    operators = _differences("operator", expected.operators, found.operators)
+    kernels = [weights.path for weights in graph.weights.values()]
+    differing = {name for name, _ in tensors}
     return FileCheck(
         tensors=len(expected.tensors),
-        float_operators=file_details(content)["float_ops"],
-        differences=(
-            *_differences("tensor", expected.tensors, found.tensors),
-            *_differences("operator", expected.operators, found.operators),
+        kernels=len(kernels),
+        equal_kernels=sum(
+            differing.isdisjoint([path, f"{path}/bias"]) for path in kernels
         ),
+        float_operators=file_details(content)["float_ops"],
+        differences=tuple(text for _, text in (*tensors, *operators)),
     )
 
 
 def _differences(what, expected, found):
-    """Yields a sentence for each entry that is not the same in both lists."""
+    """Yields name and sentence of each entry that the lists differ in."""
     if len(expected) != len(found):
-        yield f"Expected {len(expected)} {what}s. The file has {len(found)}."
+        counts = f"Expected {len(expected)} {what}s. The file has {len(found)}."
+        yield "", counts
     for ours, theirs in zip(expected, found, strict=False):
         for field, value in ours.items():
             if not np.array_equal(value, theirs[field]):
                 yield (
+                    ours["name"],
                     f"The {what} {ours['name']!r} differs in its {field}: "
-                    f"{_seen(theirs[field], value)}."
+                    f"{_seen(theirs[field], value)}.",
                 )
 
 

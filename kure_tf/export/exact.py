@@ -5,81 +5,26 @@ import json
 import time
 
 import numpy as np
-import tensorflow as tf
 
-from kure_tf.data.batches import batches_of
 from kure_tf.data.sources import name_of
 from kure_tf.evaluation import keras_runner, litert_runner, top_1
 from kure_tf.evaluation.litert_runner import interpreter_version
+from kure_tf.export.answers import answers_of
 from kure_tf.export.check import check_file
-from kure_tf.export.simulate import Simulation
+from kure_tf.export.exact_verification import Answers, ExactVerification
+from kure_tf.export.simulate import integer_runner
 from kure_tf.export.verification import VerificationError
 from kure_tf.export.verified_file import checked_path, what_is_left
 from kure_tf.export.write import write
 from kure_tf.files import jsonable, write_atomically
 from kure_tf.integer_graph import to_integer_graph, with_container
 
-RESOLVERS = {"xnnpack": "default", "reference": "reference"}
+RESOLVERS = {
+    "xnnpack": "default",
+    "builtin": "builtin",
+    "reference": "reference",
+}
 """Which resolver of the interpreter runs the kernels of that name."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ExactVerification:
-    """How a file did beside its integer graph and its Keras model.
-
-    Attributes:
-        container: Bits that the file gives each code where they fit.
-        kernels: Whose rounding ran, and was foretold.
-        split: Name of the split, None if it has none.
-        examples: How many examples were run.
-        codes: How many output codes were compared with the foretold ones.
-        differing_codes: How many of them were others.
-        tensors: How many tensors of the file were compared with the graph.
-        differences: One sentence for each that differs.
-        float_operators: Operators of the file that compute in float.
-        agreement: Share of examples (0..1) for which the file and the
-            fake-quantized Keras model name the same class. The model leaves
-            biases and sums in float: at 4-bit activations 95 to 99 % is usual.
-        keras_accuracy: Top-1 accuracy of the fake-quantized model (0..1).
-        file_accuracy: That of the file.
-        file_size: Bytes.
-        interpreter: Package and version that ran the file.
-        num_threads: Its threads.
-        seconds: How long all of it took.
-    """
-
-    container: int
-    kernels: str
-    split: str | None
-    examples: int
-    codes: int
-    differing_codes: int
-    tensors: int
-    differences: tuple[str, ...]
-    float_operators: int
-    agreement: float
-    keras_accuracy: float
-    file_accuracy: float
-    file_size: int
-    interpreter: str
-    num_threads: int
-    seconds: float
-
-    @property
-    def failures(self) -> tuple[str, ...]:
-        """One sentence for each way in which the file is not the model's."""
-        found = list(self.differences)
-        if self.float_operators:
-            found.append(
-                f"{self.float_operators} of its operators compute in float; 0 "
-                "are allowed."
-            )
-        if self.differing_codes:
-            found.append(
-                f"{self.differing_codes} of {self.codes} output codes are "
-                f"not the foretold ones of the {self.kernels} kernels."
-            )
-        return tuple(found)
 
 
 def export_exact(
@@ -93,7 +38,7 @@ def export_exact(
     float_ports=False,
     file_batch_size=None,
     metadata=None,
-    batch_size=128,
+    batch_size=64,
     num_threads=2,
     progress=True,
 ):
@@ -116,12 +61,13 @@ def export_exact(
         container: Bits that the file gives each code of a kernel where they
             fit: 8, 4 or 2 (see `with_container`).
         kernels: Whose rounding to foretell and run: "xnnpack", the
-            interpreter's default, or "reference".
+            interpreter's default, "builtin" or "reference"; or several of
+            them.
         float_ports: Whether the file takes and gives float32; else int8.
         file_batch_size: Batch size fixed in the file; None for any.
         metadata: `{name: text or bytes}` to keep in the file.
         batch_size: Examples per call while verifying.
-        num_threads: Threads of the interpreter.
+        num_threads: How many calls run side by side.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -135,55 +81,37 @@ def export_exact(
             written.
         OSError: If a file cannot be written.
     """
-    path = checked_path(path)
-    if kernels not in RESOLVERS:
-        raise ValueError(
-            "Expected kernels that the interpreter can be told to run, one of "
-            f"{sorted(RESOLVERS)}. Received: {kernels!r}."
-        )
+    path, kernels = checked_path(path), _checked(kernels)
     start = time.perf_counter()
     graph = with_container(to_integer_graph(model, calibration), container)
+    lowered = time.perf_counter()
     content = write(
         graph,
         float_ports=float_ports,
         batch_size=file_batch_size,
         metadata=metadata,
     )
+    written = time.perf_counter()
     check = check_file(content, graph)
-    file = litert_runner(
-        content,
-        resolver=RESOLVERS[kernels],
-        num_threads=num_threads,
-        batch_size=batch_size,
-    )
-    counts = _compare(
-        keras_runner(model), Simulation(graph, kernels), file, split, progress
-    )
+    model = keras_runner(model)
+    pairs = [
+        _Pair(content, graph, one, batch_size, num_threads) for one in kernels
+    ]
+    counts = _compare(model, pairs, split, batch_size * num_threads, progress)
     verification = ExactVerification(
         container=container,
-        kernels=kernels,
         split=name_of(split),
         examples=counts.examples,
-        codes=counts.codes,
-        differing_codes=counts.differing_codes,
-        tensors=check.tensors,
-        differences=check.differences,
-        float_operators=check.float_operators,
-        agreement=counts.agreed / counts.examples,
+        **dataclasses.asdict(check),
         keras_accuracy=counts.keras_right / counts.examples,
-        file_accuracy=counts.file_right / counts.examples,
+        answers=tuple(pair.answers(counts.examples) for pair in pairs),
         file_size=len(content),
+        lower_seconds=round(lowered - start, 3),
+        write_seconds=round(written - lowered, 4),
         interpreter=interpreter_version(),
-        num_threads=num_threads,
         seconds=round(time.perf_counter() - start, 3),
     )
-    if verification.failures:
-        lines = "\n".join(f"* {failure}" for failure in verification.failures)
-        raise VerificationError(
-            f"Expected a file that answers for {model.name!r} what was "
-            f"foretold. It does not:\n{lines}\n{what_is_left(path)}",
-            verification,
-        )
+    _raise_failures(verification, model, path)
     write_atomically(path, content)
     details = {"verification": dataclasses.asdict(verification)}
     text = json.dumps(jsonable(details), indent=2) + "\n"
@@ -191,46 +119,86 @@ def export_exact(
     return verification
 
 
+def _checked(kernels):
+    """Returns the sets of kernels as a tuple of names."""
+    names = (kernels,) if isinstance(kernels, str) else tuple(kernels)
+    if not names or not set(names) <= set(RESOLVERS):
+        raise ValueError(
+            "Expected kernels that the interpreter can be told to run, of "
+            f"{sorted(RESOLVERS)}. Received: {kernels!r}."
+        )
+    return names
+
+
 @dataclasses.dataclass
 class _Counts:
     examples: int = 0
-    codes: int = 0
-    differing_codes: int = 0
-    agreed: int = 0
     keras_right: int = 0
-    file_right: int = 0
 
 
-def _compare(model, simulation, file, split, progress):
-    """Returns the counts over all examples, all three asked the same."""
+class _Pair:
+    """A file with one set of kernels, and what it should answer."""
+
+    def __init__(self, content, graph, kernels, batch_size, num_threads):
+        self._kernels = kernels
+        self.file = litert_runner(
+            content,
+            resolver=RESOLVERS[kernels],
+            num_threads=num_threads,
+            batch_size=batch_size,
+        )
+        self.foretold = integer_runner(
+            graph,
+            kernels,
+            num_threads=num_threads,
+            batch_size=self.file.batch_size,
+        )
+        self._output = graph.quantization(graph.outputs[0])
+        self._codes = self._differing = self._agreed = self._right = 0
+
+    def add(self, labels, expected, received, foretold):
+        # Each value stands for one code, and rounding finds it again.
+        codes = [self._output.codes_of(x) for x in (received, foretold)]
+        self._codes += received.size
+        self._differing += int(np.count_nonzero(codes[0] != codes[1]))
+        self._agreed += int(top_1(expected.argmax(-1), received).sum())
+        self._right += int(top_1(labels, received).sum())
+
+    def answers(self, examples):
+        return Answers(
+            kernels=self._kernels,
+            codes=self._codes,
+            differing_codes=self._differing,
+            agreement=self._agreed / examples,
+            accuracy=self._right / examples,
+        )
+
+
+def _compare(model, pairs, split, step, progress):
+    """Runs all examples; returns counts, and leaves others in the pairs."""
     counts = _Counts()
-    quantization = simulation.output_quantization
-    for batch in batches_of(
+    runners = [one for pair in pairs for one in (pair.file, pair.foretold)]
+    names = [port.name for port in pairs[0].foretold.input_ports]
+    for labels, expected, found in answers_of(
         split,
         model,
-        "examples to verify with",
-        batch_size=file.batch_size,
-        finite=True,
+        runners,
+        names=names,
+        batch_size=step,
         progress=progress,
     ):
-        _check_labels(batch.labels)
-        inputs = [np.asarray(x) for x in tf.nest.flatten(batch.inputs)]
-        (expected,), (received,) = model.outputs(inputs), file.outputs(inputs)
-        (foretold,) = simulation(inputs)
-        # Each value stands for one code, and rounding finds it again.
-        codes = quantization.codes_of(received)
-        counts.examples += batch.count
-        counts.codes += codes.size
-        counts.differing_codes += int(np.count_nonzero(codes != foretold))
-        counts.agreed += int(top_1(expected.argmax(-1), received).sum())
-        counts.keras_right += int(top_1(batch.labels, expected).sum())
-        counts.file_right += int(top_1(batch.labels, received).sum())
+        counts.examples += len(labels)
+        counts.keras_right += int(top_1(labels, expected).sum())
+        for number, pair in enumerate(pairs):
+            pair.add(labels, expected, *found[2 * number : 2 * number + 2])
     return counts
 
 
-def _check_labels(labels):
-    if labels is None:
-        raise ValueError(
-            "Expected labelled examples to verify with: batches of (images, "
-            "labels). Received batches without labels. Pass the test split."
+def _raise_failures(verification, model, path):
+    if verification.failures:
+        lines = "\n".join(f"* {failure}" for failure in verification.failures)
+        raise VerificationError(
+            f"Expected a file that answers for {model.name!r} what was "
+            f"foretold. It does not:\n{lines}\n{what_is_left(path)}",
+            verification,
         )

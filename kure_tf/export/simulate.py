@@ -5,12 +5,14 @@ import collections
 import numpy as np
 import tensorflow as tf
 
+from kure_tf.data.ports import Port
+from kure_tf.evaluation import Runner
 from kure_tf.export.integer_operations import operate
 from kure_tf.export.kernel_sets import KERNEL_SETS
-from kure_tf.integer_graph import IntegerGraph, Quantization
+from kure_tf.integer_graph import IntegerGraph
 
 
-def simulate(graph, images, kernels="xnnpack", *, batch_size=128):
+def simulate(graph, images, kernels="xnnpack", *, batch_size=64):
     """Returns the codes that a device puts out, computed in whole numbers.
 
     Args:
@@ -32,6 +34,47 @@ def simulate(graph, images, kernels="xnnpack", *, batch_size=128):
         for start in range(0, len(images), batch_size)
     ]
     return np.concatenate(parts)
+
+
+def integer_runner(
+    graph, kernels="xnnpack", *, num_threads=2, batch_size=64
+) -> Runner:
+    """Returns what a device answers, as a `Runner`: the file without a file.
+
+    Outputs are the values that the codes stand for.
+
+    Args:
+        graph: An `IntegerGraph`.
+        kernels: As for `simulate`.
+        num_threads: How many batches are computed side by side.
+        batch_size: Examples in each; the built-in kernels round the last ones
+            of some batches in their own way.
+
+    Raises:
+        TypeError, ValueError: As `Simulation`.
+    """
+    simulation = Simulation(graph, kernels)
+    outputs = [graph.quantization(name) for name in graph.outputs]
+
+    def answer(inputs):
+        found = zip(outputs, simulation(inputs), strict=True)
+        return [quantization.values_of(codes) for quantization, codes in found]
+
+    return Runner(
+        graph.name,
+        _ports(graph, graph.inputs),
+        _ports(graph, graph.outputs),
+        answer,
+        batch_size,
+        num_threads,
+    )
+
+
+def _ports(graph, names):
+    return tuple(
+        Port(name, (None, *graph.tensors[name].shape), "float32")
+        for name in names
+    )
 
 
 class Simulation:
@@ -61,11 +104,6 @@ class Simulation:
         self._reads = collections.Counter(graph.outputs)
         for operator in graph.operators:
             self._reads.update(operator.inputs)
-
-    @property
-    def output_quantization(self) -> Quantization:
-        """The `Quantization` of the first output."""
-        return self._graph.quantization(self._graph.outputs[0])
 
     def __call__(self, inputs, tensors=None) -> list[np.ndarray]:
         """Returns the codes of the outputs, or of other `tensors` by name.
@@ -104,8 +142,7 @@ class Simulation:
         inputs = [levels[name] for name in operator.inputs]
         y = operate(operator, inputs, self._graph, self._kernels)
         low, high = _ends(operator, self._graph.quantization(operator.output))
-        y = tf.clip_by_value(y, tf.cast(low, y.dtype), tf.cast(high, y.dtype))
-        return tf.cast(y, tf.float32)
+        return tf.clip_by_value(tf.cast(y, tf.float32), low, high)
 
 
 def _ends(operator, quantization):

@@ -25,8 +25,8 @@ class Verification:
         float_ops: Operators of the file that compute in float (0 if integers
             do everything). Not limited: TFLite has no integer kernel for some
             operators; but an integer-only device cannot run them.
-        resolver: Which kernels ran: "default" or "reference".
-        num_threads: Threads of the interpreter.
+        resolver: Which kernels ran: "default", "builtin" or "reference".
+        num_threads: How many interpreters ran side by side.
         interpreter: Package and version that ran the file.
         min_agreement: The limit of `agreement`.
         max_accuracy_drop: The limit of `accuracy_drop`.

@@ -20,7 +20,7 @@ def export_tflite(
     mode="int8",
     min_agreement=0.98,
     max_accuracy_drop=0.010,
-    batch_size=128,
+    batch_size=64,
     file_batch_size=None,
     num_threads=2,
     resolver="default",

@@ -4,13 +4,12 @@ import dataclasses
 import time
 
 import numpy as np
-import tensorflow as tf
 
 from kure_tf import compat
-from kure_tf.data.batches import batches_of
 from kure_tf.data.sources import name_of
 from kure_tf.evaluation import keras_runner, litert_runner, top_1
 from kure_tf.evaluation.litert_runner import RESOLVERS, interpreter_version
+from kure_tf.export.answers import answers_of
 from kure_tf.export.file_details import file_details
 from kure_tf.export.tflite import TFLiteModel
 from kure_tf.export.verification import Verification, VerificationError
@@ -23,7 +22,7 @@ def verify(
     *,
     min_agreement=0.98,
     max_accuracy_drop=0.010,
-    batch_size=128,
+    batch_size=64,
     num_threads=2,
     resolver="default",
     progress=True,
@@ -45,8 +44,8 @@ def verify(
             file may lose. It may always gain.
         batch_size: Images per call. A file or model of a fixed batch size
             keeps its own.
-        num_threads: Threads of the interpreter.
-        resolver: "default" or "reference" kernels; see `Runner`.
+        num_threads: How many interpreters run side by side.
+        resolver: Which kernels; see `litert_runner`.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -66,7 +65,9 @@ def verify(
         num_threads=num_threads,
         batch_size=batch_size,
     )
-    counts = _compare(file, keras_runner(model), split, progress)
+    counts = _compare(
+        file, keras_runner(model), split, batch_size * num_threads, progress
+    )
     details = file_details(tflite.content)
     integer = tflite.mode == "int8"
     verification = Verification(
@@ -104,36 +105,19 @@ class _Counts:
     nan_outputs: int = 0
 
 
-def _compare(file, model, split, progress):
+def _compare(file, model, split, step, progress):
     """Returns the counts over all images, both `Runner`s asked the same."""
-    classes = model.output_ports[0].shape[-1]
     counts = _Counts()
-    for batch in batches_of(
-        split,
-        model,
-        "images to verify with",
-        batch_size=file.batch_size,
-        finite=True,
-        progress=progress,
+    for labels, expected, (received,) in answers_of(
+        split, model, [file], batch_size=step, progress=progress
     ):
-        _check_labels(batch.labels, batch.count, classes)
-        inputs = tf.nest.flatten(batch.inputs)
-        (expected,), (received,) = model.outputs(inputs), file.outputs(inputs)
-        if not np.isfinite(expected).all():
-            raise ValueError(
-                f"Expected finite outputs of the Keras model {model.name!r}, "
-                "beside which the file is checked. It puts out NaN or "
-                "infinity itself."
-            )
         finite = np.isfinite(received).all(-1)
         # NaN is no answer, though argmax names the class where it stands.
         agreed = top_1(expected.argmax(-1), received) & finite
-        counts.images += batch.count
+        counts.images += len(labels)
         counts.agreed += int(agreed.sum())
-        counts.keras_correct += int(top_1(batch.labels, expected).sum())
-        counts.tflite_correct += int(
-            (top_1(batch.labels, received) & finite).sum()
-        )
+        counts.keras_correct += int(top_1(labels, expected).sum())
+        counts.tflite_correct += int((top_1(labels, received) & finite).sum())
         counts.nan_outputs += int((~finite).sum())
     return counts
 
@@ -185,25 +169,6 @@ def _check_pair(tflite, model):
                 f"{port} of this one has the shape {['batch', *found]}, that "
                 f"of the model {['batch', *wanted]}."
             )
-
-
-def _check_labels(labels, count, classes):
-    if labels is None:
-        raise ValueError(
-            "Expected batches of (images, labels), since accuracy needs "
-            "labels. Received: images only."
-        )
-    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"Expected one integer label per image, of shape [{count}]. "
-            f"Received: {labels.dtype} labels of shape {list(labels.shape)}. "
-            "One-hot labels become integers by tf.argmax(labels, -1)."
-        )
-    if count and not 0 <= labels.min() <= labels.max() < classes:
-        raise ValueError(
-            f"Expected labels 0 .. {classes - 1}, one per output of the "
-            f"model. Received labels {labels.min()} .. {labels.max()}."
-        )
 
 
 def _message(verification, model):

@@ -44,7 +44,7 @@ def export_exact(
         scheme: "paper", "tflite" or a `Placement`, for a float model. Layers
             that it pins to float get 8 bits: no file holds them otherwise.
         container: 8, 4 or 2: see `export.with_container`.
-        kernels: "xnnpack" or "reference": see `export.export_exact`.
+        kernels: A set of kernels, or several: see `export.export_exact`.
         name: What the report calls the model.
 
     Returns:

@@ -111,7 +111,7 @@ class KerasRunnerTest(tf.test.TestCase, parameterized.TestCase):
 class LiteRTRunnerTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.product(
         batch_size=[1, 4, 10, 64],
-        resolver=["default", "reference"],
+        resolver=["default", "builtin", "reference"],
     )
     def test_a_float_file_answers_as_the_model(self, batch_size, resolver):
         runner = litert_runner(
@@ -132,6 +132,16 @@ class LiteRTRunnerTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(runner.batch_size, 4)
         self.assertEqual(runner.input_ports, Port("image", (4, 4), "float32"))
         self.assertEqual(runner.outputs(_X)[0].shape, (10, 3))
+
+    @parameterized.parameters("default", "builtin")
+    def test_threads_change_no_answer(self, resolver):
+        one, two = (
+            litert_runner(
+                _file("int8"), resolver=resolver, num_threads=n, batch_size=3
+            )
+            for n in (1, 2)
+        )
+        self.assertAllEqual(one.outputs(_X)[0], two.outputs(_X)[0])
 
     def test_a_path_will_do(self):
         path = pathlib.Path(self.get_temp_dir()) / "some.tflite"

@@ -65,6 +65,7 @@ class ExportExactTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.named_parameters(
         ("int8", {}),
         ("int4", {"container": 4}),
+        ("builtin_kernels", {"kernels": "builtin"}),
         ("reference_kernels", {"kernels": "reference"}),
         ("float_ports", {"float_ports": True}),
         ("fixed_batch", {"file_batch_size": 16}),
@@ -78,7 +79,17 @@ class ExportExactTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(found.float_operators, 0)
         self.assertEqual(found.file_size, self.path.stat().st_size)
         record = json.loads(self.path.with_suffix(".json").read_text())
-        self.assertEqual(record["verification"]["codes"], 144)
+        self.assertEqual(record["verification"]["answers"][0]["codes"], 144)
+
+    def test_several_sets_of_kernels_are_told_apart(self):
+        found = self._export(kernels=("xnnpack", "builtin"), batch_size=7)
+
+        self.assertEqual(
+            [one.kernels for one in found.answers], ["xnnpack", "builtin"]
+        )
+        self.assertEqual([one.codes for one in found.answers], [144, 144])
+        self.assertEqual(found.differing_codes, 0)
+        self.assertEqual((found.kernels, found.equal_kernels), (3, 3))
 
     def test_the_file_stores_the_codes_of_the_quantizers(self):
         """But for the sign, which a negative gain of batch norm turns."""
@@ -123,10 +134,12 @@ class ExportExactTest(tf.test.TestCase, parameterized.TestCase):
             ) as caught:
                 self._export()
         self.assertFalse(self.path.exists())
-        self.assertNotEmpty(caught.exception.verification.differences)
+        found = caught.exception.verification
+        self.assertNotEmpty(found.differences)
+        self.assertEqual((found.kernels, found.equal_kernels), (3, 2))
 
     def test_examples_without_labels_are_refused(self):
-        with self.assertRaisesRegex(ValueError, "labelled examples"):
+        with self.assertRaisesRegex(ValueError, "accuracy needs labels"):
             self._export(split=[self.images])
         self.assertFalse(self.path.exists())
 

@@ -13,7 +13,14 @@ from litert_files import (
 )
 
 from kure_tf.compat import keras
-from kure_tf.export import simulate, to_integer_graph, with_container, write
+from kure_tf.evaluation import evaluate, top_1
+from kure_tf.export import (
+    integer_runner,
+    simulate,
+    to_integer_graph,
+    with_container,
+    write,
+)
 from kure_tf.export.simulate import Simulation
 
 _SHAPE = (8, 8, 3)
@@ -123,6 +130,22 @@ class SimulateTest(tf.test.TestCase, parameterized.TestCase):
 
         self.assertAllEqual(
             simulate(graph, images), simulate(graph, images, batch_size=3)
+        )
+
+    def test_it_is_evaluated_as_models_and_files_are(self):
+        """On more threads than one, in batches that do not come out even."""
+        images, (_, graph) = _images(10), _graph("4/4")
+        codes = simulate(graph, images)
+        labels = codes.argmax(-1)
+        labels[0] = (labels[0] + 1) % 5
+
+        runner = integer_runner(graph, num_threads=2, batch_size=3)
+        found = evaluate(runner, (images, labels), [top_1])
+
+        self.assertEqual(found["accuracy"].value, 0.9)
+        self.assertAllEqual(
+            runner.outputs(images)[0],
+            graph.quantization("logits").values_of(codes),
         )
 
     def test_tensors_in_the_middle_can_be_asked_for(self):

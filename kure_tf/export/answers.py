@@ -1,0 +1,71 @@
+"""What a model and files answer to the same labelled examples."""
+
+import numpy as np
+import tensorflow as tf
+
+from kure_tf.data.batches import batches_of
+
+
+def answers_of(split, model, others, *, names=None, batch_size, progress=True):
+    """Yields labels, a model's answers and those of others, batch by batch.
+
+    Args:
+        split: Labelled examples; see `batches_of`.
+        model: The `Runner` of a Keras classifier.
+        others: `Runner`s of the files, or of what they should answer.
+        names: What the others call the model's inputs, in their order; None
+            if there is one.
+        batch_size: Examples per batch.
+        progress: Whether to show a progress bar.
+
+    Yields:
+        `(labels, the model's outputs, [outputs of each of the others])`.
+
+    Raises:
+        ValueError: If labels are not one class number per example, or the
+            model puts out NaN or infinity.
+    """
+    classes = model.output_ports[0].shape[-1]
+    for batch in batches_of(
+        split,
+        model,
+        "images to verify with",
+        batch_size=batch_size,
+        finite=True,
+        progress=progress,
+    ):
+        _check_labels(batch.labels, batch.count, classes)
+        inputs = [np.asarray(x) for x in tf.nest.flatten(batch.inputs)]
+        (expected,) = model.outputs(inputs)
+        _check_finite(expected, model)
+        if names is not None:
+            inputs = dict(zip(names, inputs, strict=True))
+        yield batch.labels, expected, [one.outputs(inputs)[0] for one in others]
+
+
+def _check_labels(labels, count, classes):
+    if labels is None:
+        raise ValueError(
+            "Expected batches of (images, labels), since accuracy needs "
+            "labels. Received: images only."
+        )
+    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"Expected one integer label per image, of shape [{count}]. "
+            f"Received: {labels.dtype} labels of shape {list(labels.shape)}. "
+            "One-hot labels become integers by tf.argmax(labels, -1)."
+        )
+    if count and not 0 <= labels.min() <= labels.max() < classes:
+        raise ValueError(
+            f"Expected labels 0 .. {classes - 1}, one per output of the "
+            f"model. Received labels {labels.min()} .. {labels.max()}."
+        )
+
+
+def _check_finite(outputs, model):
+    if not np.isfinite(outputs).all():
+        raise ValueError(
+            f"Expected finite outputs of the Keras model {model.name!r}, "
+            "beside which the file is checked. It puts out NaN or infinity "
+            "itself."
+        )

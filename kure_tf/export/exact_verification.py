@@ -1,0 +1,102 @@
+"""The result of checking a file of exactly a model's codes."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What a file answered with one set of kernels.
+
+    Attributes:
+        kernels: Whose rounding ran, and was foretold.
+        codes: How many output codes were compared with the foretold ones.
+        differing_codes: How many of them were others.
+        agreement: Share of examples (0..1) for which the file and the
+            fake-quantized Keras model name the same class. The model leaves
+            biases and sums in float: at 4-bit activations 95 to 99 % is usual.
+        accuracy: Top-1 accuracy of the file (0..1).
+    """
+
+    kernels: str
+    codes: int
+    differing_codes: int
+    agreement: float
+    accuracy: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExactVerification:
+    """How a file did beside its integer graph and its Keras model.
+
+    Attributes:
+        container: Bits that the file gives each code where they fit.
+        split: Name of the split, None if it has none.
+        examples: How many examples were run.
+        tensors: How many tensors of the file were compared with the graph.
+        kernels: How many of them are kernels.
+        equal_kernels: How many kernels have the model's codes, scales and
+            biases, to the last bit.
+        differences: One sentence for each tensor or operator that differs.
+        float_operators: Operators of the file that compute in float.
+        keras_accuracy: Top-1 accuracy of the fake-quantized model (0..1).
+        answers: The `Answers` of each set of kernels.
+        file_size: Bytes.
+        lower_seconds: How long it took to lower the model, most of it for the
+            ranges on the calibration images.
+        write_seconds: How long it took to make the file of that.
+        interpreter: Package and version that ran the file.
+        seconds: How long all of it took.
+    """
+
+    container: int
+    split: str | None
+    examples: int
+    tensors: int
+    kernels: int
+    equal_kernels: int
+    differences: tuple[str, ...]
+    float_operators: int
+    keras_accuracy: float
+    answers: tuple[Answers, ...]
+    file_size: int
+    lower_seconds: float
+    write_seconds: float
+    interpreter: str
+    seconds: float
+
+    @property
+    def file_accuracy(self) -> float:
+        """Accuracy of the file with the first set of kernels (0..1)."""
+        return self.answers[0].accuracy
+
+    @property
+    def agreement(self) -> float:
+        """Its agreement with the Keras model, likewise (0..1)."""
+        return self.answers[0].agreement
+
+    @property
+    def codes(self) -> int:
+        """How many output codes were compared, of all sets of kernels."""
+        return sum(one.codes for one in self.answers)
+
+    @property
+    def differing_codes(self) -> int:
+        """How many of them were not the foretold ones."""
+        return sum(one.differing_codes for one in self.answers)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """One sentence for each way in which the file is not the model's."""
+        found = list(self.differences)
+        if self.float_operators:
+            found.append(
+                f"{self.float_operators} of its operators compute in float; 0 "
+                "are allowed."
+            )
+        found += [
+            f"{one.differing_codes} of {one.codes} output codes are not the "
+            f"foretold ones of the {one.kernels} kernels."
+            for one in self.answers
+            if one.differing_codes
+        ]
+        return tuple(found)
