@@ -287,14 +287,14 @@ def _check_ready(changes, tensor, bits):
 
 
 def _check_rounding(tensor, point):
-    obeys = tensor.quantizer.obeys_rounding_mode
-    if point.rounding_mode != "nearest" and not obeys:
+    follows = tensor.quantizer.follows_state
+    if point.rounding_mode != "nearest" and not follows:
         raise ValueError(
             "Expected quantizers that round as the operating point says. "
             f"{type(tensor.quantizer).__name__} of {tensor.path!r} does not "
             f"know rounding modes. Received: {point.rounding_mode!r}. Derive "
-            "it from UniformQuantizer, or set `obeys_rounding_mode = True` "
-            "and round by `state.rounding_mode`."
+            "it from UniformQuantizer, or set `follows_state = True` and "
+            "round by `state.rounding_mode`."
         )
 
 

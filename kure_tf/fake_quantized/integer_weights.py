@@ -76,12 +76,10 @@ def integers_of(tensor) -> IntegerTensor:
     bits = int(compat.to_numpy(state.bits))
     kernel = compat.full_precision(tensor.variable)
     values = np.asarray(quantizer(kernel, state), np.float64)
-    step_size = np.asarray(quantizer.step_size(state), np.float64)
-    step_size = step_size * tensor.unit()
+    step_size = quantizer.step_size(state)
+    low, high = (int(k) for k in quantizer.levels_in_force(state, step_size))
+    step_size = np.asarray(step_size, np.float64) * tensor.unit()
     codes = values / step_size - quantizer.grid.offset
-    low, high = (
-        int(level) for level in quantizer.grid.levels(float(bits), 0.0)
-    )
     kind = np.int8 if low >= -128 and high <= 127 else np.int16
     return IntegerTensor(
         codes=np.rint(codes).astype(kind),

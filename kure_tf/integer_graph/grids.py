@@ -23,7 +23,7 @@ def quantization_of(hosted, layer_name) -> Quantization:
             round to the nearest level.
     """
     quantizer, state = hosted.quantizer, hosted.state
-    if not hasattr(quantizer, "levels_in_force") or quantizer.grid.offset:
+    if not quantizer.follows_state or quantizer.grid.offset:
         raise ValueError(
             "Expected activations on a grid that int8 codes can hold: levels "
             "that are whole multiples of the step size. Received: the grid "

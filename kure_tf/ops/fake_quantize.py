@@ -85,7 +85,8 @@ def switched_fake_quantize(
         x, step_size, levels, origin: See `fake_quantize`.
         kernels: Values of `fused` (see `fake_quantize`) to choose from.
         index: Scalar int32 tensor: 0 returns `x` bit for bit, i the result by
-            the kernel `kernels[i - 1]`.
+            the kernel `kernels[i - 1]`. With a `rounding_mode`, one more than
+            there are kernels is for levels that keep none of their promises.
         rounding_mode: Scalar float32 tensor, a code of `ops.rounding`: how to
             round where `index` is not 0. None, or NEAREST, is
             `fake_quantize`; the others go through `round_by_mode`, in float32,

@@ -63,6 +63,7 @@ def round_by_mode(v, mode):
 
     with the threshold of the mode:
 
+        NEAREST      0.5, or more where v is halfway and floor(v) even
         HALF_UP      0.5: halves go up, what adding 0.5 and truncating does
         FLOOR        1: the fraction is cut off, as truncating hardware does
         STOCHASTIC   1 - u, u uniform in [0, 1): up with the probability of
@@ -75,8 +76,8 @@ def round_by_mode(v, mode):
 
     Args:
         v: Float32 tensor of any shape; values in units of the step size.
-        mode: Scalar, one of the codes of this module but NEAREST. The same
-            seed and shape give the same draw, from call to call.
+        mode: Scalar, one of the codes of this module. The same seed and shape
+            give the same draw, from call to call.
     """
     below = tf.floor(v)
     seed = tf.cast(mode - STOCHASTIC, tf.int32)
@@ -86,4 +87,5 @@ def round_by_mode(v, mode):
     below_one = 1.0 - tf.maximum(_SLACK, tf.abs(v) * _FOUR_ULPS)
     fixed = tf.where(tf.equal(mode, HALF_UP), 0.5, below_one)
     threshold = tf.where(mode < STOCHASTIC, fixed, 1.0 - drawn)
-    return below + tf.cast(v - below >= threshold, tf.float32)
+    rounded = below + tf.cast(v - below >= threshold, tf.float32)
+    return tf.where(tf.equal(mode, NEAREST), tf.round(v), rounded)

@@ -11,13 +11,11 @@ BITS, LAYERS, DRAWS = "bits", "layers", "calibration draws"
 """Tables of what no dimension of the operating point tells."""
 
 # Sweeps whose rows say all that was done to the model.
-_KNOWN_SWEEPS = frozenset(
-    (
-        *("bit_width", "step_size", "power_of_two", "activation_step_size"),
-        *("joint_step_size", "rounding_mode", "clipping", "sensitivity"),
-        "calibration_seed",
-    )
-)
+_KNOWN_SWEEPS = {
+    *("bit_width", "step_size", "power_of_two", "activation_step_size"),
+    *("joint_step_size", "clipping", "sensitivity", "calibration_seed"),
+    *CHOICES,
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -295,8 +295,8 @@ def _check_point(point):
         raise ValueError(
             "Expected an operating point with quantized weights, a step ratio "
             "of 1, no rounding of the step and values rounded to the nearest "
-            f"level. Received: '{point}'. For other steps, hand over step "
-            "sizes that are scaled or rounded already."
+            f"level of their own grid. Received: '{point}'. For other steps, "
+            "hand over step sizes that are scaled or rounded already."
         )
 
 

@@ -64,9 +64,9 @@ class Quantizer:
 
     A subclass says in `__call__` how it rounds. It may override `prepare` (what
     happens to a tensor before it is rounded) and `initial_step_size`. One that
-    rounds as `state.rounding_mode` says has `obeys_rounding_mode = True`; the
-    others stay at the nearest level, and operating points that ask for another
-    mode are refused.
+    rounds by `state.rounding_mode`, to the `levels_in_force`, says so by
+    `follows_state = True`; of the others, operating points cannot ask for
+    anything but the nearest level.
 
     Args:
         grid: A `Grid` or its name.
@@ -75,7 +75,7 @@ class Quantizer:
         trainable: Whether the step size is a trainable variable.
     """
 
-    obeys_rounding_mode = False
+    follows_state = False
 
     def __init__(self, grid, granularity="per_tensor", trainable=False):
         self.grid = grids.get(grid)
@@ -228,6 +228,41 @@ class Quantizer:
         # Only the step size itself is ever trained.
         kept = tf.stop_gradient(kept * scale)
         return tf.convert_to_tensor(state.step_size) * kept
+
+    def levels_in_force(self, state, step_size):
+        """Returns `(low, high)`, the levels in force.
+
+        Args:
+            state: The variables of the tensor.
+            step_size: As `step_size(state)`.
+        """
+        bits = tf.convert_to_tensor(state.bits)
+        return self.grid.levels(bits, self._lowest_level(state, step_size))
+
+    def _lowest_level(self, state, step_size):
+        """Returns where an adaptive grid begins, in steps; None for others.
+
+        The step ratio does not enter: the origin moves along with the step, so
+        that the zero point stays in its place. Both ends of the clipping range
+        are then multiplied by the ratio, and zero stays zero.
+        """
+        if not self.grid.adaptive:
+            return None
+        scale = tf.convert_to_tensor(state.step_scale)
+        lowest = tf.convert_to_tensor(state.origin) * scale
+        return tf.stop_gradient(lowest / step_size)
+
+    def kernels(self):
+        """Returns the kernels of `switched_fake_quantize` for the grid."""
+        if self.grid.adaptive:  # ReLU outputs are common and quicker.
+            return (self.grid.fused, "unsigned")
+        return (self.grid.fused,)
+
+    def kernel_in_force(self, state):
+        """Returns which of `kernels` serves the state, counted from 1."""
+        if not self.grid.adaptive:
+            return 1
+        return tf.where(tf.convert_to_tensor(state.origin) < 0, 1, 2)
 
     def get_config(self):
         return {

@@ -30,7 +30,7 @@ class UniformQuantizer(Quantizer):
         trainable: Whether the step size is trained.
     """
 
-    obeys_rounding_mode = True
+    follows_state = True
 
     def __init__(
         self, grid="narrow", granularity="per_tensor", trainable=False
@@ -45,41 +45,7 @@ class UniformQuantizer(Quantizer):
             step_size,
             self.levels_in_force(state, step_size),
             self.grid.offset * step_size if self.grid.offset else 0.0,
-            kernels=self._kernels(),
-            index=tf.where(bits > MAX_BITS, 0, self._kernel(state)),
+            kernels=self.kernels(),
+            index=tf.where(bits > MAX_BITS, 0, self.kernel_in_force(state)),
             rounding_mode=tf.convert_to_tensor(state.rounding_mode),
         )
-
-    def levels_in_force(self, state, step_size):
-        """Returns `(low, high)`, the levels in force.
-
-        Args:
-            state: The variables of the tensor.
-            step_size: As `step_size(state)`.
-        """
-        bits = tf.convert_to_tensor(state.bits)
-        return self.grid.levels(bits, self._lowest_level(state, step_size))
-
-    def _lowest_level(self, state, step_size):
-        """Returns where an adaptive grid begins, in steps; None for others.
-
-        The step ratio does not enter: the origin moves along with the step, so
-        that the zero point stays in its place. Both ends of the clipping range
-        are then multiplied by the ratio, and zero stays zero.
-        """
-        if not self.grid.adaptive:
-            return None
-        scale = tf.convert_to_tensor(state.step_scale)
-        lowest = tf.convert_to_tensor(state.origin) * scale
-        return tf.stop_gradient(lowest / step_size)
-
-    def _kernels(self):
-        if self.grid.adaptive:  # ReLU outputs are common and quicker.
-            return (self.grid.fused, "unsigned")
-        return (self.grid.fused,)
-
-    def _kernel(self, state):
-        """Returns which of the kernels serves the state, counted from 1."""
-        if not self.grid.adaptive:
-            return 1
-        return tf.where(tf.convert_to_tensor(state.origin) < 0, 1, 2)

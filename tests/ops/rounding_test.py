@@ -54,6 +54,17 @@ class RoundingTest(tf.test.TestCase, parameterized.TestCase):
         v = np.clip(x.astype(np.float64) / step_size, -7, 7)
         self.assertAllClose(y, step_size * NUMPY[mode](v), rtol=1e-5)
 
+    def test_the_index_after_the_kernels_takes_any_levels(self):
+        x = tf.constant([-2.6, -2.1, -1.6, -0.125, 0.125, 0.4, 1.7, 1.9])
+
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = _quantize(x, 0.25, (-8.0, 7.0), NEAREST, index=2)
+
+        self.assertAllEqual(y, [-2, -2, -1.5, 0, 0, 0.5, 1.75, 1.75])
+        inside = [0, 0, 1, 1, 1, 1, 1, 0]
+        self.assertAllEqual(tape.gradient(y, x), inside)
+
     def test_one_trace_serves_all_modes_and_float(self):
         mode, index = tf.Variable(NEAREST), tf.Variable(1)
         traces = []
