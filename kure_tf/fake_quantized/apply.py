@@ -82,8 +82,9 @@ def set_operating_point(model, point, *, only=None):
     Raises:
         ValueError: If the model has no quantizers, `only` names a tensor that
             has none, a grid does not exist at these bits, an activation is not
-            calibrated, or a quantizer of your own does not round by the
-            point's rounding mode. Nothing is written then.
+            calibrated, a quantizer of your own does not round by the point's
+            rounding mode, or the point reads weights on the full range that
+            are on another grid than "narrow". Nothing is written then.
     """
     if not isinstance(point, OperatingPoint):
         point = OperatingPoint.parse(point)
@@ -271,6 +272,8 @@ def _put_point(changes, tensor, point):
     changes.put(state.bits, FP if bits is None else bits)
     mode = rounding_code(point.rounding_mode, tensor.path)
     changes.put(state.rounding_mode, mode)
+    full = weight and bits is not None and point.grid == "full"
+    changes.put(state.full_range, _full_range(tensor) if full else 0.0)
 
 
 def _check_ready(changes, tensor, bits):
@@ -296,6 +299,20 @@ def _check_rounding(tensor, point):
             "it from UniformQuantizer, or set `follows_state = True` and "
             "round by `state.rounding_mode`."
         )
+
+
+def _full_range(tensor):
+    """Returns what reading a tensor on the full range adds to its levels."""
+    quantizer = tensor.quantizer
+    name, follows = quantizer.grid.name, quantizer.follows_state
+    if name not in ("narrow", "full") or not follows:
+        raise ValueError(
+            "Expected weights on the grid 'narrow', of a quantizer with "
+            "`follows_state`, to read them on the full range. Received: "
+            f"{quantizer!r} for {tensor.path!r}. Leave 'full' out of the "
+            "operating point, or use another Placement(weights=...)."
+        )
+    return float(name == "narrow")
 
 
 def _step_scale(changes, tensor, bits, point):

@@ -80,4 +80,9 @@ CHOICES = {
         "±: standard deviation over the seeds of that draw within one trained "
         "model, averaged over the models.",
     ),
+    "grid": (
+        "Grid of the weights",
+        "Full: the steps chosen for the narrow grid, -(2^(b-1)-1)..2^(b-1)-1, "
+        "with one level more at the low end, -2^(b-1).",
+    ),
 }

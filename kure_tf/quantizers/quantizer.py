@@ -33,6 +33,8 @@ class QuantizerState:
         origin: Smallest value that calibration saw, at most 0, in the unit of
             the tensor; adaptive grids choose their levels by it.
         rounding_mode: How values are rounded: a code of `ops.rounding`.
+        full_range: 1 if a tensor on the grid "narrow" has the levels of
+            "full", else 0.
     """
 
     step_size: object
@@ -41,6 +43,7 @@ class QuantizerState:
     step_scale: object
     origin: object
     rounding_mode: object = NEAREST
+    full_range: object = 0.0
 
 
 def shared_axes(step_shape, rank) -> tuple[int, ...]:
@@ -111,6 +114,7 @@ class Quantizer:
             step_scale=variable("step_scale", 1.0, step_shape),
             origin=variable("origin", 0.0),
             rounding_mode=variable("rounding_mode", NEAREST),
+            full_range=variable("full_range", 0.0),
         )
 
     def step_shape(self, shape, channel_axes=()):
@@ -237,7 +241,9 @@ class Quantizer:
             step_size: As `step_size(state)`.
         """
         bits = tf.convert_to_tensor(state.bits)
-        return self.grid.levels(bits, self._lowest_level(state, step_size))
+        lowest = self._lowest_level(state, step_size)
+        low, high = self.grid.levels(bits, lowest)
+        return low - tf.convert_to_tensor(state.full_range), high
 
     def _lowest_level(self, state, step_size):
         """Returns where an adaptive grid begins, in steps; None for others.
@@ -261,7 +267,9 @@ class Quantizer:
     def kernel_in_force(self, state):
         """Returns which of `kernels` serves the state, counted from 1."""
         if not self.grid.adaptive:
-            return 1
+            # Behind them is the one for levels that keep no promise.
+            full = tf.convert_to_tensor(state.full_range) > 0
+            return tf.where(full, len(self.kernels()) + 1, 1)
         return tf.where(tf.convert_to_tensor(state.origin) < 0, 1, 2)
 
     def get_config(self):

@@ -16,21 +16,23 @@ _PATTERN = re.compile(
     r"(?:\s+x(?P<scale>[0-9.eE+-]+)"
     r"(?:\s*/\s*(?P<activation_scale>[0-9.eE+-]+))?)?"
     r"(?:\s+(?P<rounding>pow2(?:-up)?))?"
-    r"(?:\s+(?P<mode>half[-_]up|floor|stochastic(?::\d+)?))?",
+    r"(?:\s+(?P<mode>half[-_]up|floor|stochastic(?::\d+)?))?"
+    r"(?:\s+(?P<grid>narrow|full))?",
     re.IGNORECASE,
 )
 _ROUNDINGS = {"nearest": "pow2", "up": "pow2-up"}
+_GRIDS = ("narrow", "full")
 _MODE = re.compile(r"nearest|half_up|floor|stochastic(:\d+)?")
 MAX_SEED = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
 class OperatingPoint:
-    """Weight bits / activation bits / step ratios / rounding of the step, mode.
+    """Weight bits / activation bits / step ratios / rounding, mode, grid.
 
     Written `4/8`, `4/FP`, `4/4 x1.02`, `4/4 x1/1.1` (ratio of the weights /
     of the activations), `3/FP pow2`, `4/FP floor`, `4/4 half-up`,
-    `4/FP stochastic:3`; `str` and `parse` convert.
+    `4/FP stochastic:3`, `4/8 full`; `str` and `parse` convert.
 
     Attributes:
         weight_bits: Bit-width of the weights, 1 to 16; None is float ("FP").
@@ -52,6 +54,10 @@ class OperatingPoint:
             "stochastic:<seed>" (up with the probability of the fraction;
             "stochastic" is seed 0). A seed draws the same for each batch, and
             other numbers for each tensor.
+        grid: "narrow" leaves weights the levels that their steps were chosen
+            for. "full" reads those of the grid "narrow", pinned ones included,
+            on the same steps with one level more at the low end, -2^(b-1):
+            what two's complement holds. Only the clipping changes.
 
     Raises:
         ValueError: If a value is outside what is allowed.
@@ -63,6 +69,7 @@ class OperatingPoint:
     step_rounding: str | None = dataclasses.field(default=None, kw_only=True)
     activation_step_scale: float = dataclasses.field(default=1.0, kw_only=True)
     rounding_mode: str = dataclasses.field(default="nearest", kw_only=True)
+    grid: str = dataclasses.field(default="narrow", kw_only=True)
 
     def __post_init__(self):
         for name in ("weight_bits", "activation_bits"):
@@ -81,6 +88,11 @@ class OperatingPoint:
             )
         mode = check_rounding_mode(self.rounding_mode)
         object.__setattr__(self, "rounding_mode", mode)
+        if self.grid not in _GRIDS:
+            raise ValueError(
+                f"Expected a grid of the weights, one of {_GRIDS}. "
+                f"Received: {self.grid!r}."
+            )
 
     @property
     def in_float(self) -> bool:
@@ -95,8 +107,8 @@ class OperatingPoint:
             raise ValueError(
                 "Expected an operating point '<weight bits>/<activation "
                 "bits>', such as '4/8', '4/FP', '4/4 x1.02', '4/4 x1/1.1', "
-                "'3/FP pow2', '4/FP floor' or '4/FP stochastic:3'. "
-                f"Received: {text!r}."
+                "'3/FP pow2', '4/FP floor', '4/FP stochastic:3' or "
+                f"'4/8 full'. Received: {text!r}."
             )
         rounding = {"pow2": "nearest", "pow2-up": "up"}.get(
             (match["rounding"] or "").lower()
@@ -116,6 +128,7 @@ class OperatingPoint:
             step_rounding=rounding,
             activation_step_scale=activation_scale,
             rounding_mode=(match["mode"] or "nearest").lower(),
+            grid=(match["grid"] or "narrow").lower(),
         )
 
     def __str__(self):
@@ -129,6 +142,8 @@ class OperatingPoint:
             parts.append(_ROUNDINGS[self.step_rounding])
         if self.rounding_mode != "nearest":
             parts.append(self.rounding_mode.replace("_", "-"))
+        if self.grid != "narrow":
+            parts.append(self.grid)
         return " ".join(parts)
 
 

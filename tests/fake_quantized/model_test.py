@@ -87,7 +87,7 @@ class FloatTest(tf.test.TestCase, parameterized.TestCase):
         copy = fake_quantize_model(model, Placement(activations=None))
         x = make_images(shape=(4,))
         self.assertAllEqual(model(x), copy(x))
-        self.assertLen(copy.weights, 2 + 6)  # Dense, and one kernel's state.
+        self.assertLen(copy.weights, 2 + 7)  # Dense, and one kernel's state.
 
         set_operating_point(copy, "2/FP")
 

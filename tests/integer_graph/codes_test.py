@@ -83,6 +83,15 @@ class CodesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(quantization.zero_point, 127 - (2**bits - 1))
         self.assertEqual(quantization.lowest, quantization.zero_point)
 
+    def test_the_full_range_reaches_one_code_further(self):
+        model, graph = _graph("4/8 x0.7 full")
+
+        expected = integer_weights(model)["second/kernel"].codes
+        self.assertEqual((expected.min(), expected.max()), (-8, 7))
+        gain, _ = _gain_and_shift(_net().get_layer("norm2"))
+        codes = graph.weights["norm2"].codes
+        self.assertAllEqual(codes, expected * np.sign(gain).astype(int))
+
     def test_a_shortcut_stays_at_8_bits_beside_a_4_bit_input(self):
         _, graph = _graph("4/4")
 
@@ -175,6 +184,10 @@ class RefusalsTest(tf.test.TestCase, parameterized.TestCase):
             ValueError, "codes from .* 8 bits of the grid .re"
         ):
             _graph("8/8", placement)
+
+    def test_the_lowest_code_of_8_bits(self):
+        with self.assertRaisesRegex(ValueError, "-127.*codes from -128 to 127"):
+            _graph("8/8 x0.7 full")
 
     def test_a_grid_without_zero_for_activations(self):
         placement = paper_placement(

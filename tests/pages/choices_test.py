@@ -44,6 +44,25 @@ class ChoicesTest(absltest.TestCase):
             ],
         )
 
+    def test_grids_are_columns(self):
+        table, lines = table_of(
+            [
+                row("4/FP full", 0.7, sweep="grid"),
+                row("4/FP", 0.8),
+                row("4/FP x0.7", 0.6),
+                row("4/FP x0.7 full", 0.5),
+            ]
+        )
+        self.assertEqual(table.title, "Grid of the weights")
+        self.assertEqual(table.header[2:], ("narrow", "full"))
+        self.assertEqual(
+            lines,
+            [
+                ["W4, minmax", "KURE", "80.0", "70.0"],
+                ["W4 x0.7, minmax", "KURE", "60.0", "50.0"],
+            ],
+        )
+
     def test_deviation_over_stochastic_seeds_is_within_one_model(self):
         def modes(*accuracies):
             return [

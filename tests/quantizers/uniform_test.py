@@ -233,6 +233,7 @@ class QuantizerTest(tf.test.TestCase, parameterized.TestCase):
                 "kernel_step_scale",
                 "kernel_origin",
                 "kernel_rounding_mode",
+                "kernel_full_range",
             ],
         )
         self.assertEqual(tuple(host.state.step_size.shape), (1, 1, 1, 5))
@@ -244,7 +245,7 @@ class QuantizerTest(tf.test.TestCase, parameterized.TestCase):
         host = _Host(UniformQuantizer(trainable=trainable))
 
         self.assertLen(host.trainable_weights, int(trainable))
-        self.assertLen(host.non_trainable_weights, 6 - trainable)
+        self.assertLen(host.non_trainable_weights, 7 - trainable)
 
     def test_variables_stay_float32_in_a_half_precision_layer(self):
         class Half(keras.layers.Layer):

@@ -26,9 +26,10 @@ WRITTEN = (
     ("4/FP floor", OperatingPoint(4, rounding_mode="floor")),
     ("4/4 half-up", OperatingPoint(4, 4, rounding_mode="half_up")),
     ("4/FP stochastic:3", OperatingPoint(4, rounding_mode="stochastic:3")),
-    ("3/3 x0.9/2 pow2-up floor", OperatingPoint(
+    ("4/8 full", OperatingPoint(4, 8, grid="full")),
+    ("3/3 x0.9/2 pow2-up floor full", OperatingPoint(
         3, 3, step_scale=0.9, activation_step_scale=2, step_rounding="up",
-        rounding_mode="floor")),
+        rounding_mode="floor", grid="full")),
 )  # fmt: skip
 
 BITS = st.none() | st.integers(1, 16)
@@ -41,6 +42,7 @@ POINTS = st.builds(
     activation_step_scale=st.floats(1e-6, 1e6),
     rounding_mode=st.sampled_from(["nearest", "half_up", "floor"])
     | st.integers(0, 2**31 - 1).map("stochastic:{}".format),
+    grid=st.sampled_from(["narrow", "full"]),
 )
 
 
@@ -55,7 +57,7 @@ class OperatingPointTest(parameterized.TestCase):
         self.assertEqual(OperatingPoint.parse(str(point)), point)
 
     @parameterized.parameters(
-        "  4/8 ", "4 / 8", "4/8 x1", "4/8 X1.0", "4/8  x1e0"
+        "  4/8 ", "4 / 8", "4/8 x1", "4/8 X1.0", "4/8  x1e0", "4/8 NARROW"
     )
     def test_reading_is_lenient_about_spaces_and_case(self, text):
         self.assertEqual(OperatingPoint.parse(text), OperatingPoint(4, 8))
@@ -114,6 +116,11 @@ class OperatingPointTest(parameterized.TestCase):
     def test_unknown_rounding_mode_is_refused(self, mode):
         with self.assertRaisesRegex(ValueError, "'half_up', 'floor'.*Received"):
             OperatingPoint(4, 4, rounding_mode=mode)
+
+    @parameterized.parameters("own", "Full", None)
+    def test_unknown_grid_is_refused(self, grid):
+        with self.assertRaisesRegex(ValueError, "'narrow', 'full'.*Received"):
+            OperatingPoint(4, 4, grid=grid)
 
     def test_a_seed_that_is_not_given_is_zero(self):
         point = OperatingPoint.parse("4/FP Stochastic")

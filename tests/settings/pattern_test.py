@@ -27,6 +27,7 @@ WRITTEN = (
         "4/FP stochastic:1", "4/FP stochastic:2"]),
     ("{4,3}/FP {pow2,pow2-up}", [
         "4/FP pow2", "4/FP pow2-up", "3/FP pow2", "3/FP pow2-up"]),
+    ("{4,3}/FP {narrow,full}", ["4/FP", "4/FP full", "3/FP", "3/FP full"]),
     ("4/FP x{1.1:0.9:-0.1}", ["4/FP x1.1", "4/FP", "4/FP x0.9"]),
     ("4/FP x{0.7:1:0.2}", ["4/FP x0.7", "4/FP x0.9"]),
     ("{{8,6},{4..3}}/FP", ["8/FP", "6/FP", "4/FP", "3/FP"]),
