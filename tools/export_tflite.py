@@ -4,8 +4,9 @@ python tools/export_tflite.py --model=runs/kure/model.keras \\
     --point='{8,4,2}/8' --point=4/4 --workdir=runs/export
 
 writes a file for each operating point, with exactly the model's codes and with
-answers that were foretold to the last bit. Without --point the converter
-chooses the step sizes:
+answers that were foretold to the last bit, and a report with a table of them.
+Killed and started again, it goes on after the last file. Without --point the
+converter chooses the step sizes:
 
 python tools/export_tflite.py --model=runs/kure/model.keras \\
     --export=int8,dynamic_range --workdir=runs/export
@@ -21,9 +22,10 @@ from absl import flags
 _POINT = flags.DEFINE_multi_string(
     "point",
     [],
-    "Operating points without floats, or patterns such as '{8,4}/8', to write "
-    "exact files for; may be repeated. Steps come from --step_sizes, or --ptq "
-    "('trained' keeps those of a model from quantization-aware training).",
+    "Operating points without floats, or patterns such as '{8,4}/8' or "
+    "'lp_norm + adaround: 2/8', to write exact files for; may be repeated. "
+    "Steps come from --step_sizes, or --ptq ('trained' keeps those of a model "
+    "from quantization-aware training).",
 )
 _SETTING = flags.DEFINE_multi_string(
     "setting",
@@ -38,12 +40,13 @@ _CONTAINER = flags.DEFINE_enum(
     "Bits that exact files give each code where they fit: 4 halves a file and "
     "costs time on a CPU, 2 is for dense layers only.",
 )
-_KERNELS = flags.DEFINE_enum(
+_KERNELS = flags.DEFINE_list(
     "kernels",
-    "xnnpack",
-    ["xnnpack", "builtin", "reference"],
-    "Whose rounding is foretold and run for exact files.",
+    ["xnnpack"],
+    "Whose rounding is foretold and run for exact files, one or several of "
+    "xnnpack, builtin, reference. Accuracy is that of the first.",
 )
+_NAME = flags.DEFINE_string("name", "model", "What the report calls it.")
 flags.adopt_module_key_flags(common_flags)
 flags.adopt_module_key_flags(export_flags)
 for _name in ("scheme", "ptq", "step_sizes"):
@@ -57,7 +60,7 @@ def main():
         dataset = common_flags.load_dataset()
         model = common_flags.load_model(dataset)
         if _POINT.value or _SETTING.value:
-            rows = _exact(model, dataset, folder)
+            rows = _exact(model, dataset, folder).runs[0].rows
         else:
             modes = export_flags.EXPORT.value
             limits = export_flags.limits()
@@ -75,16 +78,19 @@ def _exact(model, dataset, folder):
         raise ValueError(
             f"tools/export_tflite.py takes one --scheme. Received: {scheme}."
         )
-    _, method = quantization_flags.ptq_method()
+    name, method = quantization_flags.ptq_method()
     return runs.export_exact(
         model,
         dataset,
         folder,
         [*map(Setting.load, _SETTING.value), *_POINT.value],
-        method,
+        name,
+        methods={name: method},
         scheme=scheme[0],
         container=int(_CONTAINER.value),
         kernels=_KERNELS.value,
+        name=_NAME.value,
+        provenance={"flags": common_flags.effective_flags()},
     )
 
 

@@ -45,8 +45,10 @@ class Row:
         details: Whatever else is known, as plain values: metrics measured
             beside this one by their names, such as "loss". For a "tflite" row
             pages show `mode` (text), `file_size` (bytes), `agreement` (share
-            of examples with the same top-1 class, 0..1) and `accuracy_drop`
-            (Keras model minus file, as a fraction).
+            of examples with the same top-1 class, 0..1), `accuracy_drop`
+            (Keras model minus file, as a fraction), `codes` and
+            `differing_codes` (output codes compared, and those that were not
+            as foretold) and `latency_ms`.
 
     Raises:
         TypeError: If a value is of the wrong kind.

@@ -1,6 +1,8 @@
 """Exporting a model at operating points to files of exactly its codes."""
 
 import dataclasses
+import functools
+import json
 import pathlib
 
 from kure_tf import export, ptq
@@ -12,8 +14,12 @@ from kure_tf.fake_quantized import (
     quantizers_of,
 )
 from kure_tf.fake_quantized import placement as placements
-from kure_tf.measurements import Row
-from kure_tf.settings import Setting, all_points
+from kure_tf.files import jsonable
+from kure_tf.measurements import Report, Row, Run
+from kure_tf.pages import save_report
+from kure_tf.runs.file_settings import file_settings
+from kure_tf.sweeps.provenance import measurement_facts
+from kure_tf.sweeps.robustness import finished_rows
 
 _BATCH_SIZE = 128
 
@@ -25,61 +31,75 @@ def export_exact(
     points,
     method="lp_norm",
     *,
+    methods=None,
     scheme="tflite",
     container=8,
     kernels="xnnpack",
     name="model",
+    provenance=None,
+    progress=True,
 ):
     """Writes a LiteRT file for each operating point, each after verifying it.
+
+    Killed and called again, it goes on after the last file that was written.
 
     Args:
         model: A built float model; or one that has quantizers already, which
             keeps its placement.
         dataset: The `Dataset` with calibration images and test split.
-        folder: Gets <point>.tflite and <point>.json, such as 4_8.tflite.
-        points: Patterns of points without floats, such as "{8,4}/8"; or
-            `Setting`s, which bring all that they need.
-        method: A PTQ method or the name of one; None keeps the step sizes of
-            a model from quantization-aware training.
+        folder: Gets <point>.tflite and <point>.json for each point, such as
+            4_8.tflite, and the report with its pages: a table of all files.
+        points: Patterns of points without floats, such as "{8,4}/8" or
+            "lp_norm + adaround: 2/8" (see `sweeps.planned`); or `Setting`s,
+            which bring all that they need.
+        method: The PTQ method of points that name none; "trained" keeps the
+            step sizes of a model from quantization-aware training.
+        methods: `{name: PTQ method}` that may be named beside the library's.
         scheme: "paper", "tflite" or a `Placement`, for a float model. Layers
             that it pins to float get 8 bits: no file holds them otherwise.
         container: 8, 4 or 2: see `export.with_container`.
         kernels: A set of kernels, or several: see `export.export_exact`.
         name: What the report calls the model.
+        provenance: What the report says beyond what is known here.
+        progress: Whether to show progress bars.
 
     Returns:
-        One `Row` for each file. Its details hold its size, its agreement with
-        the fake-quantized model, and `latency_ms`: the median of interleaved
-        runs of one example on one thread.
+        A `Report` of one run, with a row for each file. Their details hold
+        what `export.export_exact` found, and `latency_ms`: the median of
+        interleaved runs of all files, one example on one thread.
 
     Raises:
         VerificationError: If a file is not what was foretold; those before it
             are there.
-        TypeError, ValueError: As `export.export_exact` and `apply`.
+        TypeError, ValueError: As `export.export_exact` and `apply`; if the
+            folder holds files of other weights or images.
     """
     folder = pathlib.Path(folder)
+    facts = {**(provenance or {}), **measurement_facts(model, dataset)}
     if not quantizers_of(model):
         model = fake_quantize_model(model, _without_floats(scheme))
-    settings = _settings(model, dataset, points, method)
-    rows, files = [], {}
-    for setting in settings:
-        path = folder / f"{_file_name(setting.point)}.tflite"
-        with keeping(model):
-            apply(model, setting)
-            found = export.export_exact(
-                model,
-                path,
-                dataset.calibration,
-                dataset.test,
-                container=container,
-                kernels=kernels,
+        facts["scheme"] = placements.get(scheme).name
+    finished = {
+        row.details["file"]: row
+        for row in finished_rows(folder, name, facts)
+        if (folder / row.details["file"]).is_file()
+    }
+    calibration = functools.cache(lambda: _calibration(model, dataset))
+    rows = []
+    for wanted in file_settings(points, method, methods or {}, calibration):
+        row = finished.get(wanted.file)
+        if row is None:
+            path = folder / wanted.file
+            found, setting = _exported(
+                model, wanted, path, dataset, container, kernels, progress
             )
-        rows.append(_row(name, setting, found, dataset.test.name, path))
-        files[path.name] = path.read_bytes()
-    return tuple(
-        dataclasses.replace(row, details={**row.details, "latency_ms": time})
-        for row, time in zip(rows, latencies(files).values(), strict=True)
-    )
+            row = _row(name, setting, wanted, found, dataset.test.name)
+        rows.append(row)
+        _report(name, rows, facts).save(folder)
+    rows = _with_latencies(rows, folder)
+    report = _report(name, rows, facts)
+    save_report(report, folder)
+    return report
 
 
 def _without_floats(scheme):
@@ -92,39 +112,71 @@ def _without_floats(scheme):
     return dataclasses.replace(placement, **ends)
 
 
-def _settings(model, dataset, points, method):
-    points = [points] if isinstance(points, (str, Setting)) else list(points)
-    given = [point for point in points if isinstance(point, Setting)]
-    points = all_points([p for p in points if not isinstance(p, Setting)])
-    if not points:
-        return given
-    if method is None:
-        return given + [Setting(point) for point in points]
+def _calibration(model, dataset):
     batches = dataset.calibration.batches(_BATCH_SIZE)
-    calibration = ptq.calibrate(model, batches, progress=False)
-    setting_for = ptq.settings_for(calibration, ptq.get(method))
-    return given + [setting_for(point) for point in points]
+    return ptq.calibrate(model, batches, progress=False)
 
 
-def _file_name(point):
-    return str(point).replace("/", "_").replace(" ", "_")
+def _exported(model, wanted, path, dataset, container, kernels, progress):
+    """Returns the `ExactVerification` of a file, and its setting."""
+    setting = wanted.setting()
+    note = {
+        "point": str(setting.point),
+        "ptq": wanted.ptq,
+        "provenance": setting.provenance,
+    }
+    with keeping(model):
+        apply(model, setting)
+        found = export.export_exact(
+            model,
+            path,
+            dataset.calibration,
+            dataset.test,
+            container=container,
+            kernels=kernels,
+            metadata={"kure_tf": json.dumps(jsonable(note))},
+            progress=progress,
+        )
+    return found, setting
 
 
-def _row(name, setting, found, split, path):
+def _row(name, setting, wanted, found, split):
+    details = dataclasses.asdict(found)
+    for known in ("split", "examples", "container"):
+        del details[known]
     return Row(
         run=name,
         sweep="tflite",
         point=setting.point,
-        ptq="exact codes",
+        ptq=wanted.ptq,
         value=found.file_accuracy,
         examples=found.examples,
         split=split,
+        seconds=found.seconds,
         details={
-            "mode": f"exact, int{found.container}",
-            "file": path.name,
-            "file_size": found.file_size,
+            "mode": f"{setting.point} exact, int{found.container}",
+            "file": wanted.file,
             "agreement": found.agreement,
             "accuracy_drop": found.keras_accuracy - found.file_accuracy,
+            "codes": found.codes,
+            "differing_codes": found.differing_codes,
             "step_size_source": "kure_tf",
+            **jsonable(details),
         },
     )
+
+
+def _with_latencies(rows, folder):
+    files = {
+        row.details["file"]: (folder / row.details["file"]).read_bytes()
+        for row in rows
+    }
+    return [
+        dataclasses.replace(row, details={**row.details, "latency_ms": time})
+        for row, time in zip(rows, latencies(files).values(), strict=True)
+    ]
+
+
+def _report(name, rows, facts):
+    run = Run(name=name, rows=tuple(rows), provenance=facts)
+    return Report(runs=(run,), title=f"LiteRT files of {name}")

@@ -1,6 +1,7 @@
 """Files of exactly a model's codes, for several operating points at once."""
 
 import pathlib
+from unittest import mock
 
 import tensorflow as tf
 from litert_files import interpreter_of
@@ -8,6 +9,8 @@ from small_run import make_dataset, make_model
 
 from kure_tf import ptq, runs
 from kure_tf.fake_quantized import fake_quantize_model, paper_placement
+from kure_tf.measurements import Report
+from kure_tf.pages import to_markdown
 from kure_tf.settings import OperatingPoint, Setting
 
 
@@ -23,14 +26,16 @@ class ExportExactTest(tf.test.TestCase):
 
     def test_a_float_model_is_written_at_each_point(self):
         """The paper's scheme leaves the ends in float; files hold 8 bits."""
-        rows = runs.export_exact(
+        report = runs.export_exact(
             self.model,
             self.dataset,
             self.folder,
             ["{8,4}/8"],
             "minmax",
             scheme="paper",
+            progress=False,
         )
+        rows = report.runs[0].rows
 
         self.assertEqual([str(row.point) for row in rows], ["8/8", "4/8"])
         for row, name in zip(rows, ("8_8.tflite", "4_8.tflite"), strict=True):
@@ -40,6 +45,8 @@ class ExportExactTest(tf.test.TestCase):
             self.assertGreater(row.details["latency_ms"], 0)
             self.assertEqual(row.examples, self.dataset.test.count)
             interpreter_of(content).allocate_tensors()
+        self.assertEqual(Report.load(self.folder), report)
+        self.assertIn("4/8 exact, int8", to_markdown(report))
 
     def test_a_setting_brings_its_own_steps_and_leaves_the_model_alone(self):
         placement = paper_placement(first_layer=8, last_layer=8)
@@ -51,24 +58,46 @@ class ExportExactTest(tf.test.TestCase):
         steps = ptq.lp_norm(calibration, point)
         before = [array.tolist() for array in quantized.get_weights()]
 
-        (row,) = runs.export_exact(
+        report = runs.export_exact(
             quantized,
             self.dataset,
             self.folder,
             [Setting(point, step_sizes=steps)],
-            None,
             container=4,
+            progress=False,
         )
 
+        (row,) = report.runs[0].rows
         self.assertEqual(row.point, point)
-        self.assertEqual(row.details["mode"], "exact, int4")
+        self.assertEqual(row.details["mode"], "3/8 exact, int4")
         after = [array.tolist() for array in quantized.get_weights()]
         self.assertEqual(after, before)
+
+    def test_a_killed_run_goes_on_after_the_last_file(self):
+        """A point that comes twice, with learned rounding, gets two files."""
+        points = ["minmax: 2/8", "lp_norm + adaround: 2/8"]
+        arguments = self.model, self.dataset, self.folder, points
+        with mock.patch.object(ptq, "adaround", side_effect=KeyboardInterrupt):
+            with self.assertRaises(KeyboardInterrupt):
+                runs.export_exact(*arguments, progress=False)
+        before = (self.folder / "2_8.tflite").stat().st_mtime_ns
+        (first,) = Report.load(self.folder).runs[0].rows
+
+        report = runs.export_exact(*arguments, progress=False)
+
+        kept, learned = report.runs[0].rows
+        self.assertEqual(kept.value, first.value)
+        self.assertEqual(kept.ptq, "minmax")
+        self.assertEqual(learned.ptq, "lp_norm p=2 + adaround")
+        self.assertEqual(learned.details["file"], "2_8_2.tflite")
+        self.assertEqual(
+            (self.folder / "2_8.tflite").stat().st_mtime_ns, before
+        )
 
     def test_a_point_in_float_is_refused_and_nothing_is_written(self):
         with self.assertRaisesRegex(ValueError, "in float"):
             runs.export_exact(
-                self.model, self.dataset, self.folder, "4/FP", "minmax"
+                self.model, self.dataset, self.folder, "4/FP", progress=False
             )
         self.assertEmpty(list(self.folder.iterdir()))
 

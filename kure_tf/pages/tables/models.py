@@ -72,11 +72,15 @@ def tflite_table(series) -> Table | None:
             f"{metric.heading} of the file{metric.in_percent}",
             f"Drop from Keras{metric.in_points}",
             "Same answer as Keras, %",
+            "Codes not as foretold",
             "Size",
+            "Latency, ms",
         ),
         rows=tuple(_tflite_row(title, row, metric) for title, row in found),
         caption="Each file was run in the LiteRT interpreter beside its Keras "
-        f"model, over the same examples. {metric.caption}",
+        "model, over the same examples; where its codes were foretold, all of "
+        "them were compared. Latencies are medians of one example on one "
+        f"thread, the files in turn. {metric.caption}",
         labels=2,
     )
 
@@ -106,15 +110,24 @@ def _tflite_row(title, row, metric):
     details = row.details
     mode = labels.value(details.get("mode") or row.point).replace("_", " ")
     drop, agreement = details.get("accuracy_drop"), details.get("agreement")
-    size = details.get("file_size")
+    size, latency = details.get("file_size"), details.get("latency_ms")
     return (
         Cell(title),
         Cell(mode),
         row_cell(row),
         Cell("-" if drop is None else metric.difference(drop)),
         Cell("-" if agreement is None else f"{100 * agreement:.1f}"),
+        Cell(_unforetold(details)),
         Cell(labels.size(size) if size else "-"),
+        Cell("-" if latency is None else f"{latency:.3f}"),
     )
+
+
+def _unforetold(details):
+    """Returns how many output codes were not as foretold."""
+    if "codes" not in details:
+        return "-"
+    return f"{details['differing_codes']:,} of {details['codes']:,}"
 
 
 def _facts(provenance, prefix=""):

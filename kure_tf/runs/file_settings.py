@@ -1,0 +1,82 @@
+"""The settings that files are to be written for."""
+
+import collections
+import collections.abc
+import dataclasses
+import functools
+
+from kure_tf import ptq
+from kure_tf.settings import OperatingPoint, Setting
+from kure_tf.sweeps.methods import ADAROUND, method_named
+from kure_tf.sweeps.planned import planned
+
+
+@dataclasses.dataclass(frozen=True)
+class FileSetting:
+    """A file that is wanted.
+
+    Attributes:
+        file: Its name, after the operating point.
+        ptq: What reports call the PTQ method.
+        setting: Function that returns the `Setting`, which may take minutes.
+    """
+
+    file: str
+    ptq: str
+    setting: collections.abc.Callable
+
+
+def file_settings(points, method, methods, calibration) -> list[FileSetting]:
+    """Returns the files that points and settings stand for, in their order.
+
+    Args:
+        points: One or several of patterns, `OperatingPoint`s and `Setting`s.
+        method: The PTQ method of points that name none.
+        methods: `{name: PTQ method}` that may be named beside the library's.
+        calibration: Function that returns the `Calibration`.
+
+    Raises:
+        ValueError: If a text writes no points, or there is no such method.
+    """
+    if isinstance(points, (str, OperatingPoint, Setting)):
+        points = [points]
+    found = []
+    for one in points:
+        if isinstance(one, Setting):
+            found.append((one.point, "given", lambda one=one: one))
+            continue
+        for plan in planned(one):
+            name, make = _maker(plan.method or method, methods, calibration)
+            found += [
+                (point, name, functools.partial(make, point))
+                for point in plan.points
+            ]
+    counts = collections.Counter()
+    return [
+        FileSetting(_file_name(point, counts), name, make)
+        for point, name, make in found
+    ]
+
+
+def _maker(text, methods, calibration):
+    """Returns what reports call a method, and `make(point) -> Setting`."""
+    learned = text.endswith(ADAROUND)
+    text = text.removesuffix(ADAROUND)
+    name, method = text, methods.get(text)
+    if text not in methods:
+        name, method = method_named(text)
+    if method is None and not learned:
+        return name, Setting
+    rounding = ptq.adaround if learned else None
+
+    def make(point):
+        return ptq.settings_for(calibration(), method, rounding=rounding)(point)
+
+    return name + (ADAROUND if learned else ""), make
+
+
+def _file_name(point, counts):
+    """Returns the name of a point's file; of the second one with a number."""
+    name = str(point).replace("/", "_").replace(" ", "_")
+    counts[name] += 1
+    return f"{name}{f'_{n}' if (n := counts[name]) > 1 else ''}.tflite"
