@@ -124,13 +124,21 @@ def _elementwise(options):
     return write
 
 
-def _maximum(operator, graph):
-    lowest = np.array(operator.options["with"], np.int8)
+def _limit(operator, graph):
+    limit = np.array(operator.options["with"], np.int8)
     return FileOperator(
-        "MAXIMUM",
+        operator.kind,
         2,
         "MaximumMinimumOptions",
-        constants={"lowest": (lowest, graph.quantization(operator.output))},
+        constants={"limit": (limit, graph.quantization(operator.output))},
+    )
+
+
+def _prelu(operator, graph):
+    slopes = operator.options["slopes"]
+    grid = Quantization(operator.options["slope_scale"], 0)
+    return FileOperator(
+        "PRELU", 1, "NONE", constants={"slopes": (slopes, grid)}
     )
 
 
@@ -225,6 +233,7 @@ _WRITERS = {
     "CONCATENATION": _concatenation,
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _conv,
+    "ELU": _plain(1),
     "FULLY_CONNECTED": _dense,
     "GELU": _plain(2, "GeluOptions"),
     "HARD_SWISH": _plain(1, "HardSwishOptions"),
@@ -232,11 +241,13 @@ _WRITERS = {
         2, "LeakyReluOptions", lambda one: {"alpha": one.options["slope"]}
     ),
     "LOGISTIC": _plain(2),
-    "MAXIMUM": _maximum,
+    "MAXIMUM": _limit,
     "MAX_POOL_2D": _pool,
     "MEAN": _reduce,
+    "MINIMUM": _limit,
     "MUL": _elementwise("MulOptions"),
     "PAD": _pad,
+    "PRELU": _prelu,
     "REDUCE_MAX": _reduce,
     "RESHAPE": _reshape,
     "RESIZE_BILINEAR": _resize("ResizeBilinearOptions"),

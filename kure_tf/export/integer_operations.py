@@ -3,7 +3,6 @@
 import numpy as np
 import tensorflow as tf
 
-from kure_tf.export.kernel_sets.tables import table_of
 from kure_tf.export.shared_operations import MOVES, moved, products
 from kure_tf.integer_graph import Quantization
 
@@ -98,6 +97,16 @@ def _leaky_relu(operator, inputs, x, y, kernels):
     return kernels.leaky_relu(inputs[0], operator.options["slope"], x[0], y)
 
 
+def _minimum(operator, inputs, x, y, kernels):
+    return tf.minimum(inputs[0], operator.options["with"] - y.zero_point)
+
+
+def _prelu(operator, inputs, x, y, kernels):
+    slopes = operator.options["slopes"].astype(np.float32)
+    grids = x[0], Quantization(operator.options["slope_scale"], 0)
+    return kernels.prelu(inputs[0], slopes, grids, y)
+
+
 def _softmax(operator, inputs, x, y, kernels):
     return kernels.softmax(inputs[0], x[0])
 
@@ -109,7 +118,8 @@ def _resize_bilinear(operator, inputs, x, y, kernels):
 
 
 def _look_up(operator, inputs, x, y, kernels):
-    table = table_of(operator.kind, x[0], y).astype(np.int32) - y.zero_point
+    table = kernels.table(operator.kind, x[0], y).astype(np.int32)
+    table -= y.zero_point
     place = inputs[0] + (128 + x[0].zero_point)
     return tf.gather(table, tf.cast(place, tf.int32))
 
@@ -117,13 +127,16 @@ def _look_up(operator, inputs, x, y, kernels):
 _COMPUTES = {
     "ADD": _add,
     "AVERAGE_POOL_2D": _average_pool,
+    "ELU": _look_up,
     "GELU": _look_up,
     "HARD_SWISH": _look_up,
     "LEAKY_RELU": _leaky_relu,
     "LOGISTIC": _look_up,
     "MAXIMUM": _maximum,
     "MEAN": _mean,
+    "MINIMUM": _minimum,
     "MUL": _mul,
+    "PRELU": _prelu,
     "RESIZE_BILINEAR": _resize_bilinear,
     "SOFTMAX": _softmax,
     "SUB": _sub,

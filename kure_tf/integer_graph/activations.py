@@ -24,6 +24,14 @@ def activate(call, x, function):
     Raises:
         ValueError: If no integer operator computes it.
     """
+    layer_readers = {
+        keras.layers.ELU: _elu_layer,
+        keras.layers.LeakyReLU: _leaky_relu,
+        keras.layers.ReLU: _relu_layer,
+    }
+    for kind, read in layer_readers.items():
+        if isinstance(function, kind):
+            return read(call, x, function)
     name = _name_of(function)
     if name == "linear":
         return x
@@ -39,25 +47,38 @@ def activate(call, x, function):
 
 def _name_of(function):
     """Returns the name of a known function; else something that is not one."""
-    if isinstance(function, keras.layers.ReLU):
-        return _name_of_relu(function)
-    if isinstance(function, keras.layers.LeakyReLU):
-        return "leaky_relu"
     name = getattr(function, "__name__", type(function).__name__)
     known = [getattr(home, name, None) for home in (keras.activations, tf.nn)]
     return name if any(function is own for own in known) else f"{name} (own)"
 
 
-def _name_of_relu(layer):
+def _relu_layer(call, x, layer):
     limits = layer.max_value, layer.negative_slope, layer.threshold
     top, slope, threshold = (float(x or 0) for x in limits)
-    known = {0.0: "relu", 6.0: "relu6"}
-    if slope or threshold or top not in known:
-        return (
-            f"ReLU(max_value={top}, negative_slope={slope}, "
-            f"threshold={threshold})"
+    if threshold or slope and top:
+        call.refuse(
+            "LiteRT's ReLU has no threshold, and no slope below zero with a "
+            f"max_value. Received: max_value={top}, negative_slope={slope}, "
+            f"threshold={threshold}."
         )
-    return known[top]
+    if slope:
+        return _leaky_relu(call, x, layer)
+    if top == 6.0:
+        return _relu6(call, x)
+    if not top:
+        return _relu(call, x)
+    y = call.add("RELU", [x], lambda x: tf.clip_by_value(x, 0.0, top))
+    return call.add("MINIMUM", [y], lambda x: tf.minimum(x, top), highest=top)
+
+
+def _elu_layer(call, x, layer):
+    if layer.alpha != 1:
+        call.refuse(f"LiteRT's ELU has alpha=1. Received: {layer.alpha}.")
+    return _elu(call, x)
+
+
+def _elu(call, x):
+    return call.add("ELU", [x], tf.nn.elu)
 
 
 def _relu(call, x):
@@ -111,6 +132,7 @@ def _leaky_relu(call, x, function):
 
 
 ACTIVATIONS = {
+    "elu": _elu,
     "gelu": _gelu,
     "hard_sigmoid": _hard_sigmoid,
     "hard_silu": _hard_swish,

@@ -1,5 +1,9 @@
 """Which codes each value of the graph has."""
 
+import dataclasses
+
+import numpy as np
+
 from kure_tf.fake_quantized import hosted_tensors
 from kure_tf.integer_graph.graph import (
     LINEAR,
@@ -47,10 +51,12 @@ class Bases:
         """Returns what an operator wants its input in; None for the base."""
         if fused.kind == "CONCATENATION":
             return self.of(fused.output)
-        if fused.kind not in LINEAR:
+        if fused.kind not in LINEAR or not fused.step.reads_the_layers_input:
             return None
         hosted = hosted_tensors(fused.step.layer) or {}
-        return quantization_of(hosted.get("input"), fused.step.layer.name)
+        found = quantization_of(hosted.get("input"), fused.step.layer.name)
+        scale = float(np.float32(found.scale / fused.input_gain))
+        return dataclasses.replace(found, scale=scale)
 
     def _choose(self, value):
         maker = self._makers.get(value)

@@ -55,4 +55,6 @@ def _stays(operator, bits, depthwise):
             f"{weights.path!r}. Use a container of 4 bits, which holds the "
             "same codes."
         )
+    if "groups" in operator.options:  # No kernel set is known to agree.
+        return True
     return operator.kind == "DEPTHWISE_CONV_2D" and not depthwise

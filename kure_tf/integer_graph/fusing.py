@@ -23,6 +23,7 @@ class Fused:
         output: The value of the last step in it.
         gain, shift: Float64 scalars or `[channels]`.
         activation: "NONE", "RELU" or "RELU6".
+        input_gain: What a linear operator multiplies its input with first.
         quantization: That of the output where the operator fixes it, or None.
     """
 
@@ -32,6 +33,7 @@ class Fused:
     gain: np.ndarray | float = 1.0
     shift: np.ndarray | float = 0.0
     activation: str = "NONE"
+    input_gain: float = 1.0
     quantization: Quantization | None = None
 
     @property

@@ -54,10 +54,11 @@ def channel_shape(shape, axes):
 def weights_of(fused, tensors, x, y) -> Weights:
     """Returns the integers of a linear operator.
 
-        scales = step * |gain|        codes * sign(gain)
+        scales = step * |gain| * input_gain        codes * sign(gain)
         biases = round((bias * gain + shift) / (x.scale * scales))
 
-    gain and shift are those of the batch normalization behind. A mid-rise
+    gain and shift are those of the batch normalization behind, input_gain is
+    that of a scaling in front. A mid-rise
     grid, whose levels are odd multiples of half a step, becomes the codes
     2 k + 1 of half the step.
 
@@ -70,14 +71,11 @@ def weights_of(fused, tensors, x, y) -> Weights:
         ValueError: If int8 does not hold its codes, int32 does not hold its
             sums, or XNNPACK would refuse it.
     """
-    layer = fused.step.layer
-    tensor, axes = _kernel_of(layer, tensors)
+    tensor, axes, bias = _kernel_of(fused.step, tensors)
     codes, steps = codes_and_steps(tensor)
     shape = channel_shape(codes.shape, axes)
     gain = np.broadcast_to(np.float64(fused.gain), np.prod(shape))
     steps = np.broadcast_to(steps, shape).reshape(-1)
-    bias = layer.layer.bias
-    bias = np.float64(0.0 if bias is None else compat.to_numpy(bias))
     channels = _Channels(
         path=tensor.path,
         bits=int(compat.to_numpy(tensor.state.bits)),
@@ -85,7 +83,7 @@ def weights_of(fused, tensors, x, y) -> Weights:
             codes * np.sign(gain).astype(int).reshape(shape)
         ),
         axes=axes,
-        scales=steps * np.abs(gain),
+        scales=steps * np.abs(gain) * fused.input_gain,
         biases=bias * gain + fused.shift,
     )
     return _as_integers(channels, x, y)
@@ -113,11 +111,16 @@ def affine_weights(fused, count, x, y) -> Weights:
     return _as_integers(channels, x, y)
 
 
-def _kernel_of(layer, tensors):
-    """Returns the `QuantizedTensor` of a layer's kernel and its axes."""
-    (kernel,) = compat.kernels_of(layer.layer)
-    hosted = hosted_tensors(layer)[kernel.attribute]
-    return tensors[id(hosted.state)], kernel.channel_axes
+def _kernel_of(step, tensors):
+    """Returns the `QuantizedTensor` of a kernel, its axes and its bias."""
+    layer = step.layer.layer
+    kernels = {one.attribute: one for one in compat.kernels_of(layer)}
+    hosted = hosted_tensors(step.layer)[step.kernel]
+    # The bias belongs to the last of several kernels.
+    has_bias = step.kernel == [*kernels][-1] and layer.bias is not None
+    bias = np.float64(compat.to_numpy(layer.bias)) if has_bias else 0.0
+    axes = kernels[step.kernel].channel_axes
+    return tensors[id(hosted.state)], axes, bias
 
 
 def codes_and_steps(tensor):

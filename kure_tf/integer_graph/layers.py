@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from kure_tf import compat
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import gain_and_shift
 from kure_tf.integer_graph.activations import activate
@@ -13,8 +14,10 @@ from kure_tf.integer_graph.linear_layers import (
     einsum_dense,
     over_rows,
     pair,
+    separable,
     transposed,
 )
+from kure_tf.integer_graph.operations import operation_of, read_operation
 
 
 def read_layer(call):
@@ -23,6 +26,8 @@ def read_layer(call):
     Raises:
         ValueError: If no integer operator computes the layer; it is named.
     """
+    if operation_of(call.layer) is not None:
+        return read_operation(call)
     read = READERS.get(type(call.inner).__name__)
     if read is None or not _is_keras_own(type(call.inner)):
         call.refuse(
@@ -72,11 +77,23 @@ def _affine(call, gain, shift):
     return call.add("AFFINE", call.inputs, call.compute, gain=gain, shift=shift)
 
 
+def _layer_scale(call):
+    """The gain per channel of ConvNeXt's blocks."""
+    gain = np.float64(compat.to_numpy(call.inner.gamma))
+    return _affine(call, gain, 0.0 * gain)
+
+
+def _scaled_sum(call):
+    """x + scale * y: the blocks of Inception-ResNet."""
+    x, y = call.inputs
+    scale = float(call.inner.scale)
+    y = call.add("AFFINE", [y], lambda y: scale * y, gain=scale, shift=0.0)
+    return call.add("ADD", [x, y], tf.add)
+
+
 def _two_by_two(kind, compute):
     def read(call):
         total, *others = call.inputs
-        if not others:
-            call.refuse("one operand is a constant. Use layers.Rescaling.")
         for value in others:
             total = call.add(kind, [total, value], compute)
         return total
@@ -99,6 +116,19 @@ def _activation(call):
 
 def _relu(call):
     return activate(call, call.inputs[0], call.inner)
+
+
+def _prelu(call):
+    """Its slopes, which no quantizer rounds, get 8 bits."""
+    slopes = compat.to_numpy(call.inner.alpha).astype(np.float32)
+    scale = np.float32(max(np.abs(slopes).max(), 1e-8) / 127)
+    return call.add(
+        "PRELU",
+        call.inputs,
+        call.compute,
+        slopes=np.rint(slopes / scale).astype(np.int8),
+        slope_scale=float(scale),
+    )
 
 
 def _softmax(call):
@@ -188,6 +218,18 @@ def _up_sampling(call):
     )
 
 
+def _up_sampling_on_one_axis(call):
+    times = int(call.inner.size)
+    x = call.add("RESHAPE", call.inputs, lambda x: x[:, tf.newaxis])
+    y = call.add(
+        "RESIZE_NEAREST_NEIGHBOR",
+        [x],
+        over_rows(call.compute),
+        factors=(1, times),
+    )
+    return call.add("RESHAPE", [y], lambda x: x[:, 0])
+
+
 def _reshape(call):
     return call.add("RESHAPE", call.inputs, call.compute)
 
@@ -202,14 +244,17 @@ READERS = {
     "BatchNormalization": _batch_norm,
     "Concatenate": _concatenate,
     "Conv1D": conv,
+    "Conv1DTranspose": transposed,
     "Conv2D": conv,
     "Conv2DTranspose": transposed,
     "Cropping1D": _cropping,
     "Cropping2D": _cropping,
     "Dense": dense,
+    "CustomScaleLayer": _scaled_sum,
     "DepthwiseConv1D": depthwise,
     "DepthwiseConv2D": depthwise,
     "Dropout": _identity,
+    "ELU": _relu,
     "EinsumDense": einsum_dense,
     "Flatten": _reshape,
     "FoldedAway": _identity,
@@ -219,20 +264,26 @@ READERS = {
     "GlobalAveragePooling2D": _global_pool("MEAN", tf.reduce_mean),
     "GlobalMaxPooling1D": _global_pool("REDUCE_MAX", tf.reduce_max),
     "GlobalMaxPooling2D": _global_pool("REDUCE_MAX", tf.reduce_max),
+    "LayerScale": _layer_scale,
     "LeakyReLU": _relu,
     "MaxPooling1D": _pool("MAX_POOL_2D"),
     "MaxPooling2D": _pool("MAX_POOL_2D"),
     "Multiply": _two_by_two("MUL", tf.multiply),
     "Normalization": _normalization,
+    "PReLU": _prelu,
     "Permute": _permute,
     "ReLU": _relu,
     "Rescaling": _rescaling,
     "Reshape": _reshape,
+    "SeparableConv1D": separable,
+    "SeparableConv2D": separable,
     "Softmax": _softmax,
     "SpatialDropout1D": _identity,
     "SpatialDropout2D": _identity,
+    "StochasticDepth": _identity,
     "Subtract": _two_by_two("SUB", tf.subtract),
     "SyncBatchNormalization": _batch_norm,
+    "UpSampling1D": _up_sampling_on_one_axis,
     "UpSampling2D": _up_sampling,
     "ZeroPadding1D": _zero_padding,
     "ZeroPadding2D": _zero_padding,

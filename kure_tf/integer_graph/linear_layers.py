@@ -4,6 +4,9 @@ import re
 
 import tensorflow as tf
 
+from kure_tf import compat
+from kure_tf.fake_quantized import hosted_tensors
+from kure_tf.fake_quantized.taps import quantized
 from kure_tf.integer_graph.activations import activate
 
 
@@ -13,8 +16,6 @@ def conv(call, kind="CONV_2D"):
     One over a single axis is one over the second of two.
     """
     layer, one_axis = call.inner, len(call.inner.kernel_size) == 1
-    if getattr(layer, "groups", 1) != 1:
-        call.refuse("its kernel has groups. Use groups=1, or depthwise.")
     x, compute, padding = call.inputs[0], call.compute, layer.padding
     if padding == "causal":
         x, compute = _causal(call)
@@ -25,9 +26,8 @@ def conv(call, kind="CONV_2D"):
         kind,
         [x],
         over_rows(compute) if one_axis else compute,
-        strides=pair(layer.strides),
-        padding=padding.upper(),
-        dilation=pair(layer.dilation_rate),
+        compat.kernels_of(layer)[0].attribute,
+        **_window(layer, padding),
     )
     if one_axis:
         y = call.add("RESHAPE", [y], lambda x: x[:, 0])
@@ -40,16 +40,74 @@ def depthwise(call):
 
 
 def transposed(call):
-    """Adds a transposed convolution."""
+    """Adds a transposed convolution over one or two axes."""
     layer = call.inner
     if layer.output_padding is not None or set(layer.dilation_rate) != {1}:
         call.refuse("LiteRT has neither output_padding nor dilation for it.")
     return conv(call, "TRANSPOSE_CONV")
 
 
+def separable(call):
+    """Adds a separable convolution: a depthwise one, then one of a pixel.
+
+    What is between has no quantizer of its own.
+    """
+    layer, one_axis = call.inner, len(call.inner.kernel_size) == 1
+    if layer.padding == "causal":
+        call.refuse("it is causal. Pad in front of it.")
+    x, window = call.inputs[0], _window(layer, layer.padding)
+    depthwise, pointwise = (k.attribute for k in compat.kernels_of(layer))
+    if one_axis:
+        x = call.add("RESHAPE", [x], lambda x: x[:, tf.newaxis])
+    x = call.add(
+        "DEPTHWISE_CONV_2D",
+        [x],
+        lambda x: tf.nn.depthwise_conv2d(
+            _quantized(call, "input", x),
+            _kernel(call, depthwise),
+            [1, *window["strides"], 1],
+            window["padding"],
+            dilations=window["dilation"],
+        ),
+        depthwise,
+        **window,
+    )
+    y = call.add(
+        "CONV_2D",
+        [x],
+        lambda x: _with_bias(
+            tf.nn.conv2d(x, _kernel(call, pointwise), 1, "VALID"), layer.bias
+        ),
+        pointwise,
+        strides=(1, 1),
+        padding="VALID",
+        dilation=(1, 1),
+    )
+    if one_axis:
+        y = call.add("RESHAPE", [y], lambda x: x[:, 0])
+    return activate(call, y, layer.activation)
+
+
+def _quantized(call, tensor, x):
+    hosted = hosted_tensors(call.layer)[tensor]
+    return quantized(hosted.quantizer, x, hosted.state)
+
+
+def _kernel(call, attribute):
+    """Returns a quantized kernel; one of a single axis as one of a row."""
+    value = compat.full_precision(getattr(call.inner, attribute))
+    kernel = _quantized(call, attribute, value)
+    return kernel[tf.newaxis] if len(kernel.shape) == 3 else kernel
+
+
+def _with_bias(x, bias):
+    return x if bias is None else x + compat.full_precision(bias)
+
+
 def dense(call):
     """Adds a dense layer over the last axis."""
-    y = call.add("FULLY_CONNECTED", call.inputs, call.compute)
+    (kernel,) = compat.kernels_of(call.inner)
+    y = call.add("FULLY_CONNECTED", call.inputs, call.compute, kernel.attribute)
     return activate(call, y, call.inner.activation)
 
 
@@ -74,6 +132,17 @@ def over_rows(compute):
 def pair(sizes):
     """Returns two sizes of a window; a single one is along the second axis."""
     return (1, sizes[0]) if len(sizes) == 1 else tuple(sizes)
+
+
+def _window(layer, padding):
+    """Returns the options of a convolution."""
+    groups = getattr(layer, "groups", 1)
+    return {
+        "strides": pair(layer.strides),
+        "padding": padding.upper(),
+        "dilation": pair(layer.dilation_rate),
+        **({"groups": groups} if groups > 1 else {}),
+    }
 
 
 def _causal(call):

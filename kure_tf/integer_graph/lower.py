@@ -128,6 +128,10 @@ class Lowering:
             weights = weights_of(fused, self._kernels, x, quantization)
         if kind in ("RELU", "RELU6"):
             kind, options = "MUL", {"by": 1}
+        if kind == "MINIMUM":
+            options["with"] = int(quantization.codes_of(options["highest"]))
+            if options["with"] == 127:  # Saturation does it.
+                return inputs[0]
         self._check_operands(fused, inputs, quantization)
         operator = Operator(
             kind, tuple(inputs), "", activation, weights, options

@@ -41,6 +41,7 @@ class Step:
         output: The value that it makes.
         compute: Function of the tensors of `inputs`, in float.
         layer: The layer that it comes from, with its quantizers.
+        kernel: Attribute of the kernel of a linear operator.
         options: Plain values by name.
     """
 
@@ -49,7 +50,13 @@ class Step:
     output: Value
     compute: Callable
     layer: object
+    kernel: str | None
     options: dict
+
+    @property
+    def reads_the_layers_input(self):
+        """Whether it is the first, or only, linear operator of its layer."""
+        return self.kernel == compat.kernels_of(self.layer.layer)[0].attribute
 
 
 @dataclasses.dataclass
@@ -68,17 +75,21 @@ class LayerCall:
         layer: The layer, with its quantizers.
         inner: The layer that it computes: itself unless it hosts quantizers.
         inputs: The values that it reads.
+        args, kwargs: The arguments of the call, symbolic tensors among them.
     """
 
-    def __init__(self, layer, inputs, steps):
-        self.layer, self.inputs, self._steps = layer, inputs, steps
-        self.inner = layer if hosted_tensors(layer) is None else layer.layer
+    def __init__(self, call, inputs, steps):
+        self.layer, self.inputs, self._steps = call.layer, inputs, steps
+        self.args, self.kwargs = call.args, call.kwargs
+        hosting = hosted_tensors(self.layer) is not None
+        self.inner = self.layer.layer if hosting else self.layer
 
-    def add(self, kind, inputs, compute, **options) -> Value:
+    def add(self, kind, inputs, compute, kernel=None, **options) -> Value:
         """Adds a step of this layer; returns the value that it makes."""
         output = Value(f"{self.inner.name}/{kind.lower()}")
+        inputs = tuple(inputs)
         self._steps.append(
-            Step(kind, tuple(inputs), output, compute, self.layer, options)
+            Step(kind, inputs, output, compute, self.layer, kernel, options)
         )
         return output
 
@@ -89,6 +100,15 @@ class LayerCall:
         """
         with _linear(self.inner):
             return self.layer(tensors[0] if len(tensors) == 1 else [*tensors])
+
+    def repeat(self, *tensors):
+        """Calls the layer as the graph does, on other tensors."""
+        left = iter(tensors)
+        args, kwargs = tf.nest.map_structure(
+            lambda leaf: next(left) if compat.is_symbolic(leaf) else leaf,
+            (self.args, self.kwargs),
+        )
+        return self.layer(*args, **kwargs)
 
     def refuse(self, why):
         """Raises that this layer has no integer operator."""
@@ -139,7 +159,7 @@ def _walk(model, inputs, steps, read):
         if compat.is_graph_model(call.layer):
             made = _walk(call.layer, given, steps, read)
         else:
-            layer_call = LayerCall(call.layer, given, steps)
+            layer_call = LayerCall(call, given, steps)
             _check_call(layer_call, call)
             made = [_named(read(layer_call), layer_call)]
         outputs = tf.nest.flatten(call.outputs)

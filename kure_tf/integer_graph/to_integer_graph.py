@@ -8,6 +8,7 @@ from kure_tf.fake_quantized import hosted_tensors, kernels_in
 from kure_tf.fake_quantized.tensors import some_quantizers_of
 from kure_tf.integer_graph.fusing import fuse
 from kure_tf.integer_graph.graph import IntegerGraph
+from kure_tf.integer_graph.input_scales import fold_input_scales
 from kure_tf.integer_graph.layers import read_layer
 from kure_tf.integer_graph.lower import Lowering
 from kure_tf.integer_graph.steps import measure, steps_of
@@ -61,6 +62,7 @@ def to_integer_graph(model, calibration) -> IntegerGraph:
     )
     measure(steps, (tf.nest.flatten(batch.inputs) for batch in batches))
     operators, outputs = fuse(steps)
+    operators = fold_input_scales(operators, steps.inputs, outputs)
     return Lowering(operators, steps.inputs, outputs, kernels).graph(model.name)
 
 

@@ -17,6 +17,7 @@ from kure_tf.compat import keras
 from kure_tf.export import (
     check_converted_file,
     fake_quant_model,
+    simulate,
     to_integer_graph,
     with_container,
 )
@@ -95,6 +96,32 @@ class FakeQuantModelTest(parameterized.TestCase, tf.test.TestCase):
         checked = check_converted_file(content, graph)
         self.assertEqual(set(checked.kernels), set(integer_weights(quantized)))
         self.assertEqual(checked.exact, len(checked.kernels))
+
+    def test_further_layers_are_in_integers(self):
+        layers = keras.layers
+        slopes = keras.initializers.RandomUniform(-0.4, 0.8, seed=1)
+        net = keras.Sequential(
+            [
+                keras.Input((8, 8, 3), name="image"),
+                layers.SeparableConv2D(6, 3, name="separable"),
+                layers.PReLU(slopes, shared_axes=[1, 2]),
+                layers.Conv2D(8, 3, groups=2, name="grouped"),
+                layers.ReLU(max_value=0.5),
+                layers.Flatten(),
+                layers.Dense(3, name="logits"),
+            ]
+        )
+        graph = to_integer_graph(at_point(net, images(), "4/8"), [images()])
+
+        content = convert(fake_quant_model(graph))
+
+        self.assertEqual(check_converted_file(content, graph).exact, 4)
+        file = ConvertedRun(content, images(seed=1))
+        foretold = graph.quantization("logits").values_of(
+            simulate(graph, images(seed=1))
+        )
+        apart = np.abs(file.outputs - foretold).max()
+        self.assertLess(apart / file.output_scale, 1.5)
 
     @parameterized.named_parameters(
         ("lsq", "lsq", "native", "narrow"),

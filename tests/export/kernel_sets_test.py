@@ -1,5 +1,7 @@
 """Single operators with any scales, against the interpreter."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
@@ -185,10 +187,43 @@ def _resized(kind):
     return draw_graph
 
 
-def _maximum(draw):
-    quantizations = [draw.quantization()] * 2
-    lowest = {"with": draw.choice(-100, 3, 112)}
-    return _graph("MAXIMUM", [(5, 5, 8)] * 2, quantizations, **lowest)
+def _limit(kind):
+    def draw_graph(draw):
+        quantizations = [draw.quantization()] * 2
+        limit = {"with": draw.choice(-100, 3, 112)}
+        return _graph(kind, [(5, 5, 8)] * 2, quantizations, **limit)
+
+    return draw_graph
+
+
+def _grouped(draw):
+    groups, channels = draw.choice((2, 12), (3, 6))
+    return _graph(
+        "CONV_2D",
+        [(6, 6, 4 * groups), (6, 6, channels)],
+        [draw.quantization(), draw.quantization()],
+        draw.choice("NONE", "RELU", "RELU6"),
+        dataclasses.replace(
+            draw.weights((3, 3, 4, channels), channels), container=8
+        ),
+        strides=(1, 1),
+        padding="SAME",
+        dilation=(1, 1),
+        groups=groups,
+    )
+
+
+def _prelu(draw):
+    slopes = draw.codes(*draw.choice((1, 1, 5), (4, 6, 5)))
+    quantizations = [draw.quantization(), draw.quantization()]
+    scale = float(np.float32(draw.choice(0.001, 0.02)))
+    return _graph(
+        "PRELU",
+        [(4, 6, 5)] * 2,
+        quantizations,
+        slopes=slopes,
+        slope_scale=scale,
+    )
 
 
 def _softmax(draw):
@@ -204,16 +239,20 @@ class KernelSetsTest(tf.test.TestCase, parameterized.TestCase):
         ("dense", _dense),
         ("enlarge", _resized("RESIZE_BILINEAR")),
         ("enlarge_nearest", _resized("RESIZE_NEAREST_NEIGHBOR")),
+        ("elu", _function("ELU")),
         ("gelu", _function("GELU")),
+        ("grouped", _grouped),
         ("hard_swish", _function("HARD_SWISH")),
         ("leaky_relu", _leaky_relu),
         ("logistic", _function("LOGISTIC", Quantization(1 / 256, -128))),
         ("depthwise", _depthwise),
         ("max_pool", _pool("MAX_POOL_2D")),
-        ("maximum", _maximum),
+        ("maximum", _limit("MAXIMUM")),
         ("mean", _mean),
+        ("minimum", _limit("MINIMUM")),
         ("mul", _two("MUL")),
         ("mul_by_1", _by_one),
+        ("prelu", _prelu),
         ("softmax", _softmax),
         ("strided", _strided),
         ("sub", _two("SUB")),
@@ -223,12 +262,13 @@ class KernelSetsTest(tf.test.TestCase, parameterized.TestCase):
         for seed in range(_TRIALS):
             draw = _Random(seed)
             graph = draw_graph(draw)
+            kind = graph.operators[0].kind
             inputs = [
                 draw.codes(64, *graph.tensors[name].shape)
                 for name in graph.inputs
             ]
             for kernels in KERNELS:
-                if draw_graph is _softmax and kernels == "reference":
+                if kind in ("ELU", "SOFTMAX") and kernels == "reference":
                     continue
                 (foretold,) = Simulation(graph, kernels)(inputs)
                 self.assertAllEqual(

@@ -50,7 +50,7 @@ def _larger_pictures(x):
 
 def _affine_layers(x):
     """Batch norm that no convolution is in front of, and other such layers."""
-    x = layers.Rescaling(1 / 3, offset=-0.7)(x)
+    x = layers.Rescaling(1 / 3, offset=-0.7)(layers.Rescaling(2.0)(x))
     x = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0])(x)
     x = layers.Conv2D(6, 3, activation="relu")(x)
     x = layers.BatchNormalization()(x)
@@ -73,12 +73,70 @@ def _one_axis(x):
     return layers.Concatenate()([a, b])
 
 
+def _other_relus(x):
+    x = layers.PReLU(_slopes(), shared_axes=[1, 2])(layers.Conv2D(6, 3)(x))
+    x = layers.ReLU(max_value=0.7)(layers.Conv2D(6, 1)(x))
+    a = layers.ReLU(negative_slope=0.1)(layers.Conv2D(4, 1)(x))
+    return layers.PReLU(_slopes())(layers.Add()([a, layers.Conv2D(4, 1)(x)]))
+
+
+def _slopes():
+    return keras.initializers.RandomUniform(-0.4, 0.8, seed=1)
+
+
+def _elu(x):
+    return layers.ELU()(layers.Conv2D(4, 3, activation="elu")(x))
+
+
+def _separable(x):
+    x = layers.SeparableConv2D(
+        6, 3, depth_multiplier=2, padding="same", activation="relu"
+    )(x)
+    x = layers.BatchNormalization()(layers.SeparableConv2D(4, 3)(x))
+    x = layers.Reshape((12, 12))(x)
+    return layers.SeparableConv1D(4, 3, strides=2, use_bias=False)(x)
+
+
+def _grouped(x):
+    x = layers.Conv2D(12, 3, activation="relu")(x)
+    x = layers.BatchNormalization()(layers.Conv2D(20, 3, groups=4)(x))
+    return layers.Reshape((4, 20))(layers.MaxPooling2D(2)(x))
+
+
+def _enlarged_on_one_axis(x):
+    x = layers.Conv1DTranspose(4, 3, strides=2)(layers.Reshape((32, 6))(x))
+    return layers.UpSampling1D(2)(x)
+
+
+def _operations(x):
+    """What is written between layers, each in the spelling of its Keras."""
+    if IS_KERAS_3:
+        from keras import ops
+
+        relu6, mean, concat = ops.relu6, ops.mean, ops.concatenate
+    else:
+        relu6, mean, concat = tf.nn.relu6, tf.reduce_mean, tf.concat
+    x = layers.Conv2D(4, 3)(x / 2.0)  # Goes into the input's scale.
+    y = layers.Conv2D(4, 1)(x) * np.float32([1.0, -2.0, 0.5, 3.0])
+    gate = relu6(3.0 - layers.Conv2D(4, 1)(x)) * (1 / 6)
+    x = concat([x + y, x - y, -(x * gate)], -1)
+    pixels = x[:, 1:-1, 2, 3:]
+    means = mean(x, axis=(1, 2), keepdims=True) - 0.1
+    return concat([layers.Flatten()(pixels), layers.Flatten()(means)], -1)
+
+
 _NETS = {
     "activations": _activations,
     "affine_layers": _affine_layers,
     "differences": _differences,
+    "elu": _elu,
+    "enlarged_on_one_axis": _enlarged_on_one_axis,
+    "grouped": _grouped,
     "larger_pictures": _larger_pictures,
     "one_axis": _one_axis,
+    "operations": _operations,
+    "other_relus": _other_relus,
+    "separable": _separable,
     "squeeze_and_excite": _squeeze_and_excite,
 }
 
@@ -111,7 +169,7 @@ class OperatorsTest(tf.test.TestCase, parameterized.TestCase):
                 (found.differences, found.float_operators), ((), 0)
             )
             codes = graph.quantization("image").codes_of(images)
-            for kernels in KERNELS:
+            for kernels in KERNELS[:2] if name == "elu" else KERNELS:
                 self.assertAllEqual(
                     simulate(graph, codes, kernels),
                     run(content, [codes], kernels),
@@ -131,6 +189,14 @@ class OperatorsTest(tf.test.TestCase, parameterized.TestCase):
         expected = np.asarray(_net(name)(images))
         error = np.sqrt(np.mean(np.square(answers - expected)))
         self.assertLess(error, 0.05 * np.std(expected))
+
+    def test_the_reference_kernels_have_no_elu(self):
+        images = _images(2)
+        model, calibration = calibrated(_net("elu"), images)
+        set_point(model, calibration, "8/8")
+
+        with self.assertRaisesRegex(ValueError, "no ELU: .*'xnnpack'"):
+            simulate(to_integer_graph(model, [images]), images, "reference")
 
     def test_a_transposed_convolution_needs_a_batch_size(self):
         images = _images()

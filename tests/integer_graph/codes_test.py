@@ -7,8 +7,8 @@ import tensorflow as tf
 from absl.testing import parameterized
 from litert_files import EIGHT_BIT_ENDS, at_point, randomized
 
-from kure_tf.compat import IS_KERAS_3, keras, to_numpy
-from kure_tf.export import to_integer_graph
+from kure_tf.compat import keras, to_numpy
+from kure_tf.export import simulate, to_integer_graph
 from kure_tf.fake_quantized import integer_weights, paper_placement
 from kure_tf.quantizers import UniformQuantizer
 
@@ -91,6 +91,39 @@ class CodesTest(tf.test.TestCase, parameterized.TestCase):
         gain, _ = _gain_and_shift(_net().get_layer("norm2"))
         codes = graph.weights["norm2"].codes
         self.assertAllEqual(codes, expected * np.sign(gain).astype(int))
+
+    def test_scaled_images_of_whole_numbers_are_codes(self):
+        """No operator divides by 255; a padding in between does not matter."""
+        keras.utils.set_random_seed(0)
+        layers = [
+            keras.Input(_SHAPE, name="image"),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.ZeroPadding2D(1),
+            keras.layers.Conv2D(4, 3, name="conv"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3, name="logits"),
+        ]
+        net = keras.Sequential(layers)
+        images = np.random.default_rng(0).integers(0, 256, (32, *_SHAPE))
+        images[0, 0, 0] = 0, 255
+        images = np.float32(images)
+        model = at_point(net, images, "4/8", EIGHT_BIT_ENDS)
+
+        graph = to_integer_graph(model, [images])
+
+        kinds = [operator.kind for operator in graph.operators]
+        expected = ["PAD", "CONV_2D", "RESHAPE", "FULLY_CONNECTED"]
+        self.assertEqual(kinds, expected)
+        self.assertAllEqual(
+            graph.quantization("image").codes_of(images), images - 128
+        )
+        step = integer_weights(model)["conv/kernel"].step_size
+        self.assertAllClose(
+            graph.weights["conv"].scales, np.ravel(step) / 255, rtol=1e-6
+        )
+        quantization = graph.quantization("logits")
+        answers = quantization.values_of(simulate(graph, images))
+        self.assertAllClose(answers, model(images), atol=4 * quantization.scale)
 
     def test_a_shortcut_stays_at_8_bits_beside_a_4_bit_input(self):
         _, graph = _graph("4/4")
@@ -217,13 +250,11 @@ class RefusalsTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "'act1'.*'selu'"):
             _graph("8/8", model=_net(activation="selu"))
 
-    def test_a_sum_with_a_constant(self):
-        if not IS_KERAS_3:
-            self.skipTest("tf_keras has a layer of its own for it.")
+    def test_a_sum_with_a_constant_for_each_pixel(self):
         inputs = keras.Input(_SHAPE, name="image")
-        x = keras.layers.Conv2D(4, 3)(inputs) + 3.0
+        x = keras.layers.Conv2D(4, 3)(inputs) + np.ones((4, 4, 4), "float32")
         outputs = keras.layers.Dense(3)(keras.layers.Flatten()(x))
-        with self.assertRaisesRegex(ValueError, "constant. Use layers.Resc"):
+        with self.assertRaisesRegex(ValueError, "no number, nor one for each"):
             _graph("8/8", model=keras.Model(inputs, outputs))
 
     def test_a_layer_of_ones_own_that_is_derived_from_a_known_one(self):

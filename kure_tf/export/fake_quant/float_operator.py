@@ -1,5 +1,6 @@
 """A layer that computes an operator of an integer graph in float."""
 
+import numpy as np
 import tensorflow as tf
 
 from kure_tf.compat import keras, register_serializable
@@ -23,7 +24,11 @@ class FloatOperator(keras.layers.Layer):
         kwargs.setdefault("dtype", "float32")
         super().__init__(**kwargs)
         self.kind, self.activation = kind, activation
-        self.options, self.shape = dict(options), tuple(shape)
+        self.options = {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in options.items()
+        }
+        self.shape = tuple(shape)
 
     def call(self, inputs):
         inputs = tf.nest.flatten(inputs)
@@ -48,6 +53,13 @@ class FloatOperator(keras.layers.Layer):
         }
 
 
+def _prelu(layer, x):
+    slopes = np.float32(layer.options["slopes"])
+    slopes = slopes * np.float32(layer.options["slope_scale"])
+    # In the words of Keras, which the converter knows.
+    return tf.nn.relu(x) + -tf.constant(slopes) * tf.nn.relu(-x)
+
+
 def _average_pool(layer, x):
     options = layer.options
     window = options["pool"], options["strides"], options["padding"]
@@ -62,13 +74,16 @@ _ACTIVATIONS = {
 _COMPUTES = {
     "ADD": lambda layer, x, y: x + y,
     "AVERAGE_POOL_2D": _average_pool,
+    "ELU": lambda layer, x: tf.nn.elu(x),
     "GELU": lambda layer, x: tf.nn.gelu(x),
     "HARD_SWISH": lambda layer, x: x * tf.nn.relu6(x + 3.0) * (1.0 / 6.0),
     "IDENTITY": lambda layer, x: x,
     "LEAKY_RELU": lambda layer, x: tf.nn.leaky_relu(x, layer.options["slope"]),
     "LOGISTIC": lambda layer, x: tf.sigmoid(x),
     "MEAN": lambda layer, x: tf.reduce_mean(x, layer.options["axes"]),
+    "MINIMUM": lambda layer, x: tf.minimum(x, layer.options["highest"]),
     "MUL": lambda layer, x, y: x * y,
+    "PRELU": _prelu,
     "RESIZE_BILINEAR": lambda layer, x: tf.image.resize(x, layer.shape[:2]),
     "SOFTMAX": lambda layer, x: tf.nn.softmax(x),
     "SUB": lambda layer, x, y: x - y,

@@ -49,13 +49,19 @@ def fake_quant_model(graph):
             "Expected an IntegerGraph, as to_integer_graph returns it. "
             f"Received: {type(graph).__name__}."
         )
-    _check_kernels(graph)
+    _check_operators(graph)
     return _Model(graph).model
 
 
-def _check_kernels(graph):
+def _check_operators(graph):
     paths = [weights.path for weights in graph.weights.values()]
     for operator in graph.operators:
+        if operator.kind == "ELU":
+            raise ValueError(
+                "Expected operators that TFLite's converter turns into integer "
+                f"ones. It computes ELU in float: {operator.output!r}. Write "
+                "the file by write(graph)."
+            )
         if (weights := operator.weights) is None:
             continue
         if weights.container not in HIGHEST:

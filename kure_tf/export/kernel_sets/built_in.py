@@ -13,6 +13,7 @@ from kure_tf.export.kernel_sets.fixed_point import (
     twice_half_away,
 )
 from kure_tf.export.kernel_sets.pairs import TABLES, look_up, pair_table
+from kure_tf.export.kernel_sets.tables import table_of
 
 
 class BuiltIn:
@@ -32,6 +33,8 @@ class BuiltIn:
             operator: The `Operator`.
         """
         multiplier = weights_multiplier(operator, x, y)
+        if operator.options.get("groups", 1) > 1:  # The reference kernel.
+            return code_half_away(sums, multiplier)
         count = sums.shape[-1]
         one_by_one = operator.kind in ("DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
         if not one_by_one or count % 8 == 0:
@@ -96,6 +99,24 @@ class BuiltIn:
             twice_half_away(levels, below),
             twice_half_away(levels, above),
         )
+
+    def prelu(self, levels, slopes, x, y):
+        """Returns levels, the negative ones times `slopes`, in whole numbers.
+
+        Args:
+            slopes: Levels of the slopes.
+            x: `Quantization` of the levels and of the slopes.
+        """
+        ratio = np.float64(x[0].scale) / y.scale
+        return tf.where(
+            levels < 0,
+            twice_half_away(levels * slopes, multiplier_of(ratio * x[1].scale)),
+            twice_half_away(levels, multiplier_of(ratio)),
+        )
+
+    def table(self, kind, x, y):
+        """Returns the codes that a function makes of the codes -128..127."""
+        return table_of(kind, x, y)
 
     def enlarge(self, codes, factors):
         """Returns codes between those of a picture, by 10-bit fractions."""

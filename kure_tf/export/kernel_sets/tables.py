@@ -14,7 +14,7 @@ def table_of(kind, x, y) -> np.ndarray:
     """Returns the codes that an operator makes of the codes -128..127.
 
     Args:
-        kind: "GELU", "HARD_SWISH", "LOGISTIC" or "TANH".
+        kind: "ELU", "GELU", "HARD_SWISH", "LOGISTIC" or "TANH".
         x, y: `Quantization` of its input and of its output.
     """
     levels = np.arange(-128, 128) - x.zero_point
@@ -36,7 +36,16 @@ def _logistic(value):
     return 1 / (1 + math.exp(-max(value, -500.0)))
 
 
-_FUNCTIONS = {"GELU": _gelu, "LOGISTIC": _logistic, "TANH": math.tanh}
+def _elu(value):
+    return math.expm1(value) if value < 0 else value
+
+
+_FUNCTIONS = {
+    "ELU": _elu,
+    "GELU": _gelu,
+    "LOGISTIC": _logistic,
+    "TANH": math.tanh,
+}
 
 
 def _hard_swish(levels, x, y):
