@@ -46,6 +46,9 @@ _KERNELS = flags.DEFINE_list(
     "Whose rounding is foretold and run for exact files, one or several of "
     "xnnpack, builtin, reference. Accuracy is that of the first.",
 )
+_LABELS = flags.DEFINE_list(
+    "labels", [], "Names of the classes, which exact files then carry."
+)
 _NAME = flags.DEFINE_string("name", "model", "What the report calls it.")
 flags.adopt_module_key_flags(common_flags)
 flags.adopt_module_key_flags(export_flags)
@@ -89,6 +92,7 @@ def _exact(model, dataset, folder):
         scheme=scheme[0],
         container=int(_CONTAINER.value),
         kernels=_KERNELS.value,
+        labels=_LABELS.value,
         name=_NAME.value,
         provenance={"flags": common_flags.effective_flags()},
     )

@@ -13,6 +13,7 @@ says so (`step_size_source`). Files with a fake-quantized model's own codes:
   as `evaluate` and sweeps ask a model.
 * `check_file`: a file beside the graph, tensor by tensor.
 * `export_exact`: all of it, and the file written if it answers as foretold.
+* `FileMetadata`: what a file says of itself; `file_note` reads it back.
 * `c_array`: a file as C source.
 
 The same codes by your own `tf.lite.TFLiteConverter`:
@@ -30,6 +31,7 @@ from kure_tf.export.fake_quant import (
     check_converted_file,
     fake_quant_model,
 )
+from kure_tf.export.file_metadata import FileMetadata, file_note
 from kure_tf.export.simulate import Simulation, integer_runner, simulate
 from kure_tf.export.tflite import TFLiteModel, to_tflite
 from kure_tf.export.verification import Verification, VerificationError
@@ -47,6 +49,7 @@ __all__ = [
     "ConvertedFile",
     "ExactVerification",
     "FileCheck",
+    "FileMetadata",
     "IntegerGraph",
     "Simulation",
     "TFLiteModel",
@@ -58,6 +61,7 @@ __all__ = [
     "export_exact",
     "export_tflite",
     "fake_quant_model",
+    "file_note",
     "integer_runner",
     "simulate",
     "to_integer_graph",

@@ -12,6 +12,7 @@ from kure_tf.evaluation.litert_runner import interpreter_version
 from kure_tf.export.answers import answers_of
 from kure_tf.export.check import check_file
 from kure_tf.export.exact_verification import Answers, ExactVerification
+from kure_tf.export.file_metadata import FileMetadata
 from kure_tf.export.simulate import integer_runner
 from kure_tf.export.verification import VerificationError
 from kure_tf.export.verified_file import checked_path, what_is_left
@@ -65,7 +66,7 @@ def export_exact(
             them.
         float_ports: Whether the file takes and gives float32; else int8.
         file_batch_size: Batch size fixed in the file; None for any.
-        metadata: `{name: text or bytes}` to keep in the file.
+        metadata: `FileMetadata`: what the file says of itself.
         batch_size: Examples per call while verifying.
         num_threads: How many calls run side by side.
         progress: Whether to show a progress bar.
@@ -85,11 +86,14 @@ def export_exact(
     start = time.perf_counter()
     graph = with_container(to_integer_graph(model, calibration), container)
     lowered = time.perf_counter()
-    content = write(
-        graph,
-        float_ports=float_ports,
-        batch_size=file_batch_size,
-        metadata=metadata,
+    metadata = metadata or FileMetadata()
+    content = metadata.with_labels(
+        write(
+            graph,
+            float_ports=float_ports,
+            batch_size=file_batch_size,
+            metadata=metadata.entries(graph),
+        )
     )
     written = time.perf_counter()
     check = check_file(content, graph)

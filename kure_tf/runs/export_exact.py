@@ -2,10 +2,10 @@
 
 import dataclasses
 import functools
-import json
 import pathlib
 
 from kure_tf import export, ptq
+from kure_tf.data import Dataset
 from kure_tf.evaluation.latency import latencies
 from kure_tf.fake_quantized import (
     apply,
@@ -17,6 +17,7 @@ from kure_tf.fake_quantized import placement as placements
 from kure_tf.files import jsonable
 from kure_tf.measurements import Report, Row, Run
 from kure_tf.pages import save_report
+from kure_tf.runs.file_metadata import file_metadata
 from kure_tf.runs.file_settings import file_settings
 from kure_tf.sweeps.provenance import measurement_facts
 from kure_tf.sweeps.robustness import finished_rows
@@ -35,6 +36,7 @@ def export_exact(
     scheme="tflite",
     container=8,
     kernels="xnnpack",
+    labels=(),
     name="model",
     provenance=None,
     progress=True,
@@ -59,6 +61,7 @@ def export_exact(
             that it pins to float get 8 bits: no file holds them otherwise.
         container: 8, 4 or 2: see `export.with_container`.
         kernels: A set of kernels, or several: see `export.export_exact`.
+        labels: Names of the classes, for the files' metadata.
         name: What the report calls the model.
         provenance: What the report says beyond what is known here.
         progress: Whether to show progress bars.
@@ -79,27 +82,73 @@ def export_exact(
     if not quantizers_of(model):
         model = fake_quantize_model(model, _without_floats(scheme))
         facts["scheme"] = placements.get(scheme).name
-    finished = {
-        row.details["file"]: row
-        for row in finished_rows(folder, name, facts)
-        if (folder / row.details["file"]).is_file()
-    }
-    calibration = functools.cache(lambda: _calibration(model, dataset))
+    exporter = _Exporter(
+        model,
+        dataset,
+        folder,
+        name,
+        facts,
+        labels,
+        {"container": container, "kernels": kernels, "progress": progress},
+    )
+    finished = exporter.finished()
     rows = []
-    for wanted in file_settings(points, method, methods or {}, calibration):
-        row = finished.get(wanted.file)
-        if row is None:
-            path = folder / wanted.file
-            found, setting = _exported(
-                model, wanted, path, dataset, container, kernels, progress
-            )
-            row = _row(name, setting, wanted, found, dataset.test.name)
-        rows.append(row)
+    for wanted in file_settings(
+        points, method, methods or {}, exporter.calibration
+    ):
+        rows.append(finished.get(wanted.file) or exporter.row(wanted))
         _report(name, rows, facts).save(folder)
-    rows = _with_latencies(rows, folder)
-    report = _report(name, rows, facts)
+    report = _report(name, _with_latencies(rows, folder), facts)
     save_report(report, folder)
     return report
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Exporter:
+    """Writes one file after the other of a model with quantizers."""
+
+    model: object
+    dataset: Dataset
+    folder: pathlib.Path
+    name: str
+    facts: dict
+    labels: tuple
+    options: dict
+
+    @functools.cached_property
+    def _calibrated(self):
+        batches = self.dataset.calibration.batches(_BATCH_SIZE)
+        return ptq.calibrate(self.model, batches, progress=False)
+
+    def calibration(self):
+        """Returns the `Calibration`, made at the first call."""
+        return self._calibrated
+
+    def finished(self):
+        """Returns `{file: row}` of an earlier call that was killed."""
+        return {
+            row.details["file"]: row
+            for row in finished_rows(self.folder, self.name, self.facts)
+            if (self.folder / row.details["file"]).is_file()
+        }
+
+    def row(self, wanted):
+        """Writes a file; returns its row."""
+        setting = wanted.setting()
+        metadata = file_metadata(
+            setting, wanted.ptq, self.dataset, self.facts, self.labels
+        )
+        with keeping(self.model):
+            apply(self.model, setting)
+            found = export.export_exact(
+                self.model,
+                self.folder / wanted.file,
+                self.dataset.calibration,
+                self.dataset.test,
+                metadata=metadata,
+                **self.options,
+            )
+        return _row(self.name, setting, wanted, found, self.dataset.test.name)
 
 
 def _without_floats(scheme):
@@ -110,34 +159,6 @@ def _without_floats(scheme):
         if getattr(placement, end) == "float"
     }
     return dataclasses.replace(placement, **ends)
-
-
-def _calibration(model, dataset):
-    batches = dataset.calibration.batches(_BATCH_SIZE)
-    return ptq.calibrate(model, batches, progress=False)
-
-
-def _exported(model, wanted, path, dataset, container, kernels, progress):
-    """Returns the `ExactVerification` of a file, and its setting."""
-    setting = wanted.setting()
-    note = {
-        "point": str(setting.point),
-        "ptq": wanted.ptq,
-        "provenance": setting.provenance,
-    }
-    with keeping(model):
-        apply(model, setting)
-        found = export.export_exact(
-            model,
-            path,
-            dataset.calibration,
-            dataset.test,
-            container=container,
-            kernels=kernels,
-            metadata={"kure_tf": json.dumps(jsonable(note))},
-            progress=progress,
-        )
-    return found, setting
 
 
 def _row(name, setting, wanted, found, split):

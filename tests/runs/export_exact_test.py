@@ -8,6 +8,7 @@ from litert_files import interpreter_of
 from small_run import make_dataset, make_model
 
 from kure_tf import ptq, runs
+from kure_tf.export import file_note
 from kure_tf.fake_quantized import fake_quantize_model, paper_placement
 from kure_tf.measurements import Report
 from kure_tf.pages import to_markdown
@@ -62,13 +63,18 @@ class ExportExactTest(tf.test.TestCase):
             quantized,
             self.dataset,
             self.folder,
-            [Setting(point, step_sizes=steps)],
+            [
+                Setting(point, step_sizes=steps, provenance={"images": 7}),
+            ],
             container=4,
             progress=False,
         )
 
         (row,) = report.runs[0].rows
         self.assertEqual(row.point, point)
+        note = file_note((self.folder / "3_8.tflite").read_bytes())
+        self.assertEqual((note["point"], note["ptq"]), ("3/8", "given"))
+        self.assertEqual(note["setting"], {"images": 7})
         self.assertEqual(row.details["mode"], "3/8 exact, int4")
         after = [array.tolist() for array in quantized.get_weights()]
         self.assertEqual(after, before)

@@ -1,0 +1,33 @@
+"""What the files of a run say of themselves."""
+
+from kure_tf.export import FileMetadata
+
+
+def file_metadata(setting, ptq, dataset, facts, labels=()) -> FileMetadata:
+    """Returns the metadata of a file: where it comes from, what it takes.
+
+    Args:
+        setting: The `Setting` of the file.
+        ptq: What reports call the PTQ method.
+        dataset: The `Dataset`, whose normalization the model was trained with.
+        facts: What the report says of model, data and software.
+        labels: Names of the classes.
+    """
+    split = dataset.test
+    white = getattr(split, "white", 255.0)
+    channels = split.image_shape[-1]
+    mean = split.mean or (0.0,) * channels
+    std = split.std or (1.0,) * channels
+    return FileMetadata(
+        description=f"{facts['model']} at {setting.point}, {dataset.name}",
+        labels=tuple(labels),
+        mean=tuple(white * float(value) for value in mean),
+        std=tuple(white * float(value) for value in std),
+        note={
+            "point": str(setting.point),
+            "ptq": ptq,
+            "setting": setting.provenance,
+            "checkpoint_hash": facts["checkpoint_hash"],
+            "versions": facts["versions"],
+        },
+    )
