@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 HERE = pathlib.Path(__file__).resolve()
 TOOLS = HERE.parent.parent / "tools"
@@ -81,8 +82,22 @@ def _become(call, printed):
         os.dup2(printed.fileno(), stream)
     sys.argv = [str(TOOLS / call.tool), *call.arguments]
     sys.path.insert(0, str(TOOLS))
-    runpy.run_path(sys.argv[0], run_name="__main__")
-    sys.exit()
+    code = _exit_code()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A tidy end of a process that holds TensorFlow takes a second.
+    os._exit(code)
+
+
+def _exit_code():
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 def _kill(child, path, keeping):
@@ -99,6 +114,8 @@ def _kill(child, path, keeping):
 
 
 def main():
+    import matplotlib.pyplot  # noqa: F401
+
     import kure_tf.runs  # noqa: F401
 
     json.dump([_run(Call(**call)) for call in json.load(sys.stdin)], sys.stdout)

@@ -3,11 +3,16 @@
 import contextlib
 import contextvars
 
+import tensorflow as tf
+
 from kure_tf.fake_quantized.tensors import quantizers_of
 
 _TAP = contextvars.ContextVar("kure_tf_tap", default=None)
 
 
+# Its Python is to run as it is: tf_keras would convert all of it, which takes
+# most of the time that making a model takes.
+@tf.autograph.experimental.do_not_convert
 def quantized(quantizer, x, state):
     """Returns `quantizer(x, state)`, shown to the tap, if one is open.
 

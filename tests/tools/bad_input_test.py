@@ -18,6 +18,9 @@ def nothing(num_classes, input_shape):
     return None
 """
 
+# What a tool imports late, and must not find in the working directory.
+_SHADOW = "open('imported', 'w').close()"
+
 
 class BadInputTest(parameterized.TestCase):
     """Errors found after TensorFlow is loaded: one process for all of them."""
@@ -34,6 +37,7 @@ class BadInputTest(parameterized.TestCase):
         (folder / "foreign.keras").write_text("a text")
         (folder / "steps.json").write_text('{"a/kernel": 0.1}')
         (folder / "own.py").write_text(_OWN)
+        (folder / "tensorflow_datasets.py").write_text(_SHADOW)
         with zipfile.ZipFile(folder / "listed.keras", "w") as archive:
             archive.writestr("metadata.json", "[1]")
         cls.folder = folder
@@ -143,6 +147,10 @@ class BadInputTest(parameterized.TestCase):
         self.assertEqual(code, 1, printed)
         self.assertIn("Traceback", printed)
         self.assertIn("KeyError: 'missing'", printed)
+
+    def test_the_working_directory_shadows_no_library(self):
+        self.assertNotEqual(self.results["no_data_set"][0], 0)
+        self.assertFalse((self.folder / "imported").exists())
 
     def test_leaves_no_folder_behind(self):
         left = set(self.folder.iterdir()) - self.before

@@ -36,8 +36,6 @@ def quantized(num_classes, input_shape):
     from kure_tf import fake_quantize_model
     return fake_quantize_model(tiny(num_classes, input_shape))
 """
-# One that has no business in any tool.
-_MATPLOTLIB = "open('imported', 'w').close()"
 # A device that no model survives.
 _PROFILES = """[{
   "name": "two_bits", "description": "2-bit weights.", "point": "2/2",
@@ -166,7 +164,6 @@ class FlowTest(absltest.TestCase):
         cls.addClassCleanup(temporary.cleanup)
         cls.folder = pathlib.Path(temporary.name)
         (cls.folder / "nets.py").write_text(_NETS)
-        (cls.folder / "matplotlib.py").write_text(_MATPLOTLIB)
         (cls.folder / "mine.json").write_text(_PROFILES)
         cls.results = run_all(dict(_calls()), cls.folder, "tf_keras")
 
@@ -240,10 +237,6 @@ class FlowTest(absltest.TestCase):
             "Keras: tf_keras (which saved trained/model.keras)",
             self._printed("calibrate"),
         )
-
-    def test_the_working_directory_shadows_no_library(self):
-        self._printed("theory")
-        self.assertFalse((self.folder / "imported").exists())
 
     def test_given_step_sizes_are_swept(self):
         steps = self._json("calibrated", "step_sizes.json")

@@ -111,11 +111,10 @@ class TensorHost(tfmot.quantization.keras.quantizers.Quantizer):
     def __call__(self, inputs, training, weights, **kwargs):
         if self._observer is not None:
             self._observer(self._wrapper, inputs)
-        # Its Python is to run as it is; converting it takes most of the time
-        # that making a model takes.
-        quantize = tf.autograph.experimental.do_not_convert(self.quantizer)
         return quantized(
-            quantize, compat.full_precision(inputs), QuantizerState(**weights)
+            self.quantizer,
+            compat.full_precision(inputs),
+            QuantizerState(**weights),
         )
 
     @contextlib.contextmanager
