@@ -23,16 +23,18 @@ help: ## Lists the targets.
 demo: $(STAMP) ## Trains, sweeps, exports and reports on the bundled digits.
 	$(RUN) tools/compare.py --flagfile=configs/digits/demo.cfg
 
-# What reaches no Keras runs in the first process alone, tool flows and what
-# takes tf_keras models alone in the second. The two share two cores better than
-# one run's workers would: each pays for importing TensorFlow once. The output
-# of the second waits in a file, so that the two do not mix.
+# What reaches no Keras, and what says the same under both, runs in the first
+# process alone; tool flows and what takes tf_keras models alone in the second.
+# The two share two cores better than one run's workers would: each pays for
+# importing TensorFlow once. The output of the second waits in a file, so that
+# the two do not mix.
 test: $(STAMP) ## Runs the whole suite, under Keras 3 and under tf_keras.
 	@log=$$(mktemp) || exit 1; failed=; \
 	export TF_NUM_INTRAOP_THREADS=$${TF_NUM_INTRAOP_THREADS:-1}; \
 	export OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}; \
 	TF_USE_LEGACY_KERAS=1 $(RUN) -m pytest -q -p no:cacheprovider \
-		-m "not keras_free" >"$$log" 2>&1 </dev/null & second=$$!; \
+		-m "not keras_free and not one_keras" \
+		>"$$log" 2>&1 </dev/null & second=$$!; \
 	trap 'rm -f "$$log"' EXIT; \
 	trap 'kill $$second 2>/dev/null; exit 130' INT TERM; \
 	echo "Tests under Keras 3 (and, meanwhile, under tf_keras):"; \

@@ -1,6 +1,7 @@
 """Values, standard errors and counts, against NumPy."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from scipy import special
@@ -9,6 +10,8 @@ from kure_tf import data, evaluation, fake_quantize_model, set_operating_point
 from kure_tf.compat import keras
 from kure_tf.evaluation import Evaluator, evaluate, metric, top_1
 from kure_tf.fake_quantized import Placement
+
+pytestmark = pytest.mark.one_keras
 
 _RNG = np.random.default_rng(1)
 _X = _RNG.normal(size=(12, 2)).astype(np.float32)

@@ -3,12 +3,15 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from litert_files import at_point
 
 from kure_tf import models
 from kure_tf.export import to_integer_graph, write
+
+pytestmark = pytest.mark.one_keras
 
 _EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "run_litert.py"
 # A process in which nothing but the interpreter and NumPy can be imported.

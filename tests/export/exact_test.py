@@ -5,6 +5,7 @@ import pathlib
 from unittest import mock
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from litert_files import at_point, interpreter_of, randomized, run
@@ -18,6 +19,8 @@ from kure_tf.export import (
 )
 from kure_tf.export import exact as exact_module
 from kure_tf.fake_quantized import integer_weights
+
+pytestmark = pytest.mark.one_keras
 
 _SHAPE = (6, 6, 2)
 

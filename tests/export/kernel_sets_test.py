@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from litert_files import KERNELS, run
@@ -15,6 +16,8 @@ from kure_tf.integer_graph import (
     Tensor,
     Weights,
 )
+
+pytestmark = pytest.mark.one_keras
 
 _TRIALS = 6
 

@@ -1,6 +1,7 @@
 import functools
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from litert_files import (
@@ -22,6 +23,8 @@ from kure_tf.export import (
     write,
 )
 from kure_tf.export.simulate import Simulation
+
+pytestmark = pytest.mark.one_keras
 
 _SHAPE = (8, 8, 3)
 _PLACEMENTS = {"ends": EIGHT_BIT_ENDS, "tflite": "tflite"}

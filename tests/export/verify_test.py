@@ -2,6 +2,7 @@ import dataclasses
 import functools
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -13,6 +14,8 @@ from kure_tf.export import (
     to_tflite,
     verify,
 )
+
+pytestmark = pytest.mark.one_keras
 
 _CLASSES = 4
 

@@ -2,12 +2,15 @@ import pathlib
 import pickle
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
 from kure_tf import compat
 from kure_tf.compat import keras
 from kure_tf.models import import_npz
+
+pytestmark = pytest.mark.one_keras
 
 
 def _model():

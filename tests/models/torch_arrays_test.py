@@ -1,6 +1,7 @@
 import pathlib
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from numpy_network import images
@@ -13,6 +14,8 @@ from kure_tf.models import (
     resnet50,
     torch_arrays,
 )
+
+pytestmark = pytest.mark.one_keras
 
 # Of torchvision 0.20, from the documented structure of its modules.
 _RESNET18 = {

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -27,6 +28,8 @@ from kure_tf.ptq.rounding_search import (
 )
 from kure_tf.quantizers import DoReFaWeightQuantizer, UniformQuantizer
 from kure_tf.settings import RoundedWeights, Setting, StepSizes, TensorStep
+
+pytestmark = pytest.mark.one_keras
 
 layers = keras.layers
 POINT = OperatingPoint(2, None)

@@ -4,6 +4,7 @@ import functools
 import pathlib
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -17,6 +18,8 @@ from kure_tf import (
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import Placement, quantizers_of
 from kure_tf.quantizers import UniformQuantizer
+
+pytestmark = pytest.mark.one_keras
 
 POINT = OperatingPoint(2, 3)
 SEARCHES = {

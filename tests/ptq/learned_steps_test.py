@@ -3,6 +3,7 @@
 import functools
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from scipy import special
@@ -18,6 +19,8 @@ from kure_tf import (
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import Placement, quantizers_of
 from kure_tf.quantizers import UniformQuantizer
+
+pytestmark = pytest.mark.one_keras
 
 POINT = OperatingPoint(2, None)
 LEARN = functools.partial(

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -10,6 +11,8 @@ from kure_tf import OperatingPoint, fake_quantize_model, ptq, set_step_sizes
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import Placement, set_operating_point
 from kure_tf.quantizers import UniformQuantizer
+
+pytestmark = pytest.mark.one_keras
 
 layers = keras.layers
 

@@ -3,6 +3,7 @@
 import functools
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -16,6 +17,8 @@ from kure_tf import (
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import Placement, integer_weights
 from kure_tf.quantizers import DoReFaWeightQuantizer, UniformQuantizer
+
+pytestmark = pytest.mark.one_keras
 
 
 def _model(granularity="per_tensor"):

@@ -1,6 +1,7 @@
 """What a gradient says of other steps, against the quantizers themselves."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -16,6 +17,8 @@ from kure_tf.fake_quantized import Placement, in_rows, quantizers_of
 from kure_tf.ptq.step_changes import StepChanges
 from kure_tf.ptq.step_ratios import StepRatios
 from kure_tf.quantizers import DoReFaWeightQuantizer, UniformQuantizer
+
+pytestmark = pytest.mark.one_keras
 
 RATIOS = np.array([1.0, 0.75, 0.98, 1.003, 1.02, 1.4])
 PER_TENSOR = UniformQuantizer("narrow")

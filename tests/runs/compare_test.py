@@ -2,12 +2,15 @@
 
 import pathlib
 
+import pytest
 import tensorflow as tf
 from small_run import RECIPE, make_dataset, make_model, make_plan
 
 from kure_tf import runs
 from kure_tf.measurements import Report
 from kure_tf.runs import Kure
+
+pytestmark = pytest.mark.one_keras
 
 
 class CompareTest(tf.test.TestCase):

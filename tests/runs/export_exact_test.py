@@ -3,6 +3,7 @@
 import pathlib
 from unittest import mock
 
+import pytest
 import tensorflow as tf
 from litert_files import interpreter_of
 from small_run import make_dataset, make_model
@@ -13,6 +14,8 @@ from kure_tf.fake_quantized import fake_quantize_model, paper_placement
 from kure_tf.measurements import Report
 from kure_tf.pages import to_markdown
 from kure_tf.settings import OperatingPoint, Setting
+
+pytestmark = pytest.mark.one_keras
 
 
 class ExportExactTest(tf.test.TestCase):

@@ -5,6 +5,7 @@ import json
 import pathlib
 
 import numpy as np
+import pytest
 import scipy.stats
 import tensorflow as tf
 from small_run import make_dataset, make_model, make_plan
@@ -13,6 +14,8 @@ from kure_tf import fake_quantize_model, ptq, runs
 from kure_tf.compat import array_hash
 from kure_tf.measurements import Report, Run
 from kure_tf.settings.operating_point import OperatingPoint
+
+pytestmark = pytest.mark.one_keras
 
 
 class SweepTest(tf.test.TestCase):

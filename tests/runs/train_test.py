@@ -7,6 +7,7 @@ import pathlib
 import statistics
 from unittest import mock
 
+import pytest
 import scipy.stats
 import tensorflow as tf
 from absl.testing import parameterized
@@ -15,6 +16,8 @@ from small_run import RECIPE, make_dataset, make_model
 from kure_tf import runs
 from kure_tf.compat import array_hash, to_numpy
 from kure_tf.runs import Kure, Qat
+
+pytestmark = pytest.mark.one_keras
 
 # `runs.train` is the function.
 train_module = importlib.import_module("kure_tf.runs.train")

@@ -2,12 +2,15 @@ import dataclasses
 import math
 
 import numpy as np
+import pytest
 from absl.testing import absltest, parameterized
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kure_tf import OperatingPoint
 from kure_tf.settings.operating_point import check_bits
+
+pytestmark = pytest.mark.one_keras
 
 WRITTEN = (
     ("FP/FP", OperatingPoint()),

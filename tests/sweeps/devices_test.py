@@ -4,6 +4,7 @@ import math
 import pathlib
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from measured import row as row_at
@@ -26,6 +27,8 @@ from kure_tf.sweeps import (
     device_profiles,
 )
 from kure_tf.sweeps import devices as devices_module
+
+pytestmark = pytest.mark.one_keras
 
 FACTS = {
     "description": "Of the test.",

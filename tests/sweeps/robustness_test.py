@@ -3,6 +3,7 @@ import importlib
 import pathlib
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from kure_tf import (
@@ -19,6 +20,8 @@ from kure_tf.measurements import Report
 from kure_tf.quantizers import UniformQuantizer
 from kure_tf.sweeps import SweepPlan, measure_robustness
 from kure_tf.sweeps import robustness as robustness_module
+
+pytestmark = pytest.mark.one_keras
 
 # `kure_tf.ptq.settings_for` is the function of that name.
 settings_for_module = importlib.import_module("kure_tf.ptq.settings_for")

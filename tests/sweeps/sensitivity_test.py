@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from kure_tf import OperatingPoint, data, fake_quantize_model
@@ -12,6 +13,8 @@ from kure_tf.sweeps import (
     run_sweep,
     sensitivity_points,
 )
+
+pytestmark = pytest.mark.one_keras
 
 LAYERS = ("a", "b", "c")
 

@@ -40,6 +40,8 @@ class BadInputTest(parameterized.TestCase):
         (folder / "tensorflow_datasets.py").write_text(_SHADOW)
         with zipfile.ZipFile(folder / "listed.keras", "w") as archive:
             archive.writestr("metadata.json", "[1]")
+        with zipfile.ZipFile(folder / "other.keras", "w") as archive:
+            archive.writestr("metadata.json", '{"keras_version": "3.8.0"}')
         cls.folder = folder
         compare = "compare.py --kurtosis_coefficient=1"
         cases = {
@@ -80,6 +82,8 @@ class BadInputTest(parameterized.TestCase):
             "bad_budget": "devices.py --workdir=y --budget=2",
             "no_model": "sweep.py --workdir=n --model=own:nothing",
             "listed": "sweep.py --workdir=n --model=listed.keras",
+            "other_keras": "sweep.py --workdir=n --model=other.keras "
+            "--keras=tf_keras",
             "parity": "sweep.py --workdir=n --parity_points=4-FP",
             "sampled": "train.py --workdir=n --sampled_weight_bits=3,4",
             "bug": "sweep.py --workdir=n --model=own:broken",
@@ -120,6 +124,7 @@ class BadInputTest(parameterized.TestCase):
         ("bad_step_sizes", "steps.json"),
         ("no_model", "Keras model. Received: NoneType"),
         ("listed", "listed.keras.*not a saved model"),
+        ("other_keras", "--keras=keras3"),
         ("parity", "'4/8'.*'4-FP'"),
         ("sampled", "which needs --qat=lsq"),
         ("no_weights", "'gone.npz', which --weights names"),

@@ -7,7 +7,10 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
 from absl.testing import absltest
+
+pytestmark = pytest.mark.one_keras
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 _EXPECTED = pathlib.Path(__file__).with_name("flagfile_points.txt")

@@ -4,12 +4,15 @@ import dataclasses
 import os
 from unittest import mock
 
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from fit_case import RECIPE, Events, FitTestCase, make_dataset, make_model
 
 from kure_tf import training
 from kure_tf.training import fit
+
+pytestmark = pytest.mark.one_keras
 
 
 class ResumeTest(FitTestCase):

@@ -7,6 +7,7 @@ import sys
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 import tf_keras
 from absl.testing import parameterized
@@ -14,6 +15,8 @@ from absl.testing import parameterized
 from kure_tf.fake_quantized import operating_point_of, set_operating_point
 from kure_tf.qat import quantize_aware
 from kure_tf.qat.tfmot import quantize_scope, quantize_with_tfmot
+
+pytestmark = pytest.mark.one_keras
 
 
 class CoexistenceTest(tf.test.TestCase, parameterized.TestCase):
