@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.fake_quantized.host import HostedTensor
