@@ -12,6 +12,7 @@ from kure_tf.evaluation.litert_runner import interpreter_version
 from kure_tf.export.answers import answers_of
 from kure_tf.export.check import check_file
 from kure_tf.export.exact_verification import Answers, ExactVerification
+from kure_tf.export.file_details import file_details
 from kure_tf.export.file_metadata import FileMetadata
 from kure_tf.export.simulate import integer_runner
 from kure_tf.export.verification import VerificationError
@@ -48,7 +49,8 @@ def export_exact(
     The model is lowered to an integer graph and written without a converter.
     The file is then read back and compared with the graph tensor by tensor,
     and run over the whole split: each output code has to be the foretold one.
-    Only then it is written, beside a .json with the `ExactVerification`.
+    Only then it is written, beside a .json with what is in the file, its
+    sha256 and the `ExactVerification`.
 
     Args:
         model: What `fake_quantize_model` or `quantize_aware` returned, at an
@@ -117,7 +119,10 @@ def export_exact(
     )
     _raise_failures(verification, model, path)
     write_atomically(path, content)
-    details = {"verification": dataclasses.asdict(verification)}
+    details = {
+        "file": file_details(content),
+        "verification": dataclasses.asdict(verification),
+    }
     text = json.dumps(jsonable(details), indent=2) + "\n"
     write_atomically(path.with_suffix(".json"), text)
     return verification

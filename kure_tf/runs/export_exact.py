@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import pathlib
 
 from kure_tf import export, ptq
@@ -125,11 +126,12 @@ class _Exporter:
         return self._calibrated
 
     def finished(self):
-        """Returns `{file: row}` of an earlier call that was killed."""
+        """Returns `{file: row}` of files that are as a call left them."""
         return {
             row.details["file"]: row
             for row in finished_rows(self.folder, self.name, self.facts)
-            if (self.folder / row.details["file"]).is_file()
+            if _sha256(self.folder / row.details["file"])
+            == row.details["sha256"]
         }
 
     def row(self, wanted):
@@ -148,7 +150,16 @@ class _Exporter:
                 metadata=metadata,
                 **self.options,
             )
-        return _row(self.name, setting, wanted, found, self.dataset.test.name)
+        sha256 = _sha256(self.folder / wanted.file)
+        split = self.dataset.test.name
+        return _row(self.name, setting, wanted, found, split, sha256)
+
+
+def _sha256(path):
+    """Returns the hash of a file; None if there is none."""
+    if not path.is_file():
+        return None
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _without_floats(scheme):
@@ -161,7 +172,7 @@ def _without_floats(scheme):
     return dataclasses.replace(placement, **ends)
 
 
-def _row(name, setting, wanted, found, split):
+def _row(name, setting, wanted, found, split, sha256):
     details = dataclasses.asdict(found)
     for known in ("split", "examples", "container"):
         del details[known]
@@ -177,6 +188,7 @@ def _row(name, setting, wanted, found, split):
         details={
             "mode": f"{setting.point} exact, int{found.container}",
             "file": wanted.file,
+            "sha256": sha256,
             "agreement": found.agreement,
             "accuracy_drop": found.keras_accuracy - found.file_accuracy,
             "codes": found.codes,

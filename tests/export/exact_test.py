@@ -1,5 +1,6 @@
 """Files of exactly a model's codes, written once they answer as foretold."""
 
+import hashlib
 import json
 import pathlib
 from unittest import mock
@@ -82,6 +83,10 @@ class ExportExactTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(found.float_operators, 0)
         self.assertEqual(found.file_size, self.path.stat().st_size)
         record = json.loads(self.path.with_suffix(".json").read_text())
+        self.assertEqual(
+            record["file"]["sha256"],
+            hashlib.sha256(self.path.read_bytes()).hexdigest(),
+        )
         self.assertEqual(record["verification"]["answers"][0]["codes"], 144)
 
     def test_several_sets_of_kernels_are_told_apart(self):
