@@ -20,6 +20,7 @@ class FileCheck:
             biases, to the last bit.
         float_operators: How many operators compute in float; those that lead
             from and to float inputs and outputs do not count.
+        float_layers: Names of the layers that the graph leaves in float.
         differences: One sentence for each tensor or operator that differs.
     """
 
@@ -27,6 +28,7 @@ class FileCheck:
     kernels: int
     equal_kernels: int
     float_operators: int
+    float_layers: tuple[str, ...]
     differences: tuple[str, ...]
 
 
@@ -64,6 +66,7 @@ def check_file(content, graph) -> FileCheck:
             differing.isdisjoint([path, f"{path}/bias"]) for path in kernels
         ),
         float_operators=file_details(content)["float_ops"],
+        float_layers=graph.float_layers,
         differences=tuple(text for _, text in (*tensors, *operators)),
     )
 

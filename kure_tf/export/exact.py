@@ -14,19 +14,13 @@ from kure_tf.export.check import check_file
 from kure_tf.export.exact_verification import Answers, ExactVerification
 from kure_tf.export.file_details import file_details
 from kure_tf.export.file_metadata import FileMetadata
+from kure_tf.export.kernel_sets import RESOLVERS
 from kure_tf.export.simulate import integer_runner
 from kure_tf.export.verification import VerificationError
 from kure_tf.export.verified_file import checked_path, what_is_left
 from kure_tf.export.write import write
 from kure_tf.files import jsonable, write_atomically
 from kure_tf.integer_graph import to_integer_graph, with_container
-
-RESOLVERS = {
-    "xnnpack": "default",
-    "builtin": "builtin",
-    "reference": "reference",
-}
-"""Which resolver of the interpreter runs the kernels of that name."""
 
 
 def export_exact(
@@ -37,6 +31,7 @@ def export_exact(
     *,
     container=8,
     kernels="xnnpack",
+    allow_float=False,
     float_ports=False,
     file_batch_size=None,
     metadata=None,
@@ -66,6 +61,8 @@ def export_exact(
         kernels: Whose rounding to foretell and run: "xnnpack", the
             interpreter's default, "builtin" or "reference"; or several of
             them.
+        allow_float: Whether layers without an integer operator are left in
+            float (see `to_integer_graph`).
         float_ports: Whether the file takes and gives float32; else int8.
         file_batch_size: Batch size fixed in the file; None for any.
         metadata: `FileMetadata`: what the file says of itself.
@@ -86,7 +83,8 @@ def export_exact(
     """
     path, kernels = checked_path(path), _checked(kernels)
     start = time.perf_counter()
-    graph = with_container(to_integer_graph(model, calibration), container)
+    graph = to_integer_graph(model, calibration, allow_float=allow_float)
+    graph = with_container(graph, container)
     lowered = time.perf_counter()
     metadata = metadata or FileMetadata()
     content = metadata.with_labels(

@@ -38,6 +38,7 @@ class ExactVerification:
             biases, to the last bit.
         differences: One sentence for each tensor or operator that differs.
         float_operators: Operators of the file that compute in float.
+        float_layers: Names of the layers that were left to them.
         keras_accuracy: Top-1 accuracy of the fake-quantized model (0..1).
         answers: The `Answers` of each set of kernels.
         file_size: Bytes.
@@ -56,6 +57,7 @@ class ExactVerification:
     equal_kernels: int
     differences: tuple[str, ...]
     float_operators: int
+    float_layers: tuple[str, ...]
     keras_accuracy: float
     answers: tuple[Answers, ...]
     file_size: int
@@ -88,7 +90,7 @@ class ExactVerification:
     def failures(self) -> tuple[str, ...]:
         """One sentence for each way in which the file is not the model's."""
         found = list(self.differences)
-        if self.float_operators:
+        if self.float_operators and not self.float_layers:
             found.append(
                 f"{self.float_operators} of its operators compute in float; 0 "
                 "are allowed."

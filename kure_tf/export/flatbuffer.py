@@ -125,10 +125,58 @@ class FlatbufferFile:
         )
         self._graph.operators.append(operator)
 
+    def add_file(self, content, inputs, prefix):
+        """Adds all that another file computes; returns its output's number.
+
+        Args:
+            content: The bytes of a file of one subgraph and one output.
+            inputs: Numbers of the tensors that take the place of its inputs.
+            prefix: What the names of its tensors begin with.
+
+        Raises:
+            ValueError: If it has several subgraphs or operators that are not
+                LiteRT's own.
+        """
+        root = schema.Model.GetRootAs(content, 0)
+        other = schema.ModelT.InitFromObj(root)
+        codes = [
+            (max(one.builtinCode, one.deprecatedBuiltinCode), one.version)
+            for one in other.operatorCodes
+        ]
+        custom = schema.BuiltinOperator.CUSTOM
+        if len(other.subgraphs) > 1 or custom in dict(codes):
+            raise ValueError(
+                "Expected operators of LiteRT's own, and none that run other "
+                f"graphs, such as loops. Received others for {prefix!r}."
+            )
+        (graph,) = other.subgraphs
+        numbers = {-1: -1, **dict(zip(graph.inputs, inputs, strict=True))}
+        for number, tensor in enumerate(graph.tensors):
+            if number not in numbers:
+                numbers[number] = self._take(tensor, other.buffers, prefix)
+        for operator in graph.operators:
+            operator.opcodeIndex = self._code(*codes[operator.opcodeIndex])
+            for field in ("inputs", "outputs", "intermediates"):
+                old = getattr(operator, field)
+                new = None if old is None else [numbers[one] for one in old]
+                setattr(operator, field, new)
+            self._graph.operators.append(operator)
+        return numbers[graph.outputs[0]]
+
+    def _take(self, tensor, buffers, prefix):
+        """Adds a tensor of another file; returns its number."""
+        data = buffers[tensor.buffer].data
+        tensor.buffer = 0 if data is None else self._buffer(data)
+        tensor.name = prefix + tensor.name.decode()
+        self._graph.tensors.append(tensor)
+        return len(self._graph.tensors) - 1
+
     def _operator_code(self, kind, version):
-        number = getattr(schema.BuiltinOperator, kind)
-        if kind not in self._codes:
-            self._codes[kind] = len(self._codes)
+        return self._code(getattr(schema.BuiltinOperator, kind), version)
+
+    def _code(self, number, version):
+        if number not in self._codes:
+            self._codes[number] = len(self._codes)
             self._model.operatorCodes.append(
                 schema.OperatorCodeT(
                     # 127 tells old readers to look at the other field.
@@ -137,9 +185,9 @@ class FlatbufferFile:
                     version=version,
                 )
             )
-        code = self._model.operatorCodes[self._codes[kind]]
+        code = self._model.operatorCodes[self._codes[number]]
         code.version = max(code.version, version)
-        return self._codes[kind]
+        return self._codes[number]
 
     def add_metadata(self, name, content):
         """Adds some bytes under a name."""

@@ -6,9 +6,10 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf.data.ports import Port
-from kure_tf.evaluation import Runner
+from kure_tf.evaluation import Runner, litert_runner
+from kure_tf.export.float_file import float_file
 from kure_tf.export.integer_operations import operate
-from kure_tf.export.kernel_sets import KERNEL_SETS
+from kure_tf.export.kernel_sets import KERNEL_SETS, RESOLVERS
 from kure_tf.integer_graph import IntegerGraph
 
 
@@ -80,6 +81,9 @@ def _ports(graph, names):
 class Simulation:
     """An integer graph as a function from inputs to int8 codes.
 
+    What the graph leaves in float is computed by LiteRT's own float kernels:
+    all else is foretold, that is looked up.
+
     Args:
         graph: An `IntegerGraph`.
         kernels: As for `simulate`.
@@ -101,6 +105,13 @@ class Simulation:
                 f"Received: {kernels!r}."
             )
         self._graph, self._kernels = graph, KERNEL_SETS[kernels]
+        self._floats = {
+            operator.output: litert_runner(
+                float_file(operator, graph), resolver=RESOLVERS[kernels]
+            )
+            for operator in graph.operators
+            if operator.kind == "FLOAT"
+        }
         self._reads = collections.Counter(graph.outputs)
         for operator in graph.operators:
             self._reads.update(operator.inputs)
@@ -140,9 +151,21 @@ class Simulation:
     def _run(self, operator, levels):
         """Returns the levels of an operator's output, float32."""
         inputs = [levels[name] for name in operator.inputs]
+        if operator.kind == "FLOAT":
+            return self._run_in_float(operator, inputs)
         y = operate(operator, inputs, self._graph, self._kernels)
         low, high = _ends(operator, self._graph.quantization(operator.output))
         return tf.clip_by_value(tf.cast(y, tf.float32), low, high)
+
+    def _run_in_float(self, operator, levels):
+        """Likewise, by the float kernels themselves."""
+        scales = [self._graph.quantization(x).scale for x in operator.inputs]
+        values = [
+            level.numpy() * np.float32(scale)
+            for level, scale in zip(levels, scales, strict=True)
+        ]
+        (y,) = self._floats[operator.output].answer(values)
+        return self._levels_of(operator.output, y)
 
 
 def _ends(operator, quantization):

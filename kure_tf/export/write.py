@@ -4,6 +4,7 @@ import numpy as np
 
 from kure_tf.export.file_operators import file_operator, stored_kernel
 from kure_tf.export.flatbuffer import FlatbufferFile
+from kure_tf.export.float_file import float_file
 from kure_tf.integer_graph import IntegerGraph
 
 
@@ -104,6 +105,8 @@ class _Writer:
 
     def write(self, operator):
         """Adds an operator of the graph."""
+        if operator.kind == "FLOAT":
+            return self._write_in_float(operator)
         described = file_operator(operator, self._graph)
         inputs = [self.number(name) for name in operator.inputs]
         if operator.weights is not None:
@@ -119,6 +122,16 @@ class _Writer:
             described.options,
             **described.values,
         )
+
+    def _write_in_float(self, operator):
+        """Adds what is left in float, with conversions around it."""
+        output = operator.output
+        number = self.file.add_file(
+            float_file(operator, self._graph, self._batch_size),
+            [self.dequantized(name) for name in operator.inputs],
+            f"{output}/",
+        )
+        self.quantize(number, output)
 
     def _kernel_and_bias(self, operator):
         weights = operator.weights

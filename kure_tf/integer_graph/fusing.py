@@ -46,17 +46,31 @@ class Fused:
             return False
         if step.kind == "AFFINE":
             return self.kind in (*LINEAR, "AFFINE")
+        if step.kind == "FLOAT":
+            return self.kind == "FLOAT" and len(step.inputs) == 1
         return step.kind in ("RELU", "RELU6") and self.kind in _WITH_ACTIVATION
 
     def take(self, step):
         """Folds `step` in."""
         self.output = step.output
         self.quantization = step.options.get("quantization")
-        if step.kind == "AFFINE":
+        if step.kind == "FLOAT":
+            self.step = _one_after_the_other(self.step, step)
+        elif step.kind == "AFFINE":
             gain, shift = step.options["gain"], step.options["shift"]
             self.gain, self.shift = self.gain * gain, self.shift * gain + shift
         else:
             self.activation = step.kind
+
+
+def _one_after_the_other(first, second):
+    """Returns two steps in float as one."""
+    layers = first.options["layers"] + second.options["layers"]
+    return dataclasses.replace(
+        first,
+        compute=lambda *inputs: second.compute(first.compute(*inputs)),
+        options={"layers": layers},
+    )
 
 
 def fuse(steps) -> tuple[list[Fused], list[Value]]:

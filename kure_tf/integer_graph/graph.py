@@ -87,7 +87,9 @@ class Operator:
     """One operator.
 
     Attributes:
-        kind: What LiteRT calls it, such as "CONV_2D".
+        kind: What LiteRT calls it, such as "CONV_2D"; "FLOAT" for layers that
+            are left in float: its options are their names, "layers", and the
+            function of TensorFlow that computes them, "compute".
         inputs: Names of the tensors that it reads.
         output: Name of the tensor that it writes.
         activation: "NONE", "RELU" or "RELU6", done together with it.
@@ -129,6 +131,16 @@ class IntegerGraph:
             for operator in self.operators
             if operator.weights is not None
         }
+
+    @property
+    def float_layers(self) -> tuple[str, ...]:
+        """Names of the layers that are left in float, in order."""
+        return tuple(
+            layer
+            for operator in self.operators
+            if operator.kind == "FLOAT"
+            for layer in operator.options["layers"]
+        )
 
     def quantization(self, name) -> Quantization:
         """Returns the `Quantization` of the tensor of that name."""

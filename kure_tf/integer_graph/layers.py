@@ -32,8 +32,7 @@ def read_layer(call):
     if read is None or not _is_keras_own(type(call.inner)):
         call.refuse(
             "no integer operator computes it. Leave the layer out, write it "
-            "with other layers, or convert the float model by "
-            "to_tflite(model, ..., mode='dynamic_range')."
+            "with other layers, or leave it in float: allow_float=True."
         )
     if getattr(call.inner, "data_format", None) == "channels_first":
         if "ZeroPadding" not in type(call.inner).__name__:

@@ -123,6 +123,8 @@ class Lowering:
         kind, activation = fused.kind, fused.activation
         weights, options = None, dict(fused.step.options)
         options.pop("quantization", None)
+        if kind == "FLOAT":
+            options["compute"] = fused.step.compute
         if kind in LINEAR:
             x = self._tensors[inputs[0]].quantization
             weights = weights_of(fused, self._kernels, x, quantization)
@@ -132,6 +134,8 @@ class Lowering:
             options["with"] = int(quantization.codes_of(options["highest"]))
             if options["with"] == 127:  # Saturation does it.
                 return inputs[0]
+        if activation == "RELU6" and quantization.codes_of(6.0) == 127:
+            activation = "RELU"  # Saturation does the rest.
         self._check_operands(fused, inputs, quantization)
         operator = Operator(
             kind, tuple(inputs), "", activation, weights, options

@@ -13,6 +13,10 @@ from kure_tf.compat import keras
 from kure_tf.fake_quantized import hosted_tensors
 
 
+class NoIntegerOperatorError(ValueError):
+    """A layer that no integer operator computes."""
+
+
 @dataclasses.dataclass(eq=False)
 class Value:
     """One tensor between steps.
@@ -81,6 +85,7 @@ class LayerCall:
     def __init__(self, call, inputs, steps):
         self.layer, self.inputs, self._steps = call.layer, inputs, steps
         self.args, self.kwargs = call.args, call.kwargs
+        self._first = len(steps)
         hosting = hosted_tensors(self.layer) is not None
         self.inner = self.layer.layer if hosting else self.layer
 
@@ -92,6 +97,12 @@ class LayerCall:
             Step(kind, inputs, output, compute, self.layer, kernel, options)
         )
         return output
+
+    def leave_in_float(self):
+        """Adds the layer in float, in place of the steps that it has so far."""
+        del self._steps[self._first :]
+        name = self.inner.name
+        return self.add("FLOAT", self.inputs, self.repeat, layers=(name,))
 
     def compute(self, *tensors):
         """Computes the layer, without its activation function if it has one.
@@ -112,7 +123,7 @@ class LayerCall:
 
     def refuse(self, why):
         """Raises that this layer has no integer operator."""
-        raise ValueError(
+        raise NoIntegerOperatorError(
             "Expected layers that LiteRT's integer operators compute. "
             f"Received: {type(self.inner).__name__} {self.inner.name!r}: {why}"
         )

@@ -11,13 +11,17 @@ from kure_tf.integer_graph.graph import IntegerGraph
 from kure_tf.integer_graph.input_scales import fold_input_scales
 from kure_tf.integer_graph.layers import read_layer
 from kure_tf.integer_graph.lower import Lowering
-from kure_tf.integer_graph.steps import measure, steps_of
+from kure_tf.integer_graph.steps import (
+    NoIntegerOperatorError,
+    measure,
+    steps_of,
+)
 from kure_tf.settings.operating_point import FP
 
 _CALIBRATION_BATCH = 32  # Larger ones gain little, and need more memory.
 
 
-def to_integer_graph(model, calibration) -> IntegerGraph:
+def to_integer_graph(model, calibration, *, allow_float=False) -> IntegerGraph:
     """Returns a fake-quantized model as operators on int8 tensors.
 
     Kernels become exactly the codes of their quantizers, and inputs of
@@ -35,6 +39,9 @@ def to_integer_graph(model, calibration) -> IntegerGraph:
             and activations at 8 bits or fewer, no layer pinned to "float".
         calibration: Images like those of training, some hundred: whatever
             `data.batches.batches_of` takes, such as a `Split`.
+        allow_float: Whether layers without an integer operator, and those that
+            are in float at this point, stay in float, between conversions
+            from and to int8. They are the graph's `float_layers`.
 
     Returns:
         An `IntegerGraph`: `write` makes a file of it, `simulate` its answers.
@@ -50,9 +57,10 @@ def to_integer_graph(model, calibration) -> IntegerGraph:
     compat.check_graph_model(model)
     model = compat.in_float32(model)
     tensors = some_quantizers_of(model)
-    _check_quantized(model, tensors)
+    if not allow_float:
+        _check_quantized(model, tensors)
     kernels = {id(tensor.state): tensor for tensor in tensors.values()}
-    steps = steps_of(model, read_layer)
+    steps = steps_of(model, _read_or_leave if allow_float else read_layer)
     batches = batches_of(
         calibration,
         model,
@@ -64,6 +72,19 @@ def to_integer_graph(model, calibration) -> IntegerGraph:
     operators, outputs = fuse(steps)
     operators = fold_input_scales(operators, steps.inputs, outputs)
     return Lowering(operators, steps.inputs, outputs, kernels).graph(model.name)
+
+
+def _read_or_leave(call):
+    """Adds the steps of a layer, in float where it has no others."""
+    hosted = hosted_tensors(call.layer) or {}
+    bits = [compat.to_numpy(tensor.state.bits) for tensor in hosted.values()]
+    kernels = compat.kernels_of(call.inner)
+    if FP in bits or kernels and "input" not in hosted:
+        return call.leave_in_float()
+    try:
+        return read_layer(call)
+    except NoIntegerOperatorError:
+        return call.leave_in_float()
 
 
 def _check_quantized(model, tensors):

@@ -125,6 +125,15 @@ class CodesTest(tf.test.TestCase, parameterized.TestCase):
         answers = quantization.values_of(simulate(graph, images))
         self.assertAllClose(answers, model(images), atol=4 * quantization.scale)
 
+    def test_a_relu6_that_saturation_does_is_a_relu(self):
+        """LiteRT cannot prepare 6 / scale where the scale is tiny."""
+        _, graph = _graph("8/8", model=_net(activation="relu6"))
+
+        operator = graph.operators[0]
+        highest = graph.quantization(operator.output).values_of(127)
+        self.assertLess(highest, 6.0)
+        self.assertEqual(operator.activation, "RELU")
+
     def test_a_shortcut_stays_at_8_bits_beside_a_4_bit_input(self):
         _, graph = _graph("4/4")
 

@@ -56,10 +56,10 @@ def fake_quant_model(graph):
 def _check_operators(graph):
     paths = [weights.path for weights in graph.weights.values()]
     for operator in graph.operators:
-        if operator.kind == "ELU":
+        if operator.kind in ("ELU", "FLOAT"):
             raise ValueError(
                 "Expected operators that TFLite's converter turns into integer "
-                f"ones. It computes ELU in float: {operator.output!r}. Write "
+                f"ones. It would compute {operator.output!r} in float. Write "
                 "the file by write(graph)."
             )
         if (weights := operator.weights) is None:

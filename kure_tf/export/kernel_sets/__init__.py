@@ -10,4 +10,11 @@ KERNEL_SETS = {
     "reference": Reference(),
 }
 
-__all__ = ["KERNEL_SETS", "BuiltIn", "Reference", "XNNPack"]
+RESOLVERS = {
+    "xnnpack": "default",
+    "builtin": "builtin",
+    "reference": "reference",
+}
+"""Which resolver of the interpreter runs the kernels of that name."""
+
+__all__ = ["KERNEL_SETS", "RESOLVERS", "BuiltIn", "Reference", "XNNPack"]

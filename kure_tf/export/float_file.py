@@ -1,0 +1,50 @@
+"""What an integer graph leaves in float, as a small .tflite file."""
+
+import functools
+
+import tensorflow as tf
+
+from kure_tf.evaluation.captured_output import captured_output
+
+
+def float_file(operator, graph, batch_size=None) -> bytes:
+    """Returns a float operator as a file of float32 inputs and output.
+
+    TFLite's converter makes it; it sees this operator only.
+
+    Args:
+        operator: An `Operator` of the kind "FLOAT".
+        graph: The `IntegerGraph` that it belongs to.
+        batch_size: Of the file; None for any.
+
+    Raises:
+        ValueError: If LiteRT has no builtin operators for it; its layers are
+            named.
+    """
+    shapes = tuple(graph.tensors[name].shape for name in operator.inputs)
+    return _converted(operator, shapes, batch_size)
+
+
+@functools.lru_cache(maxsize=128)
+def _converted(operator, shapes, batch_size):
+    compute = operator.options["compute"]
+    signature = [
+        tf.TensorSpec((batch_size, *shape), tf.float32, name=f"x{number}")
+        for number, shape in enumerate(shapes)
+    ]
+    module = tf.Module()
+    module.function = tf.function(compute, input_signature=signature)
+    function = module.function.get_concrete_function()
+    module.captured = list(function.variables)
+    with captured_output():
+        try:
+            return tf.lite.TFLiteConverter.from_concrete_functions(
+                [function], module
+            ).convert()
+        except Exception as error:
+            layers = ", ".join(map(repr, operator.options["layers"]))
+            raise ValueError(
+                "Expected layers in float that LiteRT's builtin operators "
+                f"compute. The converter has none for {layers}: "
+                f"{str(error).splitlines()[0]}"
+            ) from error

@@ -1,0 +1,127 @@
+"""Layers that are left in float, between integer operators."""
+
+import functools
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+from litert_files import EIGHT_BIT_ENDS, KERNELS, at_point, run
+
+from kure_tf.compat import keras
+from kure_tf.export import (
+    check_file,
+    export_exact,
+    fake_quant_model,
+    simulate,
+    to_integer_graph,
+    write,
+)
+
+layers = keras.layers
+_SHAPE = (6, 6, 2)
+
+
+def _images(count=32):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(count, *_SHAPE)).astype(np.float32)
+
+
+def _norm(x):
+    x = layers.Activation("selu", name="selu")(
+        layers.LayerNormalization(name="norm")(x)
+    )
+    return layers.Activation("softplus", name="plus")(layers.Conv2D(4, 1)(x))
+
+
+def _attention(x):
+    x = layers.Reshape((16, 6))(x)
+    attended = layers.MultiHeadAttention(2, 3, name="attention")(x, x)
+    return layers.Add()([x, attended])
+
+
+def _recurrent(x):
+    return layers.LSTM(3, name="lstm")(layers.Reshape((16, 6))(x))
+
+
+@functools.cache
+def _model(make, placement=None):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(_SHAPE, name="image")
+    x = layers.Conv2D(6, 3, activation="relu", name="first")(inputs)
+    x = layers.Flatten()(make(x))
+    model = keras.Model(inputs, layers.Dense(3, name="logits")(x), name="net")
+    return at_point(model, _images(), "4/8", placement or EIGHT_BIT_ENDS)
+
+
+def _graph(*arguments):
+    model = _model(*arguments)
+    return to_integer_graph(model, [_images()], allow_float=True)
+
+
+# The paper's placement leaves the first and the last layer in float.
+_ALL = "first", "norm", "selu", "plus", "logits"
+
+
+class FloatLayersTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.named_parameters(
+        ("elementwise", (_norm,), ("norm", "selu", "plus"), 2),
+        ("attention", (_attention,), ("attention",), 1),
+        ("pinned", (_norm, "paper"), _ALL, 3),
+    )
+    def test_all_codes_are_foretold(self, arguments, names, count):
+        graph = _graph(*arguments)
+
+        content = write(graph)
+
+        self.assertEqual(graph.float_layers, names)
+        kinds = [operator.kind for operator in graph.operators]
+        self.assertEqual(kinds.count("FLOAT"), count)
+        found = check_file(content, graph)
+        self.assertEqual(found.differences, ())
+        self.assertGreater(found.float_operators, 0)
+        codes = graph.quantization("image").codes_of(_images())
+        for kernels in KERNELS:
+            self.assertAllEqual(
+                simulate(graph, codes, kernels), run(content, [codes], kernels)
+            )
+
+    def test_answers_are_near_the_models(self):
+        graph = _graph(_norm)
+
+        quantization = graph.quantization("logits")
+        answers = quantization.values_of(simulate(graph, _images()))
+        error = np.abs(answers - np.asarray(_model(_norm)(_images())))
+        self.assertLess(error.mean(), 3 * quantization.scale)
+
+    def test_they_are_refused_unless_allowed(self):
+        with self.assertRaisesRegex(ValueError, "'norm': .*allow_float=True"):
+            to_integer_graph(_model(_norm), [_images()])
+
+    def test_a_loop_is_refused_by_name(self):
+        with self.assertRaisesRegex(ValueError, "none for 'lstm'"):
+            write(_graph(_recurrent))
+
+    def test_the_converters_route_leaves_them_to_write(self):
+        with self.assertRaisesRegex(ValueError, "'selu' in float.*write"):
+            fake_quant_model(_graph(_norm))
+
+    def test_a_verified_file_names_them(self):
+        path = pathlib.Path(self.get_temp_dir()) / "m.tflite"
+        found = export_exact(
+            _model(_norm),
+            path,
+            [_images()],
+            [(_images(), np.arange(32) % 3)],
+            kernels=("xnnpack", "builtin"),
+            allow_float=True,
+            progress=False,
+        )
+
+        self.assertEqual(found.differing_codes, 0)
+        self.assertEqual(found.float_layers, ("norm", "selu", "plus"))
+        self.assertTrue(path.exists())
+
+
+if __name__ == "__main__":
+    tf.test.main()
