@@ -90,8 +90,7 @@ class DoReFaWeightQuantizer(UniformQuantizer):
         unit = largest if self.rescale else tf.ones_like(largest)
         return bent / largest, unit
 
-    def __call__(self, x, state):
-        x = tf.convert_to_tensor(x)
+    def quantize(self, x, state):
         shape = tuple(state.step_size.shape)
         relative, unit = self.prepare(x, shared_axes(shape, x.shape.rank))
         rounded = self._rounded(tf.stop_gradient(relative), state)
@@ -99,7 +98,7 @@ class DoReFaWeightQuantizer(UniformQuantizer):
 
     def _rounded(self, relative, state):
         if not self.moved_zero:
-            return super().__call__(relative, state)
+            return super().quantize(relative, state)
         bits = tf.convert_to_tensor(state.bits)
         return switched_fake_quantize(
             relative,

@@ -69,16 +69,15 @@ class LSQQuantizer(UniformQuantizer):
         self.start = start
         self.batched = bool(batched)
 
-    def __call__(self, x, state):
-        x = tf.convert_to_tensor(x)
+    def quantize(self, x, state):
         scale = tf.math.rsqrt(self._count(x, state) * self._highest(state))
         step_size = scale_gradient(tf.convert_to_tensor(state.step_size), scale)
         state = dataclasses.replace(state, step_size=step_size)
-        return super().__call__(x, state)
+        return super().quantize(x, state)
 
     def _count(self, x, state):
         shape = tf.shape(x)[1:] if self.batched else tf.shape(x)
-        steps = max(1, int(np.prod(tuple(state.step_size.shape))))
+        steps = tf.cast(tf.size(state.step_size), tf.float32)
         return tf.cast(tf.reduce_prod(shape), tf.float32) / steps
 
     def _highest(self, state):

@@ -10,6 +10,7 @@ from kure_tf.ops import grid as grids
 from kure_tf.ops.rounding import NEAREST
 from kure_tf.ops.step_search import best_step_sizes
 from kure_tf.quantizers.positive import Positive
+from kure_tf.quantizers.shared_graph import quantize_in_shared_graph
 from kure_tf.settings.operating_point import FP
 
 GRANULARITIES = ("per_tensor", "per_channel")
@@ -62,14 +63,15 @@ class Quantizer:
     """Base class: which grid, which granularity, is the step size trained.
 
     A quantizer holds no variables. `build` makes them in the layer that hosts
-    it; `__call__` quantizes with them. Bits, step size and step scale are
+    it; a call quantizes with them. Bits, step size and step scale are
     variables, so that one compiled graph serves every operating point.
 
-    A subclass says in `__call__` how it rounds. It may override `prepare` (what
-    happens to a tensor before it is rounded) and `initial_step_size`. One that
-    rounds by `state.rounding_mode`, to the `levels_in_force`, says so by
-    `follows_state = True`; of the others, operating points cannot ask for
-    anything but the nearest level.
+    A subclass says in `quantize` how it rounds, and in `get_config` everything
+    that this depends on: quantizers that are equal share one graph. It may
+    override `prepare` (what happens to a tensor before it is rounded) and
+    `initial_step_size`. One that rounds by `state.rounding_mode`, to the
+    `levels_in_force`, says so by `follows_state = True`; of the others,
+    operating points cannot ask for anything but the nearest level.
 
     Args:
         grid: A `Grid` or its name.
@@ -128,14 +130,22 @@ class Quantizer:
         )
 
     def __call__(self, x, state: QuantizerState):
-        """Returns `x` quantized as `state` says; in float at bits FP.
+        """Returns `x` quantized as `state` says; in float at bits FP."""
+        return quantize_in_shared_graph(self, x, state)
+
+    def quantize(self, x, state: QuantizerState):
+        """Returns what a call returns; the part that a subclass writes.
 
         Whatever the bits are, the graph must be one and the same:
         `ops.fake_quantize.switched_fake_quantize` is made for that.
+
+        Args:
+            x: Tensor of known rank and any sizes.
+            state: Tensors in place of the variables.
         """
         raise TypeError(
             f"{type(self).__name__} does not say how it quantizes. Override "
-            "`__call__(x, state)`, or derive from UniformQuantizer."
+            "`quantize(x, state)`, or derive from UniformQuantizer."
         )
 
     def prepare(self, x, axes):
@@ -286,11 +296,13 @@ class Quantizer:
     def __eq__(self, other):
         return (
             type(self) is type(other)
+            and self.grid == other.grid
             and self.get_config() == other.get_config()
         )
 
     def __hash__(self):
-        return hash((type(self), tuple(sorted(self.get_config().items()))))
+        options = tuple(sorted(self.get_config().items()))
+        return hash((type(self), self.grid, options))
 
     def __repr__(self):
         options = ", ".join(

@@ -37,7 +37,7 @@ class UniformQuantizer(Quantizer):
     ):
         super().__init__(grid, granularity, trainable)
 
-    def __call__(self, x, state):
+    def quantize(self, x, state):
         bits = tf.convert_to_tensor(state.bits)
         step_size = self.step_size(state)
         return switched_fake_quantize(

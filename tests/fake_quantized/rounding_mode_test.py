@@ -94,7 +94,7 @@ class RoundingModeTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_a_quantizer_that_does_not_know_modes_is_refused(self):
         class Rounded(Quantizer):
-            def __call__(self, x, state):
+            def quantize(self, x, state):
                 return tf.round(x)
 
         model = _model(Rounded("narrow"))

@@ -312,13 +312,13 @@ class QuantizerTest(tf.test.TestCase, parameterized.TestCase):
     def test_a_subclass_that_does_not_quantize_says_so(self):
         quantizer = Quantizer("narrow")
 
-        with self.assertRaisesRegex(TypeError, "Override.*__call__"):
+        with self.assertRaisesRegex(TypeError, "Override.*quantize"):
             quantizer(1.0, _state(quantizer, 4))
 
     def test_a_users_subclass_may_transform_first(self):
         class Halved(UniformQuantizer):
-            def __call__(self, x, state):
-                return super().__call__(tf.convert_to_tensor(x) / 2, state)
+            def quantize(self, x, state):
+                return super().quantize(x / 2, state)
 
         quantizer = Halved()
 
