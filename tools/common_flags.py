@@ -40,6 +40,12 @@ MODEL = flags.DEFINE_string(
     "and input_shape. The module is imported, and with it what it imports: "
     "for this spelling alone the working directory is on the path, last.",
 )
+ALLOW_CODE = flags.DEFINE_boolean(
+    "allow_code",
+    False,
+    "Whether a saved --model may bring Python code along (Lambda layers), "
+    "which is then run. Only for files whose maker you trust.",
+)
 WEIGHTS = flags.DEFINE_string(
     "weights", None, ".npz file of named arrays to start from."
 )
@@ -72,7 +78,9 @@ WORKDIR = flags.DEFINE_string(
 )
 
 # What may differ between two calls that are one run.
-_NOT_PART_OF_THE_RUN = ("workdir", "flagfile", "data_dir", "require_pass")
+_NOT_PART_OF_THE_RUN = (
+    *("workdir", "flagfile", "data_dir", "require_pass", "allow_code"),
+)
 # Flags that name files to read: these are the same if their content is.
 _FILES = ("model", "weights", "step_sizes")
 # Flags that there were: what to write in their place.
@@ -276,7 +284,9 @@ def load_model(dataset):
     """Returns the model that the flags name, with the weights they name."""
     from kure_tf import runs
 
-    return runs.load_model(MODEL.value, dataset, WEIGHTS.value)
+    return runs.load_model(
+        MODEL.value, dataset, WEIGHTS.value, safe_mode=not ALLOW_CODE.value
+    )
 
 
 def training_record(model):

@@ -5,20 +5,28 @@ import pathlib
 import zipfile
 
 from kure_tf.compat.active import IS_KERAS_3, KERAS_NAME, KERAS_VERSION, keras
+from kure_tf.compat.saved_code import code_in
+
+_WAY_OUT = (
+    "If you trust whoever made it, safe_mode=False (tools: --allow_code) runs "
+    "that code"
+)
 
 
-def load_model(path, custom_objects=None):
-    """Loads a saved Keras model of the active Keras, in safe mode.
+def load_model(path, custom_objects=None, safe_mode=True):
+    """Loads a saved Keras model of the active Keras.
 
     Args:
         path: A `.keras` or `.h5` file, or (tf_keras only) a SavedModel folder.
         custom_objects: As for `keras.models.load_model`.
+        safe_mode: Whether to refuse a file that brings Python code along, in
+            whichever of the formats. With False, loading it runs the code.
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.
         TypeError: If the file was saved by the other Keras.
-        ValueError: If the file is truncated, foreign or of a format that the
-            active Keras does not read.
+        ValueError: If the file is truncated, foreign, of a format that the
+            active Keras does not read, or refused in safe mode.
     """
     path = pathlib.Path(path)
     if not path.exists():
@@ -39,15 +47,22 @@ def load_model(path, custom_objects=None):
             "tf_keras."
         )
     try:
-        return keras.models.load_model(
-            path, custom_objects=custom_objects, safe_mode=True
-        )
+        layers = code_in(path) if safe_mode else []
+        if not layers:
+            return keras.models.load_model(
+                path, custom_objects=custom_objects, safe_mode=safe_mode
+            )
     except Exception as error:
         raise ValueError(
             f"Cannot load {str(path)!r} as a model of {KERAS_NAME} "
-            f"{KERAS_VERSION}: the file is truncated, not a saved model, or "
-            f"needs classes that are not registered. Keras says: {error}"
+            f"{KERAS_VERSION}: the file is truncated, not a saved model, "
+            "needs classes that are not registered, or has Python code in it "
+            f"({_WAY_OUT}). Keras says: {error}"
         ) from error
+    raise ValueError(
+        "Expected a saved model without Python code of its own. Received "
+        f"{str(path)!r}, in which these layers have some: {layers}. {_WAY_OUT}."
+    )
 
 
 def saved_keras(path) -> str | None:

@@ -9,7 +9,7 @@ from kure_tf import compat, models
 from kure_tf.files import read_json, replacing
 
 
-def load_model(name, dataset, weights=None):
+def load_model(name, dataset, weights=None, safe_mode=True):
     """Returns the model that a text names.
 
     Args:
@@ -18,6 +18,7 @@ def load_model(name, dataset, weights=None):
             `num_classes` and `input_shape` that can be imported.
         dataset: The `Dataset` that says how many classes and which images.
         weights: `.npz` file of named arrays to start from, or None.
+        safe_mode: As for `compat.load_model`, where `name` is a saved model.
 
     Raises:
         OSError: If a file is missing.
@@ -30,7 +31,7 @@ def load_model(name, dataset, weights=None):
         "input_shape": dataset.input_shape,
     }
     if name.endswith((".keras", ".h5")) or pathlib.Path(name).exists():
-        model = load_saved_model(name)
+        model = load_saved_model(name, safe_mode)
     elif ":" in name:
         model = _user_function(name, shape)(**shape)
         compat.check_graph_model(model)
@@ -41,20 +42,20 @@ def load_model(name, dataset, weights=None):
     return model
 
 
-def load_saved_model(path):
+def load_saved_model(path, safe_mode=True):
     """Returns the saved Keras model at `path`.
 
     One that tensorflow-model-optimization hosts is loaded in its scope.
 
     Args:
-        path: As for `compat.load_model`, which says what is raised.
+        path, safe_mode: As for `compat.load_model`, which says what is raised.
     """
     if not _is_hosted_by_tfmot(path):
-        return compat.load_model(path)
+        return compat.load_model(path, safe_mode=safe_mode)
     from kure_tf.qat.tfmot import quantize_scope
 
     with quantize_scope():
-        return compat.load_model(path)
+        return compat.load_model(path, safe_mode=safe_mode)
 
 
 def save_model(model, path):
