@@ -18,6 +18,7 @@ from kure_tf.training.checkpoint import (
     run_identity,
     write_variables,
 )
+from kure_tf.training.divergence import check_epoch, check_start
 from kure_tf.training.epoch_bar import EpochBar
 from kure_tf.training.frozen_batch_norm import frozen_batch_norm
 from kure_tf.training.working_copy import transfer_weights, working_copy
@@ -96,12 +97,14 @@ def fit(
         TypeError, ValueError: If the model is unbuilt, subclassed, of the other
             Keras or does not fit the data set; if the recipe needs a validation
             split that is not there; if the checkpoint in `workdir` is damaged
-            or that of another run; if a trained step size turns NaN or
-            collapses (the checkpoint of the epoch before is kept then).
+            or that of another run; if a weight is or turns NaN or infinite,
+            or a trained step size collapses (the checkpoint of the epoch
+            before is kept then).
         ImportError: If TensorBoard is asked for and not installed.
     """
     compat.check_graph_model(model)
     _check_fit(model, dataset, recipe)
+    check_start(model)
     if tensorboard:
         _check_tensorboard(workdir)
     train = dataset.train
@@ -169,6 +172,7 @@ class _Run:
                     raise
                 # Before the last good checkpoint is overwritten.
                 check_step_sizes(self.working)
+                check_epoch(self.working, len(self.history), self.path)
                 if self.path is not None:
                     self._save()
         finally:
