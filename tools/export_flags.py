@@ -4,11 +4,18 @@ from absl import flags
 
 EXPORT = flags.DEFINE_list(
     "export",
-    ["int8"],
-    "Files to write: 'int8' (full integer), 'dynamic_range', 'float'; empty "
+    ["converter_int8"],
+    "Files to write with the converter's step sizes: 'converter_int8' (full "
+    "integer), 'converter_16x8', 'dynamic_range', 'float16', 'float'; empty "
     "for none.",
 )
-_MODES = ("int8", "dynamic_range", "float")
+_MODES = (
+    "converter_int8",
+    "converter_16x8",
+    "dynamic_range",
+    "float16",
+    "float",
+)
 flags.register_validator(
     "export",
     lambda modes: all(mode in _MODES for mode in modes if mode),

@@ -9,7 +9,7 @@ Killed and started again, it goes on after the last file. Without --point the
 converter chooses the step sizes:
 
 python tools/export_tflite.py --model=runs/kure/model.keras \\
-    --export=int8,dynamic_range --workdir=runs/export
+    --export=converter_int8,dynamic_range --workdir=runs/export
 
 A file that fails is not written.
 """

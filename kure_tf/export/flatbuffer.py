@@ -9,11 +9,12 @@ _TYPES = {
     np.dtype(np.int32): schema.TensorType.INT32,
     np.dtype(np.float32): schema.TensorType.FLOAT32,
 }
-_CONTAINERS = {
+CONTAINERS = {
     8: schema.TensorType.INT8,
     4: schema.TensorType.INT4,
     2: schema.TensorType.INT2,
 }
+"""How the schema calls integers of so many bits."""
 
 
 def packed(codes, bits) -> np.ndarray:
@@ -34,7 +35,7 @@ class FlatbufferFile:
             version=3,
             description=description,
             operatorCodes=[],
-            buffers=[_Buffer()],
+            buffers=[Buffer()],
             metadata=[],
         )
         self._graph = schema.SubGraphT(name="main", tensors=[], operators=[])
@@ -72,7 +73,7 @@ class FlatbufferFile:
         """
         kind, data = _TYPES[array.dtype], array
         if container != 8:
-            kind, data = _CONTAINERS[container], packed(array, container)
+            kind, data = CONTAINERS[container], packed(array, container)
         return self._append(
             name,
             array.shape,
@@ -100,7 +101,7 @@ class FlatbufferFile:
         """Returns the number of the buffer of some bytes; equal ones share."""
         content = np.ascontiguousarray(data).tobytes()
         if content not in self._buffers:
-            self._model.buffers.append(_Buffer(content))
+            self._model.buffers.append(Buffer(content))
             self._buffers[content] = len(self._model.buffers) - 1
         return self._buffers[content]
 
@@ -191,7 +192,7 @@ class FlatbufferFile:
 
     def add_metadata(self, name, content):
         """Adds some bytes under a name."""
-        self._model.buffers.append(_Buffer(content))
+        self._model.buffers.append(Buffer(content))
         number = len(self._model.buffers) - 1
         self._model.metadata.append(schema.MetadataT(name, number))
 
@@ -219,7 +220,7 @@ class FlatbufferFile:
         return bytes(builder.Output())
 
 
-class _Buffer(schema.BufferT):
+class Buffer(schema.BufferT):
     """A buffer on a 16-byte boundary.
 
     The schema demands that, and the generated code does not do it.

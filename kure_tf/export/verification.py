@@ -8,9 +8,9 @@ class Verification:
     """How a TFLite file did beside its Keras model, on the same images.
 
     Attributes:
-        mode: "int8", "dynamic_range" or "float".
+        mode: That of `to_tflite`.
         step_size_source: Who chose the step sizes: "converter" for TFLite's
-            own converter, None in a float file.
+            own converter, "kure_tf" for the model, None in a float file.
         split: Name of the split, None if it has none.
         images: How many images were run.
         agreement: Share of images (0..1) for which both name the same class
@@ -20,8 +20,8 @@ class Verification:
         tflite_accuracy: Accuracy of the file (0..1).
         accuracy_drop: The first minus the second.
         nan_outputs: Images for which the file puts out NaN or infinity.
-        float_weights: In an int8 file, the constant floating-point tensors of
-            more than one element; it should have none.
+        float_weights: In a file of integers, the constant floating-point
+            tensors of more than one element; it should have none.
         float_ops: Operators of the file that compute in float (0 if integers
             do everything). Not limited: TFLite has no integer kernel for some
             operators; but an integer-only device cannot run them.

@@ -17,7 +17,8 @@ def export_tflite(
     calibration,
     split,
     *,
-    mode="int8",
+    mode=None,
+    container=8,
     min_agreement=0.98,
     max_accuracy_drop=0.010,
     batch_size=64,
@@ -35,14 +36,13 @@ def export_tflite(
     keeps the details of the file and of its verification; the sha256 in it is
     that of the .tflite file it belongs to.
 
-    The step sizes are those of TFLite's own converter (see `to_tflite`).
-
     Args:
-        model: A built functional or sequential Keras classifier, in float.
+        model: A built functional or sequential Keras classifier.
         path: Where to write; must end in ".tflite".
-        calibration: Images for mode "int8", else None; see `to_tflite`.
+        calibration: Images for the modes of integers, else None; see
+            `to_tflite`.
         split: What to verify on, usually the test split; see `verify`.
-        mode: "int8", "dynamic_range" or "float".
+        mode, container: See `to_tflite`.
         min_agreement, max_accuracy_drop: Limits of `verify`.
         batch_size: Images per call while verifying.
         file_batch_size: Batch size fixed in the file; None for any.
@@ -63,11 +63,15 @@ def export_tflite(
     if progress:
         print(
             f"Converting {getattr(model, 'name', model)!r} to TFLite, "
-            f"mode {mode}.",
+            f"mode {mode or 'as it needs'}.",
             file=sys.stderr,
         )
     tflite = to_tflite(
-        model, calibration, mode=mode, batch_size=file_batch_size
+        model,
+        calibration,
+        mode=mode,
+        container=container,
+        batch_size=file_batch_size,
     )
     try:
         verification = verify(

@@ -11,7 +11,7 @@ from kure_tf.evaluation import keras_runner, litert_runner, top_1
 from kure_tf.evaluation.litert_runner import RESOLVERS, interpreter_version
 from kure_tf.export.answers import answers_of
 from kure_tf.export.file_details import file_details
-from kure_tf.export.tflite import TFLiteModel
+from kure_tf.export.tflite import INTEGER_MODES, TFLiteModel
 from kure_tf.export.verification import Verification, VerificationError
 
 
@@ -69,7 +69,7 @@ def verify(
         file, keras_runner(model), split, batch_size * num_threads, progress
     )
     details = file_details(tflite.content)
-    integer = tflite.mode == "int8"
+    integer = tflite.mode in INTEGER_MODES
     verification = Verification(
         mode=tflite.mode,
         step_size_source=tflite.details.get("step_size_source"),
@@ -183,7 +183,12 @@ def _message(verification, model):
 
 
 def _way_out(verification):
-    if verification.mode != "int8":
+    if verification.mode == "exact":
+        return (
+            "A model at few bits leaves biases and sums in float, the file "
+            "does not: export_exact compares with what the file has to answer."
+        )
+    if verification.mode not in INTEGER_MODES:
         return (
             "Verify with the model that the file was made from and with images "
             "normalized as in training, or set other limits."

@@ -19,7 +19,7 @@ def compare(
     *,
     kure,
     seeds=None,
-    modes=("int8",),
+    modes=("converter_int8",),
     title=None,
     notes=(),
     train_options=None,

@@ -7,20 +7,30 @@ from kure_tf.measurements import Row
 from kure_tf.settings.operating_point import OperatingPoint
 
 _POINTS = {
-    "int8": OperatingPoint(8, 8),
+    "converter_int8": OperatingPoint(8, 8),
+    "converter_16x8": OperatingPoint(8, 16),
     "dynamic_range": OperatingPoint(8, None),
+    "float16": OperatingPoint(),
     "float": OperatingPoint(),
 }
 
 
-def export(model, dataset, folder, modes=("int8",), *, name="model", **limits):
+def export(
+    model,
+    dataset,
+    folder,
+    modes=("converter_int8",),
+    *,
+    name="model",
+    **limits,
+):
     """Writes LiteRT files of a model, each after verifying it.
 
     Args:
         model: A built float model.
         dataset: The `Dataset` with calibration images and test split.
         folder: Gets <mode>.tflite and <mode>.json.
-        modes: Files to write, of "int8", "dynamic_range" and "float".
+        modes: Files to write: modes of `to_tflite` for a float model.
         name: What the report calls the model.
         **limits: `min_agreement`, `max_accuracy_drop`: see `export_tflite`.
 
@@ -50,7 +60,7 @@ def _row(name, mode, path, verification, split):
         run=name,
         sweep="tflite",
         point=_POINTS[mode],
-        ptq=None if mode == "float" else "converter",
+        ptq=None if _POINTS[mode].in_float else "converter",
         scheme="tflite",
         value=verification.tflite_accuracy,
         examples=verification.images,

@@ -121,7 +121,7 @@ class LiteRTRunnerTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(found, _model()(_X), rtol=1e-4, atol=1e-5)
 
     def test_an_int8_file_takes_and_gives_numbers(self):
-        runner = litert_runner(_file("int8"))
+        runner = litert_runner(_file("converter_int8"))
         self.assertEqual(runner.input_ports.dtype, "float32")
         (found,) = runner.outputs(_X)
         wanted = _model()(_X).numpy()
@@ -137,7 +137,10 @@ class LiteRTRunnerTest(tf.test.TestCase, parameterized.TestCase):
     def test_threads_change_no_answer(self, resolver):
         one, two = (
             litert_runner(
-                _file("int8"), resolver=resolver, num_threads=n, batch_size=3
+                _file("converter_int8"),
+                resolver=resolver,
+                num_threads=n,
+                batch_size=3,
             )
             for n in (1, 2)
         )
@@ -205,7 +208,9 @@ class LiteRTRunnerTest(tf.test.TestCase, parameterized.TestCase):
         model = keras.Model(inputs, layers.Dense(4)(x))
         ids = np.random.default_rng(0).integers(1, 100, (64, 16))
         ids[:, 10:] = 0
-        runner = litert_runner(to_tflite(model, ids, mode="int8").content)
+        runner = litert_runner(
+            to_tflite(model, ids, mode="converter_int8").content
+        )
         try:
             (found,) = runner.outputs(ids)
         except ValueError as error:

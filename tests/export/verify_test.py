@@ -57,7 +57,7 @@ def _trained(softmax=False):
 
 
 @functools.cache
-def _file(mode="int8", batch_size=None):
+def _file(mode="converter_int8", batch_size=None):
     """Returns the trained network as a file."""
     return to_tflite(
         _trained(), _data(128, 1)[0], mode=mode, batch_size=batch_size
@@ -124,7 +124,7 @@ class VerifyTest(parameterized.TestCase, tf.test.TestCase):
         self.assertGreater(found.keras_accuracy, 0.9)  # It means something.
 
     @parameterized.product(
-        mode=["int8", "dynamic_range", "float"],
+        mode=["converter_int8", "dynamic_range", "float"],
         resolver=["default", "reference"],
     )
     def test_every_mode_and_resolver_passes(self, mode, resolver):
@@ -145,7 +145,7 @@ class VerifyTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(found.failures, ())
         self.assertIn("ai-edge-litert", found.interpreter)
 
-    @parameterized.parameters("int8", "dynamic_range", "float")
+    @parameterized.parameters("converter_int8", "dynamic_range", "float")
     def test_the_batch_size_changes_no_answer(self, mode):
         model = _trained()
         batches = _batches(*_data(70, 2), size=33)
