@@ -20,6 +20,7 @@ ALL_TOOLS = (
     "calibrate.py",
     "compare.py",
     "devices.py",
+    "exact_families.py",
     "export_tflite.py",
     "report.py",
     "reproduce.py",
