@@ -82,7 +82,7 @@ def _rows(text, points, count):
     import numpy as np
 
     from kure_tf import fake_quantize_model
-    from kure_tf.compat import KERAS_NAME
+    from kure_tf.compat import KERAS_NAME, batch_norms_of
     from kure_tf.ptq import calibrate, reestimate_batch_norm
 
     name, size, *_ = text.split(":")
@@ -92,7 +92,7 @@ def _rows(text, points, count):
     shape = 2 * count, *model.inputs[0].shape[1:]  # Some have their own.
     images = np.random.default_rng(0).uniform(0, 255, shape)
     images = images.astype(np.float32)
-    if any("Normalization" in type(one).__name__ for one in model.layers):
+    if dict(batch_norms_of(model)):
         reestimate_batch_norm(model, [images[:count]])
     model = fake_quantize_model(model, "tflite")
     calibration = calibrate(model, [images[:count]], progress=False)

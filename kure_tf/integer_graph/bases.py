@@ -53,15 +53,17 @@ class Bases:
             return self.of(fused.output)
         if fused.kind not in LINEAR or not fused.step.reads_the_layers_input:
             return None
-        hosted = hosted_tensors(fused.step.layer) or {}
-        found = quantization_of(hosted.get("input"), fused.step.layer.name)
+        hosted = hosted_tensors(fused.step.layer)
+        if "input" not in hosted:
+            return None
+        found = quantization_of(hosted["input"], fused.step.layer.name)
         scale = float(np.float32(found.scale / fused.input_gain))
         return dataclasses.replace(found, scale=scale)
 
     def _choose(self, value):
         maker = self._makers.get(value)
-        if maker is not None and maker.quantization is not None:
-            return maker.quantization
+        if value.quantization is not None:
+            return value.quantization
         if maker is not None and maker.kind in SAME_CODES + SAME_SCALE:
             return self.of(maker.inputs[0])
         wanted, others = self._wanted(value)
@@ -79,7 +81,9 @@ class Bases:
         """
         wanted, others = {}, value in self._outputs
         for reader in self._readers.get(value, ()):
-            if reader.kind in SAME_CODES:
+            if reader.output.quantization is not None:
+                wanted[reader.output.quantization] = None
+            elif reader.kind in SAME_CODES:
                 more, some = self._wanted(reader.output)
                 wanted.update(dict.fromkeys(more))
                 others = others or some

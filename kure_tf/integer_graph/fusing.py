@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 
-from kure_tf.integer_graph.graph import LINEAR, Quantization
+from kure_tf.integer_graph.graph import LINEAR
 from kure_tf.integer_graph.steps import Step, Value
 
 _WITH_ACTIVATION = (*LINEAR, "AFFINE", "ADD", "SUB", "MUL")
@@ -24,7 +24,6 @@ class Fused:
         gain, shift: Float64 scalars or `[channels]`.
         activation: "NONE", "RELU" or "RELU6".
         input_gain: What a linear operator multiplies its input with first.
-        quantization: That of the output where the operator fixes it, or None.
     """
 
     step: Step
@@ -34,7 +33,6 @@ class Fused:
     shift: np.ndarray | float = 0.0
     activation: str = "NONE"
     input_gain: float = 1.0
-    quantization: Quantization | None = None
 
     @property
     def kind(self):
@@ -42,7 +40,11 @@ class Fused:
 
     def takes(self, step) -> bool:
         """Whether `step`, which reads the output, can be folded in."""
-        if self.activation != "NONE" or self.quantization is not None:
+        if self.output.quantization is not None:
+            return False
+        if step.kind == "QUANTIZED":
+            return True
+        if self.activation != "NONE":
             return False
         if step.kind == "AFFINE":
             return self.kind in (*LINEAR, "AFFINE")
@@ -53,13 +55,12 @@ class Fused:
     def take(self, step):
         """Folds `step` in."""
         self.output = step.output
-        self.quantization = step.options.get("quantization")
         if step.kind == "FLOAT":
             self.step = _one_after_the_other(self.step, step)
         elif step.kind == "AFFINE":
             gain, shift = step.options["gain"], step.options["shift"]
             self.gain, self.shift = self.gain * gain, self.shift * gain + shift
-        else:
+        elif step.kind != "QUANTIZED":
             self.activation = step.kind
 
 
@@ -104,5 +105,4 @@ def _started(step, inputs):
     fused = Fused(step, inputs, step.output)
     if step.kind in ("AFFINE", "RELU", "RELU6"):
         fused.take(step)
-    fused.quantization = step.options.get("quantization")
     return fused

@@ -39,7 +39,7 @@ def _is_scaling(fused, inputs):
         fused.kind == "AFFINE"
         and fused.inputs[0] in inputs
         and fused.activation == "NONE"
-        and fused.quantization is None
+        and fused.output.quantization is None
         and np.ndim(fused.gain) == np.ndim(fused.shift) == 0
         and fused.gain > 0
         and fused.shift == 0

@@ -6,7 +6,12 @@ import tensorflow as tf
 from kure_tf import compat
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import gain_and_shift
+from kure_tf.fake_quantized.taps import quantized
 from kure_tf.integer_graph.activations import activate
+from kure_tf.integer_graph.grids import (
+    quantization_of,
+    quantization_of_range,
+)
 from kure_tf.integer_graph.linear_layers import (
     conv,
     dense,
@@ -19,6 +24,9 @@ from kure_tf.integer_graph.linear_layers import (
 )
 from kure_tf.integer_graph.operations import operation_of, read_operation
 
+# FoldedAway is of kure_tf, QuantizeLayer of tensorflow-model-optimization.
+_ROOTS = ("keras", "tf_keras", "kure_tf", "tensorflow_model_optimization")
+
 
 def read_layer(call):
     """Adds the steps of one `LayerCall`; returns the value of its output.
@@ -28,6 +36,7 @@ def read_layer(call):
     """
     if operation_of(call.layer) is not None:
         return read_operation(call)
+    _check_wrapper(call)
     read = READERS.get(type(call.inner).__name__)
     if read is None or not _is_keras_own(type(call.inner)):
         call.refuse(
@@ -37,12 +46,37 @@ def read_layer(call):
     if getattr(call.inner, "data_format", None) == "channels_first":
         if "ZeroPadding" not in type(call.inner).__name__:
             call.refuse("LiteRT has channels last. Received channels first.")
-    return read(call)
+    y = read(call)
+    if (hosted := call.hosted.get("output")) is None:
+        return y
+    return call.add(
+        "QUANTIZED",
+        [y],
+        lambda x: quantized(hosted.quantizer, x, hosted.state),
+        quantization=quantization_of(hosted, call.layer.name),
+    )
+
+
+def _check_wrapper(call):
+    """Refuses a layer whose quantizers are not ours."""
+    if call.hosted or call.inner is call.layer:
+        return
+    config, layer = call.layer.quantize_config, call.inner
+    if (
+        config.get_output_quantizers(layer)
+        or config.get_weights_and_quantizers(layer)
+        or config.get_activations_and_quantizers(layer)
+    ):
+        call.refuse(
+            "its quantizers are tensorflow-model-optimization's own. Annotate "
+            "the layers that have kernels with configurations of kure_tf, and "
+            "no others."
+        )
 
 
 def _is_keras_own(kind):
-    # A subclass may compute something else. FoldedAway is ours.
-    return kind.__module__.partition(".")[0] in ("keras", "tf_keras", "kure_tf")
+    # A subclass may compute something else.
+    return kind.__module__.partition(".")[0] in _ROOTS
 
 
 def _identity(call):
@@ -74,6 +108,14 @@ def _affine(call, gain, shift):
     if gain.size == shift.size == 1:
         gain, shift = gain[0], shift[0]
     return call.add("AFFINE", call.inputs, call.compute, gain=gain, shift=shift)
+
+
+def _quantize_layer(call):
+    """What tensorflow-model-optimization puts behind inputs: 8 bits."""
+    low, high = (float(end) for end in call.inner.get_weights()[:2])
+    if low < high:  # Else it has seen no data: the calibration images decide.
+        call.inputs[0].quantization = quantization_of_range(low, high)
+    return _identity(call)
 
 
 def _layer_scale(call):
@@ -271,6 +313,7 @@ READERS = {
     "Normalization": _normalization,
     "PReLU": _prelu,
     "Permute": _permute,
+    "QuantizeLayer": _quantize_layer,
     "ReLU": _relu,
     "Rescaling": _rescaling,
     "Reshape": _reshape,

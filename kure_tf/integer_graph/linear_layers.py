@@ -5,7 +5,6 @@ import re
 import tensorflow as tf
 
 from kure_tf import compat
-from kure_tf.fake_quantized import hosted_tensors
 from kure_tf.fake_quantized.taps import quantized
 from kure_tf.integer_graph.activations import activate
 
@@ -89,7 +88,7 @@ def separable(call):
 
 
 def _quantized(call, tensor, x):
-    hosted = hosted_tensors(call.layer)[tensor]
+    hosted = call.hosted[tensor]
     return quantized(hosted.quantizer, x, hosted.state)
 
 

@@ -122,13 +122,12 @@ class Lowering:
         """Adds the operator that `fused` describes; returns its tensor."""
         kind, activation = fused.kind, fused.activation
         weights, options = None, dict(fused.step.options)
-        options.pop("quantization", None)
         if kind == "FLOAT":
             options["compute"] = fused.step.compute
         if kind in LINEAR:
             x = self._tensors[inputs[0]].quantization
             weights = weights_of(fused, self._kernels, x, quantization)
-        if kind in ("RELU", "RELU6"):
+        if kind in ("RELU", "RELU6", "QUANTIZED"):
             kind, options = "MUL", {"by": 1}
         if kind == "MINIMUM":
             options["with"] = int(quantization.codes_of(options["highest"]))

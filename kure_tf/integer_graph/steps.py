@@ -11,6 +11,10 @@ import tensorflow as tf
 from kure_tf import compat
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import hosted_tensors
+from kure_tf.integer_graph.graph import Quantization
+from kure_tf.settings.operating_point import FP
+
+_TFMOT_WRAPPER = "QuantizeWrapperV2"  # Around layers without quantizers too.
 
 
 class NoIntegerOperatorError(ValueError):
@@ -25,12 +29,14 @@ class Value:
         name: Name of the layer that makes it, or of a step in it.
         shape: Its shape without the batch, once `measure` has seen it.
         lowest, highest: The ends of what `measure` has seen.
+        quantization: Its codes, where its operator or a quantizer says them.
     """
 
     name: str
     shape: tuple[int, ...] | None = None
     lowest: float = np.inf
     highest: float = -np.inf
+    quantization: Quantization | None = None
 
 
 @dataclasses.dataclass(eq=False)
@@ -39,8 +45,8 @@ class Step:
 
     Attributes:
         kind: An operator of the integer graph, or what is folded into one:
-            "AFFINE" (gain * x + shift), "RELU", "RELU6"; "IDENTITY" is
-            nothing at all.
+            "AFFINE" (gain * x + shift), "RELU", "RELU6", "QUANTIZED" (by a
+            quantizer); "IDENTITY" is nothing at all.
         inputs: The values that it reads.
         output: The value that it makes.
         compute: Function of the tensors of `inputs`, in float.
@@ -78,6 +84,7 @@ class LayerCall:
     Attributes:
         layer: The layer, with its quantizers.
         inner: The layer that it computes: itself unless it hosts quantizers.
+        hosted: `{tensor: HostedTensor}` of these; empty if there are none.
         inputs: The values that it reads.
         args, kwargs: The arguments of the call, symbolic tensors among them.
     """
@@ -86,12 +93,22 @@ class LayerCall:
         self.layer, self.inputs, self._steps = call.layer, inputs, steps
         self.args, self.kwargs = call.args, call.kwargs
         self._first = len(steps)
-        hosting = hosted_tensors(self.layer) is not None
-        self.inner = self.layer.layer if hosting else self.layer
+        self.hosted = hosted_tensors(self.layer) or {}
+        wrapped = self.hosted or type(self.layer).__name__ == _TFMOT_WRAPPER
+        self.inner = self.layer.layer if wrapped else self.layer
 
-    def add(self, kind, inputs, compute, kernel=None, **options) -> Value:
+    def add(
+        self,
+        kind,
+        inputs,
+        compute,
+        kernel=None,
+        quantization=None,
+        **options,
+    ) -> Value:
         """Adds a step of this layer; returns the value that it makes."""
-        output = Value(f"{self.inner.name}/{kind.lower()}")
+        name = f"{self.inner.name}/{kind.lower()}"
+        output = Value(name, quantization=quantization)
         inputs = tuple(inputs)
         self._steps.append(
             Step(kind, inputs, output, compute, self.layer, kernel, options)
@@ -105,11 +122,11 @@ class LayerCall:
         return self.add("FLOAT", self.inputs, self.repeat, layers=(name,))
 
     def compute(self, *tensors):
-        """Computes the layer, without its activation function if it has one.
+        """Computes the layer, without activation and quantizer of its output.
 
-        The activation is a step of its own.
+        Those are steps of their own.
         """
-        with _linear(self.inner):
+        with _linear(self.inner), _output_in_float(self.hosted):
             return self.layer(tensors[0] if len(tensors) == 1 else [*tensors])
 
     def repeat(self, *tensors):
@@ -140,6 +157,20 @@ def _linear(layer):
         yield
     finally:
         layer.activation = activation
+
+
+@contextlib.contextmanager
+def _output_in_float(hosted):
+    if "output" not in hosted:
+        yield
+        return
+    bits = compat.tf_variable(hosted["output"].state.bits)
+    before = bits.numpy()
+    bits.assign(FP)
+    try:
+        yield
+    finally:
+        bits.assign(before)
 
 
 def steps_of(model, read) -> Steps:

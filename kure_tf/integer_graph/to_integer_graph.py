@@ -76,10 +76,9 @@ def to_integer_graph(model, calibration, *, allow_float=False) -> IntegerGraph:
 
 def _read_or_leave(call):
     """Adds the steps of a layer, in float where it has no others."""
-    hosted = hosted_tensors(call.layer) or {}
-    bits = [compat.to_numpy(tensor.state.bits) for tensor in hosted.values()]
-    kernels = compat.kernels_of(call.inner)
-    if FP in bits or kernels and "input" not in hosted:
+    states = [tensor.state for tensor in call.hosted.values()]
+    in_float = FP in [compat.to_numpy(state.bits) for state in states]
+    if in_float or compat.kernels_of(call.inner) and not states:
         return call.leave_in_float()
     try:
         return read_layer(call)
@@ -91,7 +90,8 @@ def _check_quantized(model, tensors):
     """Raises unless all kernels, and inputs of their layers, are in codes."""
     in_float = [path for path, _ in kernels_in(model) if path not in tensors]
     for layer_path, layer in compat.layers_of(model):
-        if (hosted := hosted_tensors(layer)) and "input" not in hosted:
+        hosted = hosted_tensors(layer)
+        if hosted and not {"input", "output"} & set(hosted):
             in_float.append(f"{layer_path}/input")
     for path, tensor in tensors.items():
         if compat.to_numpy(tensor.state.bits) == FP:

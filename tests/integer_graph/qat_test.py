@@ -89,5 +89,88 @@ class QATTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllEqual(run(write(graph), [codes]), simulate(graph, codes))
 
 
+class PlainTfmotTest(tf.test.TestCase):
+    """quantize_apply without a scheme of ours: outputs are quantized."""
+
+    def setUp(self):
+        super().setUp()
+        if IS_KERAS_3:
+            self.skipTest("tensorflow-model-optimization needs tf_keras.")
+
+    def _applied(self, own=False):
+        from kure_tf.qat.tfmot import LSQQuantizeConfig, quantize_scope
+        from kure_tf.qat.tfmot.imported import tfmot
+
+        tools, layers = tfmot.quantization.keras, keras.layers
+
+        def annotated(layer, bits, activation_range):
+            config = LSQQuantizeConfig(
+                4, bits, activation_range=activation_range
+            )
+            return tools.quantize_annotate_layer(layer, config)
+
+        keras.utils.set_random_seed(0)
+        conv = layers.Conv2D(8, 3, activation="relu", name="conv")
+        last = layers.Dense(3, name="logits")
+        last = (
+            tools.quantize_annotate_layer(last)
+            if own
+            else annotated(last, 8, (-6.0, 6.0))
+        )
+        model = keras.Sequential(
+            [
+                keras.Input(_SHAPE, name="image"),
+                annotated(conv, 4, (0.0, 6.0)),
+                layers.MaxPooling2D(2),
+                layers.Flatten(),
+                last,
+            ]
+        )
+        with quantize_scope():
+            return tools.quantize_apply(model)
+
+    def test_outputs_are_on_the_grids_of_their_quantizers(self):
+        model = self._applied()
+        model.compile(keras.optimizers.SGD(0.01), "mse")
+        model.fit(_images(), np.zeros((64, 3)), verbose=0)
+
+        graph = to_integer_graph(model, [_images()])
+
+        kinds = [operator.kind for operator in graph.operators]
+        self.assertEqual(
+            kinds, ["CONV_2D", "MAX_POOL_2D", "RESHAPE", "FULLY_CONNECTED"]
+        )
+        weights = {one.path: one for one in graph.weights.values()}
+        for path, expected in integer_weights(model).items():
+            self.assertAllEqual(weights[path].codes, expected.codes)
+        conv, last = model.get_layer("quant_conv"), model.layers[-1]
+        for name, layer, zero_point in (
+            ("conv", conv, 112),  # 16 levels from 0.
+            ("logits", last, 0),
+        ):
+            found = graph.quantization(name)
+            state = layer.kure_tf_tensors["output"].state
+            self.assertEqual(found.scale, state.step_size.numpy())
+            self.assertEqual(found.zero_point, zero_point)
+        seen = model.layers[0].get_weights()[:2]
+        ends = graph.quantization("image").values_of([-128, 127])
+        self.assertAllClose(ends, seen, atol=0.02)
+        codes = graph.quantization("image").codes_of(_images())
+        for kernels in ("xnnpack", "builtin"):
+            self.assertAllEqual(
+                run(write(graph), [codes], kernels),
+                simulate(graph, codes, kernels),
+            )
+        answers = graph.quantization("logits").values_of(
+            simulate(graph, _images())
+        )
+        apart = np.abs(answers - model.predict(_images(), verbose=0))
+        self.assertLess(apart.mean(), graph.quantization("logits").scale)
+
+    def test_quantizers_of_its_own_are_refused(self):
+        with self.assertRaisesRegex(ValueError, "'logits'.*own. Annotate"):
+            to_integer_graph(self._applied(own=True), [_images()])
+
+
 if __name__ == "__main__":
     tf.test.main()
