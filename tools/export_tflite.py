@@ -49,6 +49,12 @@ _KERNELS = flags.DEFINE_list(
 _LABELS = flags.DEFINE_list(
     "labels", [], "Names of the classes, which exact files then carry."
 )
+_VELA = flags.DEFINE_string(
+    "vela",
+    None,
+    "An NPU, such as ethos-u55-128, for which Arm's compiler Vela (pip install "
+    "ethos-u-vela) says what it runs of each file.",
+)
 _NAME = flags.DEFINE_string("name", "model", "What the report calls it.")
 flags.adopt_module_key_flags(common_flags)
 flags.adopt_module_key_flags(export_flags)
@@ -58,7 +64,10 @@ for _name in ("scheme", "ptq", "step_sizes"):
 
 def main():
     from kure_tf import runs
+    from kure_tf.export.vela import vela_command
 
+    if _VELA.value:
+        vela_command()  # Raises before the work if it is not installed.
     with common_flags.workdir() as folder:
         dataset = common_flags.load_dataset()
         model = common_flags.load_model(dataset)
@@ -70,6 +79,8 @@ def main():
             rows = runs.export(model, dataset, folder, modes, **limits)
         for row in rows:
             _print(folder, row)
+            if _VELA.value:
+                _print_vela(folder / row.details["file"])
 
 
 def _exact(model, dataset, folder):
@@ -111,6 +122,12 @@ def _print(folder, row):
         f"images, agreement with Keras {100 * details['agreement']:.2f} %, "
         f"accuracy drop {100 * details['accuracy_drop']:.2f} points{latency}."
     )
+
+
+def _print_vela(path):
+    from kure_tf.export import vela_report
+
+    print(f"  {vela_report(path.read_bytes(), _VELA.value)}.")
 
 
 if __name__ == "__main__":

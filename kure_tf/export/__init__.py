@@ -14,7 +14,7 @@ says so (`step_size_source`). Files with a fake-quantized model's own codes:
 * `check_file`: a file beside the graph, tensor by tensor.
 * `export_exact`: all of it, and the file written if it answers as foretold.
 * `FileMetadata`: what a file says of itself; `file_note` reads it back.
-* `c_array`: a file as C source.
+* `c_array`: a file as C source; `vela_report`: what an Ethos-U runs of it.
 
 The same codes by your own `tf.lite.TFLiteConverter`:
 
@@ -34,6 +34,7 @@ from kure_tf.export.fake_quant import (
 from kure_tf.export.file_metadata import FileMetadata, file_note
 from kure_tf.export.simulate import Simulation, integer_runner, simulate
 from kure_tf.export.tflite import TFLiteModel, to_tflite
+from kure_tf.export.vela import VelaReport, vela_report
 from kure_tf.export.verification import Verification, VerificationError
 from kure_tf.export.verified_file import export_tflite
 from kure_tf.export.verify import verify
@@ -53,6 +54,7 @@ __all__ = [
     "IntegerGraph",
     "Simulation",
     "TFLiteModel",
+    "VelaReport",
     "Verification",
     "VerificationError",
     "c_array",
@@ -66,6 +68,7 @@ __all__ = [
     "simulate",
     "to_integer_graph",
     "to_tflite",
+    "vela_report",
     "verify",
     "with_container",
     "write",
