@@ -7,6 +7,7 @@ import functools
 
 from kure_tf import ptq
 from kure_tf.settings import OperatingPoint, Setting
+from kure_tf.sweeps.kinds import CALIBRATION_SEED, CLIPPING, SENSITIVITY
 from kure_tf.sweeps.methods import ADAROUND, method_named
 from kure_tf.sweeps.planned import planned
 
@@ -36,7 +37,8 @@ def file_settings(points, method, methods, calibration) -> list[FileSetting]:
         calibration: Function that returns the `Calibration`.
 
     Raises:
-        ValueError: If a text writes no points, or there is no such method.
+        ValueError: If a text writes no points, or more than points and a
+            method, or there is no such method.
     """
     if isinstance(points, (str, OperatingPoint, Setting)):
         points = [points]
@@ -46,6 +48,7 @@ def file_settings(points, method, methods, calibration) -> list[FileSetting]:
             found.append((one.point, "given", lambda one=one: one))
             continue
         for plan in planned(one):
+            _check_plan(one, plan)
             name, make = _maker(plan.method or method, methods, calibration)
             found += [
                 (point, name, functools.partial(make, point))
@@ -56,6 +59,15 @@ def file_settings(points, method, methods, calibration) -> list[FileSetting]:
         FileSetting(_file_name(point, counts), name, make)
         for point, name, make in found
     ]
+
+
+def _check_plan(text, plan):
+    if plan.scheme or plan.kind in (CALIBRATION_SEED, CLIPPING, SENSITIVITY):
+        raise ValueError(
+            "Expected operating points to write files for, with a PTQ method "
+            "in front if any: 'minmax: {8,4}/8'. What a sweep varies besides "
+            f"is no file, and `scheme` says the scheme. Received: {text!r}."
+        )
 
 
 def _maker(text, methods, calibration):

@@ -110,6 +110,13 @@ class ExportExactTest(tf.test.TestCase):
             )
         self.assertEmpty(list(self.folder.iterdir()))
 
+    def test_what_only_a_sweep_varies_is_refused(self):
+        for text in ("sensitivity: 4/8", "paper: 4/8"):
+            with self.assertRaisesRegex(ValueError, f"is no file.*{text}"):
+                runs.export_exact(
+                    self.model, self.dataset, self.folder, text, progress=False
+                )
+
 
 if __name__ == "__main__":
     tf.test.main()
