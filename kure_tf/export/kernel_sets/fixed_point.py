@@ -7,6 +7,8 @@ whole numbers, of any dtype; results are int64.
 import numpy as np
 import tensorflow as tf
 
+from kure_tf.export.kernel_sets.fused import fused
+
 
 def multiplier_of(ratio):
     """Returns a ratio as a multiplier, as TFLite stores it.
@@ -68,18 +70,31 @@ def code_half_up(x, multiplier):
     """
     if not _fits_float64(multiplier):
         return twice_half_up(x, multiplier)
-    scaled, right = _scaled(x, multiplier)
-    return tf.floor(scaled + (0.5 + _half(right)) / 2.0**right)
+    ratio, right = _ratio(multiplier)
+    return _floor(x, ratio, (0.5 + _half(right)) / 2.0**right)
+
+
+@fused
+def _floor(x, ratio, offset):
+    codes = tf.floor(tf.cast(x, tf.float64) * ratio + offset)
+    return tf.cast(codes, tf.float32)
 
 
 def code_half_away(x, multiplier):
     """Returns what `twice_half_away` does, where `code_half_up` would do."""
     if not _fits_float64(multiplier):
         return twice_half_away(x, multiplier)
-    scaled, right = _scaled(x, multiplier)
-    up = scaled + (0.5 + _half(right)) / 2.0**right
-    negative = (scaled < -0.5 / 2.0**right) & (right > 0)
-    return tf.floor(tf.where(negative, up - 1 / 2.0**right, up))
+    ratio, right = _ratio(multiplier)
+    offset = (0.5 + _half(right)) / 2.0**right
+    return _floor_away(x, ratio, offset, (right > 0) / 2.0**right)
+
+
+@fused
+def _floor_away(x, ratio, offset, one):
+    """Likewise, less `one` where what is rounded first is below 0."""
+    scaled = tf.cast(x, tf.float64) * ratio
+    less = tf.where(scaled < -one / 2, one, tf.zeros_like(one))
+    return tf.cast(tf.floor(scaled + offset - less), tf.float32)
 
 
 def _fits_float64(multiplier):
@@ -87,11 +102,10 @@ def _fits_float64(multiplier):
     return np.min(multiplier[1]) >= 31 + 9 - 53
 
 
-def _scaled(x, multiplier):
-    """Returns x times a multiplier, float64, and how far r it shifts down."""
+def _ratio(multiplier):
+    """Returns a multiplier as float64, and how far r it shifts down."""
     q, exponent = multiplier
-    ratio = q / 2.0**31 * 2.0**exponent
-    return tf.cast(x, tf.float64) * ratio, np.maximum(-exponent, 0)
+    return q / 2.0**31 * 2.0**exponent, np.maximum(-exponent, 0)
 
 
 def _high(x, multiplier):

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf.export.kernel_sets.built_in import BuiltIn
+from kure_tf.export.kernel_sets.fused import fused
 from kure_tf.export.kernel_sets.pairs import TABLES, look_up, pair_table
 
 
@@ -95,6 +96,7 @@ def _neighbours(count, factor):
     return first, second, np.rint((places - first) * 2048)
 
 
+@fused
 def _rounded(x, ratio):
     """Returns x * ratio, in float32, rounded half to even."""
     return tf.round(tf.cast(x, tf.float32) * ratio)
