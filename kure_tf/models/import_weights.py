@@ -31,53 +31,52 @@ def import_npz(model, path):
             or one of another shape or kind. The model is unchanged then.
     """
     path = pathlib.Path(path)
-    arrays = _read(path)
+    headers = _read(path, _headers)
     wanted = {
         f"{layer_path.replace('/', '_')}.{name}": variable
         for layer_path, layer in compat.layers_of(model)
         for name, variable in _named_weights(layer).items()
     }
-    given = {
-        _variable_name(name, wanted): array for name, array in arrays.items()
-    }
-    if set(given) != set(wanted):
+    names = {_variable_name(name, wanted): name for name in headers}
+    if set(names) != set(wanted):
         raise ValueError(
             f"Expected one array for each weight of {model.name!r}. In "
-            f"{str(path)!r}, missing: {sorted(set(wanted) - set(given))}; not "
-            f"in the model: {sorted(set(given) - set(wanted))}."
+            f"{str(path)!r}, missing: {sorted(set(wanted) - set(names))}; not "
+            f"in the model: {sorted(set(names) - set(wanted))}."
         )
-    if len(given) < len(arrays):
+    if len(names) < len(headers):
         raise ValueError(
             f"Expected one array for each weight of {model.name!r}. Two names "
-            f"in {str(path)!r} mean the same weight: {sorted(arrays)}."
+            f"in {str(path)!r} mean the same weight: {sorted(headers)}."
         )
     for name, variable in wanted.items():
-        if given[name].dtype.kind not in "fiu":
+        shape, dtype = headers[names[name]]
+        if dtype.kind not in "fiu":
             raise ValueError(
                 f"Expected numbers for {name!r}. {str(path)!r} has "
-                f"{given[name].dtype.name}."
+                f"{dtype.name}."
             )
-        if given[name].shape != tuple(variable.shape):
+        if shape != tuple(variable.shape):
             raise ValueError(
                 f"Expected {name!r} of shape {tuple(variable.shape)}. "
-                f"{str(path)!r} has shape {given[name].shape}."
+                f"{str(path)!r} has shape {shape}."
             )
+    arrays = _read(path, _arrays)
     for name, variable in wanted.items():
-        variable.assign(given[name])
+        variable.assign(arrays[names[name]])
 
 
-def _read(path):
+def _read(path, read):
     if not path.is_file():
         raise FileNotFoundError(f"No weights at {str(path)!r}.")
     try:
-        # A plain array (.npy) is no context manager: a TypeError.
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        return read(path)
     except (
         ValueError,
         TypeError,
         OSError,
         EOFError,
+        KeyError,
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
@@ -85,6 +84,33 @@ def _read(path):
             f"Expected an .npz file of named arrays. Cannot read "
             f"{str(path)!r}: it is truncated or something else ({error})."
         ) from error
+
+
+def _headers(path):
+    """Returns `{name: (shape, dtype)}`; no array is unpacked.
+
+    A file of a megabyte may unpack to many gigabytes.
+    """
+    headers = {}
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                read = _READ_HEADER[version]
+                shape, _, dtype = read(file)
+            headers[member.removesuffix(".npy")] = shape, dtype
+    return headers
+
+
+def _arrays(path):
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+_READ_HEADER = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 def _variable_name(array_name, wanted):

@@ -1,5 +1,6 @@
 import pathlib
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -167,13 +168,30 @@ class ImportNpzTest(tf.test.TestCase, parameterized.TestCase):
             import_npz(self.model, self.path)
         self._assert_unchanged()
 
+    def test_shapes_are_compared_before_anything_is_unpacked(self):
+        np.savez(self.path, **_arrays())
+        claim = {"descr": "<f4", "fortran_order": False, "shape": (1 << 40,)}
+        with zipfile.ZipFile(self.path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(self.path, "w") as archive:
+            for name, content in members.items():
+                with archive.open(name, "w") as file:
+                    if name == "linear.bias.npy":
+                        np.lib.format.write_array_header_1_0(file, claim)
+                    else:
+                        file.write(content)
+
+        with self.assertRaisesRegex(ValueError, r"shape \(1099511627776,\)"):
+            import_npz(self.model, self.path)
+        self._assert_unchanged()
+
     def test_pickled_objects_are_never_loaded(self):
         np.savez(
             self.path,
             **{**_arrays(), "linear.bias": np.array([{}, {}], object)},
         )
 
-        with self.assertRaisesRegex(ValueError, "allow_pickle"):
+        with self.assertRaisesRegex(ValueError, "Expected numbers.*object"):
             import_npz(self.model, self.path)
         self._assert_unchanged()
 
