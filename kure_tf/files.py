@@ -101,6 +101,38 @@ def write_json(path, content) -> pathlib.Path:
     return write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
+def parse_json(text):
+    """Returns the value that a JSON text stands for.
+
+    Args:
+        text: Text or bytes of anybody's.
+
+    Raises:
+        ValueError: If it is no JSON, or JSON that readers take differently:
+            an object that names a member twice, NaN, infinity, or lists
+            within lists beyond Python's depth.
+    """
+    try:
+        return json.loads(
+            text, object_pairs_hook=_members, parse_constant=_refuse_constant
+        )
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _members(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise ValueError(f"members named twice: {twice}")
+    return members
+
+
+def _refuse_constant(name):
+    raise ValueError(f"{name} is not JSON")
+
+
 def read_json(path) -> dict:
     """Returns the JSON object in a file of the project's own.
 
@@ -110,8 +142,8 @@ def read_json(path) -> dict:
     """
     path = pathlib.Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         content = error
     if not isinstance(content, dict):
         raise ValueError(

@@ -7,6 +7,10 @@ import zipfile
 from kure_tf.compat.active import IS_KERAS_3, KERAS_NAME, KERAS_VERSION, keras
 from kure_tf.compat.saved_code import code_in
 
+_DAMAGE = (
+    *(KeyError, ValueError, AttributeError, RecursionError),
+    zipfile.BadZipFile,
+)
 _WAY_OUT = (
     "If you trust whoever made it, safe_mode=False (tools: --allow_code) runs "
     "that code"
@@ -77,6 +81,6 @@ def saved_keras(path) -> str | None:
         try:
             metadata = json.loads(archive.read("metadata.json"))
             version = str(metadata.get("keras_version", ""))
-        except (KeyError, ValueError, AttributeError, zipfile.BadZipFile):
+        except _DAMAGE:
             return None
     return "keras" if version.startswith("3") else "tf_keras"

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+from kure_tf.files import parse_json
 from kure_tf.measurements.rows import Row, Run
 from kure_tf.settings.operating_point import OperatingPoint
 
@@ -110,17 +111,13 @@ def _build(make, members, kind, where):
 
 def _parse(text, source):
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        return parse_json(text)
+    except ValueError as error:
         raise ValueError(
             f"Expected a report in JSON. {source} is not valid JSON "
             f"({error}): it is truncated or of another kind. Write it again "
             "by repeating the sweep."
         ) from error
-
-
-def _refuse_constant(name):
-    raise ValueError(f"{name} is not JSON")
 
 
 def _check_members(members, names, where):

@@ -58,7 +58,7 @@ class Journal:
             content = json.loads(self._path.read_text())
             found, entries = content["key"], content["losses"]
             right = content["format"] == _FORMAT
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError(
                 f"Expected {str(self._path)!r} to be the journal of a search. "
                 f"Cannot read it: {error}. Delete it, or choose another path."

@@ -1,12 +1,11 @@
 """Step sizes as data: what a PTQ method returns, and `step_sizes.json`."""
 
 import dataclasses
-import json
 import pathlib
 
 import numpy as np
 
-from kure_tf.files import jsonable, write_json
+from kure_tf.files import jsonable, parse_json, write_json
 from kure_tf.settings.operating_point import check_bits
 
 _FORMAT = "kure_tf step sizes 1"
@@ -29,7 +28,8 @@ class TensorStep:
 
     def __post_init__(self):
         step_size = np.asarray(self.step_size, np.float32)
-        if not (np.all(np.isfinite(step_size)) and np.all(step_size > 0)):
+        good = np.isfinite(step_size) & (step_size > 0)
+        if not (step_size.size and np.all(good)):
             raise ValueError(
                 "Expected step sizes that are positive and finite in float32. "
                 f"Received: {self.step_size!r}."
@@ -106,10 +106,22 @@ class StepSizes:
         if not path.is_file():
             raise FileNotFoundError(f"No step sizes at {str(path)!r}.")
         try:
-            return cls.from_dict(json.loads(path.read_text()))
+            found = cls.from_dict(_checked(parse_json(path.read_text())))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(
                 "Expected a file of step sizes: {'tensors': {'conv1/kernel': "
                 "{'step_size': 0.1, 'bits': 8}, ...}}. Cannot read "
                 f"{str(path)!r}: {error}"
             ) from error
+        return found
+
+
+def _checked(content):
+    written = content.get("format", _FORMAT)
+    if written != _FORMAT:
+        raise ValueError(f"its format is {written!r}, not {_FORMAT!r}")
+    if not content.get("tensors", content):
+        raise ValueError("it names no tensor")
+    if not isinstance(content.get("provenance", {}), dict):
+        raise ValueError("its provenance is no object")
+    return content

@@ -3,11 +3,11 @@
 import dataclasses
 import functools
 import importlib.resources
-import json
 import pathlib
 
 from kure_tf import ptq
 from kure_tf.fake_quantized import Placement
+from kure_tf.files import parse_json
 from kure_tf.ptq.predefined import check_allowed
 from kure_tf.quantizers import UniformQuantizer
 from kure_tf.settings.operating_point import OperatingPoint
@@ -245,8 +245,8 @@ def _profiles(one):
 
 def _decode(text, source):
     try:
-        members = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        members = parse_json(text)
+    except ValueError as error:
         raise ValueError(
             f"Expected device profiles in JSON. {source} is not valid JSON "
             f"({error}): it is truncated or of another kind."

@@ -56,6 +56,13 @@ class StepSizesTest(tf.test.TestCase, parameterized.TestCase):
         '{"c/kernel": {"step_size": [[0.1], [0.1, 2]], "bits": 4}}',
         '{"c/kernel": {"step_size": 0.1, "bits": 4, "origin": NaN}}',
         '{"tensors": {"c/kernel": {"step_size"',
+        "{}",
+        '{"tensors": {}}',
+        '{"c/kernel": {"step_size": [], "bits": 4}}',
+        '{"format": "steps 9", "c/kernel": {"step_size": 0.1, "bits": 4}}',
+        '{"provenance": [1], "tensors": {"c/k": {"step_size": 1, "bits": 4}}}',
+        '{"c/k": {"step_size": 1, "bits": 4}, "c/k": {"step_size": 2}}',
+        "[" * 100_000,
     )
     def test_another_file_is_refused_by_name(self, text):
         self.path.write_text(text)
