@@ -13,7 +13,11 @@ from absl.testing import absltest
 from module_imports import ROOT, imports_of, module_name
 
 # Distributions whose name is not that of the module they install.
-DISTRIBUTIONS = {"absl": "absl_py", "PIL": "pillow"}
+DISTRIBUTIONS = {
+    "absl": "absl_py",
+    "PIL": "pillow",
+    "google": "protobuf",
+}
 
 # What Starlark lacks of Python, as far as a slip is likely.
 NOT_STARLARK = (

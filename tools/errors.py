@@ -11,10 +11,13 @@ def is_for_the_user(error) -> bool:
 
     It does if a `raise` statement of kure_tf or of a tool raised it: somebody
     has written the message. It does if the system refuses a file that it
-    names. What Python or another library raises is a bug, of this project or
-    of the user's own code, and needs its traceback.
+    names, or if TensorFlow finds a record of a data set damaged. What Python
+    or another library raises is a bug, of this project or of the user's own
+    code, and needs its traceback.
     """
     if isinstance(error, OSError) and error.filename is not None:
+        return True
+    if type(error).__name__ == "DataLossError":  # TensorFlow, of its records.
         return True
     if not isinstance(error, (ValueError, TypeError, OSError, ImportError)):
         return False

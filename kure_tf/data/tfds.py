@@ -1,7 +1,10 @@
 """Image-classification data sets in the format of TensorFlow Datasets."""
 
+import contextlib
+
 import numpy as np
 import tensorflow as tf
+from google.protobuf.json_format import ParseError
 
 from kure_tf.data.dataset import Dataset
 from kure_tf.data.quiet_tfds import quiet_tfds
@@ -60,14 +63,14 @@ def tfds_dataset(
 
     Raises:
         FileNotFoundError: If the data set is not in `data_dir`.
-        ValueError: If it is no image-classification data set, a split is empty
-            or missing, a label lies outside the classes, or `image_size` is
-            needed.
+        ValueError: If it is no image-classification data set, a file of it is
+            damaged, a split is empty or missing, a label lies outside the
+            classes, or `image_size` is needed.
         TypeError: If `image_size` is no integer.
     """
     if image_size is not None:
         _check_image_size(image_size)
-    with quiet_tfds():
+    with quiet_tfds(), _damage_named(name):
         builder = _builder(name, data_dir, download)
         source = _Source(builder, image_size, mean, std, memory_limit)
         train = source.split("train", "train")
@@ -323,8 +326,21 @@ def _has_labels(builder, split, label_key):
     return any(int(example[label_key]) >= 0 for example in first)
 
 
+@contextlib.contextmanager
+def _damage_named(name):
+    try:
+        yield
+    # What protobuf and TensorFlow raise of a file that was cut or has changed.
+    except (ParseError, tf.errors.OpError) as error:
+        raise ValueError(
+            f"Expected whole files of the TFDS data set {name!r}. One is "
+            f"damaged: {str(error)[:300]}. Prepare the data set again."
+        ) from error
+
+
 def _builder(name, data_dir, download):
     import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.read_only_builder import builder_from_files
 
     try:
         builder = tfds.builder(name, data_dir=data_dir)
@@ -335,9 +351,13 @@ def _builder(name, data_dir, download):
         raise _not_found(name, data_dir) from error
     if download:
         builder.download_and_prepare()
-    if not builder.info.splits:
-        raise _not_found(name, data_dir)
-    return builder
+    if builder.info.splits:
+        return builder
+    # TFDS knows another version or configuration than the one that is there.
+    try:
+        return builder_from_files(name, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError as error:
+        raise _not_found(name, data_dir) from error
 
 
 def _not_found(name, data_dir):

@@ -1,3 +1,4 @@
+import pathlib
 import tempfile
 
 import numpy as np
@@ -177,6 +178,24 @@ class TfdsDatasetTest(tf.test.TestCase, parameterized.TestCase):
     def test_empty_split_is_refused(self):
         with self.assertRaisesRegex(ValueError, "'train'.*empty"):
             self._get("empty")
+
+    def test_a_set_that_tfds_knows_differently_is_read_as_it_is(self):
+        splits = {"train": self.train, "test": self.test}
+        write_tfds(self.folder, "mnist", splits, version="9.0.0")
+        self.assertAllEqual(self._get("mnist").test.images, self.test[0])
+
+    @parameterized.named_parameters(
+        ("record", "damaged-train.tfrecord-00000-of-00002"),
+        ("info", "dataset_info.json"),
+    )
+    def test_a_damaged_file_is_told(self, name):
+        with tempfile.TemporaryDirectory() as folder:
+            splits = {"train": self.train, "test": self.test}
+            write_tfds(folder, "damaged", splits)
+            path = pathlib.Path(folder, "damaged", "1.0.0", name)
+            path.write_bytes(path.read_bytes()[:-40])
+            with self.assertRaisesRegex(ValueError, "whole files.*'damaged'"):
+                data.get("damaged", data_dir=folder)
 
     def test_too_many_validation_images_are_refused(self):
         with self.assertRaisesRegex(
