@@ -81,8 +81,9 @@ class Bases:
         """
         wanted, others = {}, value in self._outputs
         for reader in self._readers.get(value, ()):
-            if reader.output.quantization is not None:
-                wanted[reader.output.quantization] = None
+            fixed = reader.output.quantization
+            if reader.kind in SAME_CODES and fixed is not None:
+                wanted[fixed] = None
             elif reader.kind in SAME_CODES:
                 more, some = self._wanted(reader.output)
                 wanted.update(dict.fromkeys(more))
