@@ -150,32 +150,34 @@ def _checked(graph, images):
     """Returns sizes and times of a graph's files, and how they answer."""
     import resource
 
-    import numpy as np
-
-    from kure_tf.evaluation import litert_runner
-    from kure_tf.export import integer_runner, with_container, write
+    from kure_tf.export import with_container, write
+    from kure_tf.export.pair_runner import compared_codes, pair_runner
 
     start = time.perf_counter()
     content = write(graph)
     written = time.perf_counter()
     asked = images[len(images) // 2 :]
-    output = graph.quantization(graph.outputs[0])
-    differing = {}
-    for kernels, resolver in (("xnnpack", "default"), ("builtin", "builtin")):
-        runners = (
-            litert_runner(content, resolver=resolver),
-            integer_runner(graph, kernels),
+    differing = {
+        kernels: pair_runner(
+            content,
+            graph,
+            kernels,
+            file_batch_size=None,
+            num_threads=2,
+            batch_size=16,
         )
-        codes = [output.codes_of(one.outputs(asked)[0]) for one in runners]
-        differing[kernels] = int(np.count_nonzero(codes[0] != codes[1]))
+        .outputs(asked)[1]
+        .sum()
+        for kernels in ("xnnpack", "builtin")
+    }
     checked = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "operators": len(graph.operators),
         "kernels": len(graph.weights),
         "float_layers": list(graph.float_layers),
-        **differing,
-        "codes": int(codes[0].size),
+        **{kernels: int(count) for kernels, count in differing.items()},
+        "codes": len(asked) * compared_codes(graph),
         "int8_megabytes": len(content) / 1e6,
         "int4_megabytes": len(write(with_container(graph, 4))) / 1e6,
         "write_seconds": written - start,

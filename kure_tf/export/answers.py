@@ -19,7 +19,7 @@ def answers_of(split, model, others, *, names=None, batch_size, progress=True):
         progress: Whether to show a progress bar.
 
     Yields:
-        `(labels, the model's outputs, [outputs of each of the others])`.
+        `(labels, the model's outputs, [list of outputs of each other])`.
 
     Raises:
         ValueError: If labels are not one class number per example, or the
@@ -40,7 +40,7 @@ def answers_of(split, model, others, *, names=None, batch_size, progress=True):
         _check_finite(expected, model)
         if names is not None:
             inputs = dict(zip(names, inputs, strict=True))
-        yield batch.labels, expected, [one.outputs(inputs)[0] for one in others]
+        yield batch.labels, expected, [one.outputs(inputs) for one in others]
 
 
 def _check_labels(labels, count, classes):

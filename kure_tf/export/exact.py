@@ -4,10 +4,8 @@ import dataclasses
 import json
 import time
 
-import numpy as np
-
 from kure_tf.data.sources import name_of
-from kure_tf.evaluation import keras_runner, litert_runner, top_1
+from kure_tf.evaluation import keras_runner, top_1
 from kure_tf.evaluation.litert_runner import interpreter_version
 from kure_tf.export.answers import answers_of
 from kure_tf.export.check import check_file
@@ -15,7 +13,7 @@ from kure_tf.export.exact_verification import Answers, ExactVerification
 from kure_tf.export.file_details import file_details
 from kure_tf.export.file_metadata import FileMetadata
 from kure_tf.export.kernel_sets import RESOLVERS
-from kure_tf.export.simulate import integer_runner
+from kure_tf.export.pair_runner import compared_codes, pair_runner
 from kure_tf.export.verification import VerificationError
 from kure_tf.export.verified_file import checked_path, what_is_left
 from kure_tf.export.write import write
@@ -99,7 +97,19 @@ def export_exact(
     check = check_file(content, graph)
     model = keras_runner(model)
     pairs = [
-        _Pair(content, graph, one, batch_size, num_threads) for one in kernels
+        _Pair(
+            one,
+            pair_runner(
+                content,
+                graph,
+                one,
+                file_batch_size=file_batch_size,
+                num_threads=num_threads,
+                batch_size=batch_size,
+            ),
+            compared_codes(graph),
+        )
+        for one in kernels
     ]
     counts = _compare(model, pairs, split, batch_size * num_threads, progress)
     verification = ExactVerification(
@@ -146,28 +156,13 @@ class _Counts:
 class _Pair:
     """A file with one set of kernels, and what it should answer."""
 
-    def __init__(self, content, graph, kernels, batch_size, num_threads):
-        self._kernels = kernels
-        self.file = litert_runner(
-            content,
-            resolver=RESOLVERS[kernels],
-            num_threads=num_threads,
-            batch_size=batch_size,
-        )
-        self.foretold = integer_runner(
-            graph,
-            kernels,
-            num_threads=num_threads,
-            batch_size=self.file.batch_size,
-        )
-        self._output = graph.quantization(graph.outputs[0])
+    def __init__(self, kernels, runner, codes):
+        self._kernels, self.runner, self._per_example = kernels, runner, codes
         self._codes = self._differing = self._agreed = self._right = 0
 
-    def add(self, labels, expected, received, foretold):
-        # Each value stands for one code, and rounding finds it again.
-        codes = [self._output.codes_of(x) for x in (received, foretold)]
-        self._codes += received.size
-        self._differing += int(np.count_nonzero(codes[0] != codes[1]))
+    def add(self, labels, expected, received, differing):
+        self._codes += len(labels) * self._per_example
+        self._differing += int(differing.sum())
         self._agreed += int(top_1(expected.argmax(-1), received).sum())
         self._right += int(top_1(labels, received).sum())
 
@@ -184,8 +179,8 @@ class _Pair:
 def _compare(model, pairs, split, step, progress):
     """Runs all examples; returns counts, and leaves others in the pairs."""
     counts = _Counts()
-    runners = [one for pair in pairs for one in (pair.file, pair.foretold)]
-    names = [port.name for port in pairs[0].foretold.input_ports]
+    runners = [pair.runner for pair in pairs]
+    names = [port.name for port in runners[0].input_ports]
     for labels, expected, found in answers_of(
         split,
         model,
@@ -196,8 +191,8 @@ def _compare(model, pairs, split, step, progress):
     ):
         counts.examples += len(labels)
         counts.keras_right += int(top_1(labels, expected).sum())
-        for number, pair in enumerate(pairs):
-            pair.add(labels, expected, *found[2 * number : 2 * number + 2])
+        for pair, outputs in zip(pairs, found, strict=True):
+            pair.add(labels, expected, *outputs)
     return counts
 
 

@@ -9,7 +9,9 @@ class Answers:
 
     Attributes:
         kernels: Whose rounding ran, and was foretold.
-        codes: How many output codes were compared with the foretold ones.
+        codes: How many output codes were compared with the foretold ones;
+            where layers are left in float, also those that go into them, all
+            foretold from what came out of them.
         differing_codes: How many of them were others.
         agreement: Share of examples (0..1) for which the file and the
             fake-quantized Keras model name the same class. The model leaves

@@ -63,15 +63,16 @@ def integer_runner(
 
     return Runner(
         graph.name,
-        _ports(graph, graph.inputs),
-        _ports(graph, graph.outputs),
+        ports_of(graph, graph.inputs),
+        ports_of(graph, graph.outputs),
         answer,
         batch_size,
         num_threads,
     )
 
 
-def _ports(graph, names):
+def ports_of(graph, names) -> tuple[Port, ...]:
+    """Returns the `Port`s of tensors, which hand values in and out."""
     return tuple(
         Port(name, (None, *graph.tensors[name].shape), "float32")
         for name in names
@@ -81,8 +82,8 @@ def _ports(graph, names):
 class Simulation:
     """An integer graph as a function from inputs to int8 codes.
 
-    What the graph leaves in float is computed by LiteRT's own float kernels:
-    all else is foretold, that is looked up.
+    What the graph leaves in float is computed by LiteRT's float kernels, whose
+    last bit may depend on where in memory they work; all else is foretold.
 
     Args:
         graph: An `IntegerGraph`.

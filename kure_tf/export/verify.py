@@ -108,7 +108,7 @@ class _Counts:
 def _compare(file, model, split, step, progress):
     """Returns the counts over all images, both `Runner`s asked the same."""
     counts = _Counts()
-    for labels, expected, (received,) in answers_of(
+    for labels, expected, ((received, *_),) in answers_of(
         split, model, [file], batch_size=step, progress=progress
     ):
         finite = np.isfinite(received).all(-1)

@@ -120,6 +120,8 @@ class FloatLayersTest(tf.test.TestCase, parameterized.TestCase):
 
         self.assertEqual(found.differing_codes, 0)
         self.assertEqual(found.float_layers, ("norm", "selu", "plus"))
+        # The logits and what goes into the layers, with two sets of kernels.
+        self.assertEqual(found.codes, 2 * 32 * (3 + 4 * 4 * 6 + 4 * 4 * 4))
         self.assertTrue(path.exists())
 
 
