@@ -228,7 +228,10 @@ def _keras_of_file(path):
         with zipfile.ZipFile(path) as archive:
             metadata = json.loads(archive.read("metadata.json"))
         version = str(metadata.get("keras_version", ""))
-    except (OSError, KeyError, ValueError, AttributeError, zipfile.BadZipFile):
+    except (
+        *(OSError, KeyError, ValueError, AttributeError, RecursionError),
+        zipfile.BadZipFile,
+    ):
         return None
     return "keras3" if version.startswith("3") else "tf_keras"
 

@@ -7,10 +7,6 @@ import zipfile
 from kure_tf.compat.active import IS_KERAS_3, KERAS_NAME, KERAS_VERSION, keras
 from kure_tf.compat.saved_code import code_in
 
-_DAMAGE = (
-    *(KeyError, ValueError, AttributeError, RecursionError),
-    zipfile.BadZipFile,
-)
 _WAY_OUT = (
     "If you trust whoever made it, safe_mode=False (tools: --allow_code) runs "
     "that code"
@@ -51,6 +47,7 @@ def load_model(path, custom_objects=None, safe_mode=True):
             "tf_keras."
         )
     try:
+        _metadata(path)
         layers = code_in(path) if safe_mode else []
         if not layers:
             return keras.models.load_model(
@@ -74,13 +71,28 @@ def saved_keras(path) -> str | None:
 
     None means that the file does not say (`.h5`, SavedModel, a foreign file).
     """
-    path = pathlib.Path(path)
-    if not path.is_file() or not zipfile.is_zipfile(path):
+    try:
+        version = str(_metadata(pathlib.Path(path)).get("keras_version", ""))
+    except ValueError:
         return None
-    with zipfile.ZipFile(path) as archive:
-        try:
-            metadata = json.loads(archive.read("metadata.json"))
-            version = str(metadata.get("keras_version", ""))
-        except _DAMAGE:
-            return None
+    if not version:
+        return None
     return "keras" if version.startswith("3") else "tf_keras"
+
+
+def _metadata(path):
+    """Returns what a `.keras` file says of itself; {} of another format.
+
+    Raises:
+        ValueError: If the file says nothing, or not what Keras writes there.
+    """
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            metadata = json.loads(archive.read("metadata.json"))
+    except (KeyError, ValueError, RecursionError, zipfile.BadZipFile) as error:
+        raise ValueError(f"its metadata is damaged: {error}") from error
+    if not isinstance(metadata, dict):
+        raise ValueError(f"its metadata is no JSON object: {metadata!r:.60}")
+    return metadata

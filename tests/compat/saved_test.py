@@ -59,6 +59,21 @@ class LoadModelTest(tf.test.TestCase, parameterized.TestCase):
             compat.load_model(self.path)
         self.assertIsNone(compat.saved_keras(self.path))
 
+    @parameterized.parameters("[]", '{"keras_version"', "[" * 100_000)
+    def test_damaged_metadata_is_refused(self, metadata):
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        model.save(self.path)
+        with zipfile.ZipFile(self.path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        members["metadata.json"] = metadata
+        with zipfile.ZipFile(self.path, "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+
+        self.assertIsNone(compat.saved_keras(self.path))
+        with self.assertRaisesRegex(ValueError, "model.keras.*metadata is"):
+            compat.load_model(self.path)
+
     def test_a_file_of_the_other_keras_is_refused_with_the_way_out(self):
         make_plain().save(self.path)
         with zipfile.ZipFile(self.path) as archive:
