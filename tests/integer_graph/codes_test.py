@@ -255,6 +255,17 @@ class RefusalsTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "LayerNormalization 'norma"):
             _graph("8/8", model=keras.Sequential(layers))
 
+    def test_batch_norm_of_another_axis(self):
+        layers = [
+            keras.Input(_SHAPE, name="image"),
+            keras.layers.Conv2D(4, 3, name="conv"),
+            keras.layers.BatchNormalization(axis=1, name="rows"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3, name="logits"),
+        ]
+        with self.assertRaisesRegex(ValueError, "'rows'.*axis=.*1.* of 4"):
+            _graph("8/8", model=keras.Sequential(layers))
+
     def test_an_activation_without_an_integer_operator(self):
         with self.assertRaisesRegex(ValueError, "'act1'.*'selu'"):
             _graph("8/8", model=_net(activation="selu"))
