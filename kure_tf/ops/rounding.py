@@ -16,6 +16,8 @@ SEEDS = 2**23
 _CODES = {"nearest": NEAREST, "half_up": HALF_UP, "floor": FLOOR}
 _SLACK = 2.0**-14
 _FOUR_ULPS = 2.0**-21  # Of float32, relative.
+_FRACTION = 2**23 - 1  # The bits of a float32 behind the binary point,
+_ONE = 127 << 23  # and the others, of a number from 1 to 2.
 
 
 def rounding_code(mode, path) -> float:
@@ -83,9 +85,23 @@ def round_by_mode(v, mode):
     seed = tf.cast(mode - STOCHASTIC, tf.int32)
     # Drawn in vain for the other modes: a condition would cost every model the
     # time to compile it.
-    drawn = tf.random.stateless_uniform(tf.shape(v), tf.stack([0, seed]))
+    drawn = _uniform(tf.shape(v), tf.stack([0, seed]))
     below_one = 1.0 - tf.maximum(_SLACK, tf.abs(v) * _FOUR_ULPS)
     fixed = tf.where(tf.equal(mode, HALF_UP), 0.5, below_one)
     threshold = tf.where(mode < STOCHASTIC, fixed, 1.0 - drawn)
     rounded = below + tf.cast(v - below >= threshold, tf.float32)
     return tf.where(tf.equal(mode, NEAREST), tf.round(v), rounded)
+
+
+def _uniform(shape, seed):
+    """Returns `tf.random.stateless_uniform(shape, seed)`, under XLA as well.
+
+    XLA would choose another algorithm, and makes numbers of other bits of what
+    that draws: here both are said.
+    """
+    bits = tf.random.stateless_uniform(
+        shape, seed, None, None, tf.int32, alg="philox"
+    )
+    fraction = tf.bitwise.bitwise_and(bits, _FRACTION)
+    from_1_to_2 = tf.bitwise.bitwise_or(fraction, _ONE)
+    return tf.bitcast(from_1_to_2, tf.float32) - 1.0

@@ -118,6 +118,17 @@ class RoundingTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllInSet(y - np.floor(v), [0.0, 1.0])
         self.assertTrue(np.all(np.abs(y.mean(0) - v) <= 5 * error + 1e-6))
 
+    @parameterized.parameters(False, True)
+    def test_a_seed_draws_what_tensorflow_draws_under_xla_too(self, jit):
+        """Up where the fraction is at least 1 - u: u as `tf.random` has it."""
+        v = np.linspace(-3, 3, 999).astype(np.float32)
+        drawn = np.asarray(tf.random.stateless_uniform([999], [0, 7]))
+        expected = np.floor(v) + (v - np.floor(v) >= 1 - drawn)
+
+        rounded = tf.function(round_by_mode, jit_compile=jit)
+
+        self.assertAllEqual(rounded(v, STOCHASTIC + 7), expected)
+
     def test_a_seed_repeats_its_draw_and_another_does_not(self):
         v = np.random.default_rng(0).uniform(-7, 7, 1000).astype(np.float32)
         first, again, other = (

@@ -1,0 +1,68 @@
+"""Fake-quantized models under XLA, at operating points of every kind."""
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from kure_tf import (
+    fake_quantize_model,
+    ptq,
+    set_operating_point,
+    set_step_sizes,
+)
+from kure_tf.compat import keras
+
+POINTS = (
+    "FP/FP",
+    "4/FP",
+    "8/8",
+    "3/4 x1.02",
+    "4/8 full",
+    "4/4 half_up",
+    "4/4 floor",
+    "4/4 stochastic:7",
+)
+IMAGES = np.random.default_rng(0).normal(size=(4, 6, 6, 2)).astype(np.float32)
+
+
+def _calibrated():
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            keras.layers.DepthwiseConv2D(3, activation="relu"),
+            keras.layers.Conv2D(4, 1),  # Ends are pinned to 8 bits.
+            keras.layers.Flatten(),
+            keras.layers.Dense(3),
+        ]
+    )
+    model = fake_quantize_model(net, "tflite")
+    found = ptq.minmax(ptq.calibrate(model, [IMAGES]), "8/8")
+    set_step_sizes(model, found)
+    return model
+
+
+class JitTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(  # Policy, tolerance.
+        ("float32", 1e-5), ("mixed_bfloat16", 0.1), ("mixed_float16", 1e-2)
+    )
+    def test_one_compiled_graph_answers_as_the_eager_model(self, policy, tol):
+        """Half precision: as XLA leaves out some roundings to it."""
+        keras.mixed_precision.set_global_policy(policy)
+        self.addCleanup(keras.mixed_precision.set_global_policy, "float32")
+        model = _calibrated()
+        compiled = tf.function(model, jit_compile=True, autograph=False)
+        answers = {}
+
+        for point in POINTS:
+            set_operating_point(model, point)
+            eager = np.float32(model(IMAGES))
+            answers[point] = np.float32(compiled(IMAGES))
+            self.assertAllClose(answers[point], eager, rtol=tol, atol=tol)
+
+        different = {answer.tobytes() for answer in answers.values()}
+        self.assertLen(different, len(POINTS))
+
+
+if __name__ == "__main__":
+    tf.test.main()
