@@ -9,6 +9,7 @@ values beside them; Figures 1 and 2; what holds of Theorem 4.
 
 import common_flags
 from absl import flags
+from fields import numbers
 
 _GRID = flags.DEFINE_enum(
     "grid",
@@ -41,28 +42,15 @@ def main():
     with common_flags.workdir() as folder:
         study = theory.make_study(
             _GRID.value,
-            bits=_numbers(int, _BITS),
+            bits=_BITS.value and numbers(_BITS, int),
             figure_bits=_FIGURE_BITS.value,
-            ratios=_numbers(float, _RATIOS),
+            ratios=numbers(_RATIOS, float),
             values=_VALUES.value,
             seed=_SEED.value,
         )
         page = theory.save(study, folder)
         print((folder / "theory.md").read_text(encoding="utf-8"))
         print(f"Page: {page.resolve().as_uri()}")
-
-
-def _numbers(kind, flag):
-    if flag.value is None:
-        return None
-    try:
-        return [kind(text) for text in flag.value]
-    except ValueError as error:
-        raise ValueError(
-            f"Expected --{flag.name} to be numbers, such as "
-            f"{'4,3,2' if kind is int else '0.8,1.25'}. "
-            f"Received: {flag.value}."
-        ) from error
 
 
 if __name__ == "__main__":

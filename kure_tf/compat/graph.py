@@ -100,22 +100,6 @@ def graph_edges(model):
     return edges
 
 
-def layer_calls(model):
-    """Returns `[(layer, its input tensors), ...]` of one model's graph.
-
-    Nested models count as one layer. A layer called n times appears n times.
-    """
-    model = functional(model)
-    keras_3 = keras_of(model) == "keras"
-    return [
-        (node.operation, node.input_tensors)
-        if keras_3
-        else (node.layer, tf.nest.flatten(node.keras_inputs))
-        for nodes in model._nodes_by_depth.values()
-        for node in nodes
-    ]
-
-
 def output_layers(model):
     """Returns the layers that make the outputs of one model's graph."""
     model = functional(model)

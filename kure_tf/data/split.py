@@ -195,7 +195,7 @@ class Split:
     def _pipeline(self, batch_size, load):
         # Starts of batches, not single images: one element per batch costs
         # next to nothing, one per image several microseconds each.
-        check_batch_size(batch_size)
+        check_size("the batch size", batch_size)
         starts = tf.data.Dataset.range(0, self.count, batch_size)
         options = tf.data.Options()
         options.deterministic = True
@@ -237,19 +237,15 @@ def normalize(images, *, white=255.0, mean=None, std=None):
     )
 
 
-def check_batch_size(batch_size):
-    """Returns `batch_size`, or raises unless it is an integer of 1 or more."""
-    if isinstance(batch_size, bool) or not isinstance(
-        batch_size, (int, np.integer)
-    ):
+def check_size(name, size):
+    """Returns `size`, or raises unless it is an integer of 1 or more."""
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
         raise TypeError(
-            f"Expected an integer batch size. Received: {batch_size!r}."
+            f"Expected {name} to be an integer. Received: {size!r}."
         )
-    if batch_size < 1:
-        raise ValueError(
-            f"Expected a batch size of 1 or more. Received: {batch_size}."
-        )
-    return batch_size
+    if size < 1:
+        raise ValueError(f"Expected {name} to be 1 or more. Received: {size}.")
+    return size
 
 
 def check_count(split, count):

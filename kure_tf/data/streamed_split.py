@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kure_tf.data.augmentation import parse_augmentation
 from kure_tf.data.quiet_tfds import quiet_tfds
-from kure_tf.data.split import check_batch_size, check_count, normalize
+from kure_tf.data.split import check_count, check_size, normalize
 from kure_tf.data.split import per_channel as check_per_channel
 
 _WINDOW_BYTES = 2**29  # Encoded images that are shuffled together.
@@ -209,7 +209,8 @@ class StreamedSplit:
             image = tf.ensure_shape(image, self.image_shape)
             return normalize(image, mean=self.mean, std=self.std), label
 
-        count = math.ceil(self.count / check_batch_size(batch_size))
+        check_size("the batch size", batch_size)
+        count = math.ceil(self.count / batch_size)
         return (
             examples.map(load, tf.data.AUTOTUNE, deterministic=True)
             .batch(batch_size)

@@ -1,6 +1,7 @@
 """Image-classification data sets in the format of TensorFlow Datasets."""
 
 import contextlib
+import dataclasses
 
 import numpy as np
 import tensorflow as tf
@@ -8,7 +9,7 @@ from google.protobuf.json_format import ParseError
 
 from kure_tf.data.dataset import Dataset
 from kure_tf.data.quiet_tfds import quiet_tfds
-from kure_tf.data.split import Split, calibration_draw
+from kure_tf.data.split import Split, calibration_draw, check_size
 from kure_tf.data.streamed_split import StreamedSplit, resize_and_cut_centre
 
 # Of the original images, per channel; what published weights were trained with.
@@ -69,7 +70,7 @@ def tfds_dataset(
         TypeError: If `image_size` is no integer.
     """
     if image_size is not None:
-        _check_image_size(image_size)
+        check_size("image_size", image_size)
     with quiet_tfds(), _damage_named(name):
         builder = _builder(name, data_dir, download)
         source = _Source(builder, image_size, mean, std, memory_limit)
@@ -234,17 +235,6 @@ class _Source:
         return images, labels
 
 
-def _check_image_size(size):
-    if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
-        raise TypeError(
-            f"Expected an integer image_size, in pixels. Received: {size!r}."
-        )
-    if size < 1:
-        raise ValueError(
-            f"Expected an image_size of 1 pixel or more. Received: {size}."
-        )
-
-
 def _hold_out(train, count):
     """Returns `train` without `count` of its images, and these."""
     if not 1 <= count < train.count:
@@ -257,16 +247,7 @@ def _hold_out(train, count):
         cut = stop - count
         parts = [((split, start, cut),), ((split, cut, stop),)]
         return tuple(
-            StreamedSplit(
-                name,
-                train.builder,
-                ranges,
-                image_key=train.image_key,
-                label_key=train.label_key,
-                image_size=train.image_size,
-                mean=train.mean,
-                std=train.std,
-            )
+            dataclasses.replace(train, name=name, ranges=ranges)
             for name, ranges in zip(("train", "validation"), parts, strict=True)
         )
     order = np.random.default_rng([_VALIDATION_SEED]).permutation(train.count)

@@ -1,12 +1,11 @@
 """Folding batch normalization into the kernel in front of it."""
 
-import collections
-
 import numpy as np
 
 from kure_tf import compat
 from kure_tf.compat import keras, register_serializable
 from kure_tf.fake_quantized.host import hosted_tensors
+from kure_tf.fake_quantized.layer_graph import LayerGraph
 
 
 def fold_batch_norm(model):
@@ -119,44 +118,18 @@ def norms_behind(model) -> dict:
         model: As for `fold_batch_norm`, or a fake-quantized model, whose
             hosting layers are then the keys.
     """
-    return dict(_foldable(model))
-
-
-def _foldable(model):
-    graphs = graphs_of(model)
-    consumers = collections.defaultdict(list)
-    producers = collections.defaultdict(list)
-    # All graphs together: a layer may be used in more than one of them.
-    for graph in graphs:
-        for producer, consumer in compat.graph_edges(graph):
-            consumers[producer].append(consumer)
-            producers[consumer].append(producer)
-    ends = [layer for graph in graphs for layer in compat.output_layers(graph)]
+    graph = LayerGraph(model)
+    found = {}
     for _, layer in compat.layers_of(model):
-        following = consumers[layer]
         inner = layer if hosted_tensors(layer) is None else layer.layer
+        norm = graph.only_consumer(layer)
         if (
-            len(following) == 1
-            and compat.kernels_of(inner)
-            and isinstance(following[0], keras.layers.BatchNormalization)
-            and len(producers[layer]) == 1
-            and len(producers[following[0]]) == 1
-            and layer not in ends
+            compat.kernels_of(inner)
+            and isinstance(norm, keras.layers.BatchNormalization)
             and _is_linear(inner)
-            and _same_channels(layer, following[0], inner)
+            and _same_channels(layer, norm, inner)
         ):
-            yield layer, following[0]
-
-
-def graphs_of(model):
-    """Returns `model` and the models nested in it, each once."""
-    found = [model]
-    for graph in found:
-        found.extend(
-            layer
-            for layer in graph.layers
-            if compat.is_graph_model(layer) and layer not in found
-        )
+            found[layer] = norm
     return found
 
 

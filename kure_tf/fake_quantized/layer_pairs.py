@@ -1,11 +1,11 @@
 """Pairs of layers between which channels can be scaled."""
 
-import collections
 import dataclasses
 
 from kure_tf import compat
 from kure_tf.compat import keras
-from kure_tf.fake_quantized.fold import FoldedAway, graphs_of
+from kure_tf.fake_quantized.fold import FoldedAway
+from kure_tf.fake_quantized.layer_graph import LayerGraph
 
 _layers = keras.layers
 _HOMOGENEOUS = ("linear", "relu", "leaky_relu")
@@ -47,7 +47,7 @@ def layer_pairs(model, *, relu6="keep"):
         relu6: See `equalize`.
     """
     paths = {id(layer): path for path, layer in compat.layers_of(model)}
-    graph = _Graph(model)
+    graph = LayerGraph(model)
     pairs, skipped = [], {}
     for path, layer in compat.layers_of(model):
         if not compat.kernels_of(layer):
@@ -59,38 +59,6 @@ def layer_pairs(model, *, relu6="keep"):
             second, replaced = found
             pairs.append(LayerPair(path, paths[id(second)], replaced))
     return pairs, skipped
-
-
-class _Graph:
-    """Who feeds whom, in a model and the models nested in it."""
-
-    def __init__(self, model):
-        graphs = graphs_of(model)
-        self._consumers = collections.defaultdict(list)
-        self._producers = collections.defaultdict(list)
-        for graph in graphs:
-            for producer, consumer in compat.graph_edges(graph):
-                self._consumers[id(producer)].append(consumer)
-                self._producers[id(consumer)].append(producer)
-        self._ends = {
-            id(layer)
-            for graph in graphs
-            for layer in compat.output_layers(graph)
-        }
-
-    def only_consumer(self, layer):
-        """Returns the layer that alone takes the output, or why there is none.
-
-        One whose only input that is.
-        """
-        following = self._consumers[id(layer)]
-        if id(layer) in self._ends or not following:
-            return "its output is an output of the model"
-        if len(following) > 1 or len(self._producers[id(layer)]) > 1:
-            return "its output is used more than once"
-        if len(self._producers[id(following[0])]) > 1:
-            return f"{following[0].name} takes other inputs, too"
-        return following[0]
 
 
 def _second(graph, first, paths, relu6):

@@ -18,9 +18,3 @@ def check_budget(budget):
 def within(drop, budget) -> bool:
     """Returns whether a drop of accuracy is at most the budget."""
     return drop <= budget + _ROUNDING_ERROR
-
-
-def budget_text(budget) -> str:
-    """Returns 0.01 as "1 point of accuracy"."""
-    points = f"{100 * budget:g}"
-    return f"{points} point{'' if points == '1' else 's'} of accuracy"

@@ -4,7 +4,7 @@ import hashlib
 import json
 import pathlib
 
-from kure_tf.files import write_atomically
+from kure_tf.files import read_json, write_json
 
 _FORMAT = "kure_tf journal of losses 1"
 
@@ -55,10 +55,10 @@ class Journal:
         if self._path is None or not self._path.is_file():
             return []
         try:
-            content = json.loads(self._path.read_text())
+            content = read_json(self._path)
             found, entries = content["key"], content["losses"]
             right = content["format"] == _FORMAT
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, KeyError) as error:
             raise ValueError(
                 f"Expected {str(self._path)!r} to be the journal of a search. "
                 f"Cannot read it: {error}. Delete it, or choose another path."
@@ -73,12 +73,8 @@ class Journal:
 
     def _write(self):
         if self._path is not None:
-            content = {
-                "format": _FORMAT,
-                "key": self._key,
-                "losses": self._entries,
-            }
-            write_atomically(self._path, json.dumps(content) + "\n")
+            content = {"key": self._key, "losses": self._entries}
+            write_json(self._path, {"format": _FORMAT, **content})
 
 
 def _digest(step_sizes):

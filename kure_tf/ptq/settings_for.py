@@ -1,9 +1,9 @@
 """A PTQ method, learned rounding and batch norm, composed into settings."""
 
-import collections.abc
 import dataclasses
 import functools
 
+from kure_tf.data.sources import check_repeatable
 from kure_tf.fake_quantized import apply, batch_norm_statistics, keeping
 from kure_tf.ptq.batch_norm import reestimate_batch_norm
 from kure_tf.settings import OperatingPoint, Setting
@@ -47,7 +47,8 @@ def settings_for(calibration, method, *, rounding=None, batch_norm=None):
         >>> setting_for(OperatingPoint(4, 8)).save("w4a8.npz")
     """
     if batch_norm is not None:
-        _check_batch_norm(calibration.model, batch_norm)
+        batch_norm_statistics(calibration.model)  # Raises where there is none.
+        check_repeatable(batch_norm, "to re-estimate batch norm at every point")
     steps_at = functools.cache(functools.partial(method or _kept, calibration))
 
     def setting_for(point):
@@ -99,14 +100,3 @@ def _with_batch_norm(model, setting, batches):
         batch_norm=statistics,
         provenance={**setting.provenance, **facts},
     )
-
-
-def _check_batch_norm(model, batches):
-    batch_norm_statistics(model)  # Raises where there is none.
-    if isinstance(batches, collections.abc.Iterator):
-        raise ValueError(
-            "Expected batches that can be gone through again at every point, "
-            "to re-estimate batch norm. Received an iterator "
-            f"({type(batches).__name__}), which is used up after the first "
-            "one. Pass a list of batches or a tf.data.Dataset."
-        )

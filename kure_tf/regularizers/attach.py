@@ -51,13 +51,7 @@ def regularize_kurtosis(
             left to regularize.
     """
     compat.check_graph_model(model)
-    taken, skipped = choose_kernels(model, layers)
-    if not taken:
-        raise ValueError(
-            "Expected a model with convolutions or dense layers to "
-            f"regularize. Received {model.name!r}, where none is left: "
-            f"{skipped or 'it has none'}. Choose others with `layers=`."
-        )
+    taken, skipped = some_kernels(model, layers)
     count = sum(len(kernels) for kernels in taken.values())
 
     def regularizer(kernel):
@@ -103,6 +97,18 @@ def choose_kernels(model, layers):
             taken[path] = compat.kernels_of(layer)
         elif layer.weights:
             skipped[path] = f"{type(layer).__name__} has no kernel"
+    return taken, skipped
+
+
+def some_kernels(model, layers):
+    """Returns `choose_kernels(model, layers)`, or raises that none is left."""
+    taken, skipped = choose_kernels(model, layers)
+    if not taken:
+        raise ValueError(
+            "Expected a model with convolutions or dense layers to "
+            f"regularize. Received {model.name!r}, where none is left: "
+            f"{skipped or 'it has none'}. Choose others with `layers=`."
+        )
     return taken, skipped
 
 

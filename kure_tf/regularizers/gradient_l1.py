@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.compat import keras, register_serializable
-from kure_tf.regularizers.attach import choose_kernels
+from kure_tf.regularizers.attach import some_kernels
 from kure_tf.regularizers.kurtosis import is_number
 
 
@@ -184,15 +184,8 @@ def _check(model, *coefficients):
 
 def _chosen(model, layers):
     """Returns `{path: (layer, its kernels)}` of the layers to regularize."""
-    taken, skipped = choose_kernels(
-        model, (lambda layer: True) if layers == "all" else layers
-    )
-    if not taken:
-        raise ValueError(
-            "Expected a model with convolutions or dense layers to "
-            f"regularize. Received {model.name!r}, where none is left: "
-            f"{skipped or 'it has none'}. Choose others with `layers=`."
-        )
+    rule = (lambda layer: True) if layers == "all" else layers
+    taken, _ = some_kernels(model, rule)
     found = dict(compat.layers_of(model))
     return {path: (found[path], kernels) for path, kernels in taken.items()}
 
@@ -200,8 +193,9 @@ def _chosen(model, layers):
 def _inputs_of(model, chosen):
     """Returns the input tensors of layers, each once, without the model's."""
     calls = collections.defaultdict(list)
-    for layer, tensors in compat.layer_calls(model):
-        calls[id(layer)].append(tensors)
+    for call in compat.calls_of(model):
+        given = tf.nest.flatten((call.args, call.kwargs))
+        calls[id(call.layer)].append(list(filter(compat.is_symbolic, given)))
     found = {}
     for path, (layer, _) in chosen.items():
         if len(calls[id(layer)]) != 1:

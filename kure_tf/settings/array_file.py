@@ -13,7 +13,7 @@ _HEADER, _DIGEST = "header", "sha256"
 _ARRAY = "kure_tf array"  # {"kure_tf array": "0"} stands for the entry "0".
 
 
-def write_arrays(path, file_format, content):
+def write_arrays(path, file_format, content, *, compressed=True):
     """Writes `content` to `path`: the old file or the new one, never half.
 
     The file is an .npz archive: its entry "header" is JSON text, the arrays
@@ -23,6 +23,7 @@ def write_arrays(path, file_format, content):
         path: The file.
         file_format: Text that says what it holds, such as "kure_tf setting 1".
         content: Dictionaries, lists, text, numbers, None and arrays of numbers.
+        compressed: Whether to spend time on a smaller file.
 
     Raises:
         TypeError: If there is something else in `content`.
@@ -32,10 +33,9 @@ def write_arrays(path, file_format, content):
     tree = {"format": file_format, "content": _without_arrays(content, arrays)}
     header = np.frombuffer(json.dumps(tree).encode(), np.uint8)
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        **{_HEADER: header, _DIGEST: _digest(header, arrays), **arrays},
-    )
+    save = np.savez_compressed if compressed else np.savez
+    digest = _digest(header, arrays)
+    save(buffer, **{_HEADER: header, _DIGEST: digest, **arrays})
     write_atomically(path, buffer.getvalue())
 
 

@@ -1,20 +1,17 @@
 """The file that lets a killed training run continue."""
 
 import dataclasses
-import io
 import json
-import pathlib
 import re
 
 import numpy as np
 import tensorflow as tf
 
 from kure_tf import compat
-from kure_tf.files import write_atomically
+from kure_tf.settings.array_file import read_arrays, write_arrays
 from kure_tf.training.random_state import random_variables
 
-_FORMAT = "kure_tf training checkpoint, version 1"
-_HEADER = "header"
+_FORMAT = "kure_tf training checkpoint 2"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,20 +30,15 @@ class Checkpoint:
 
     def save(self, path):
         """Writes the checkpoint to `path`, in one step."""
-        header = {
-            "format": _FORMAT,
+        content = {
             "identity": self.identity,
-            "progress": self.progress,
-            "groups": {name: len(group) for name, group in self.arrays.items()},
+            "progress": json.dumps(self.progress),  # A loss may be NaN.
+            "arrays": {
+                name: [np.asarray(array) for array in group]
+                for name, group in self.arrays.items()
+            },
         }
-        arrays = {
-            f"{name}/{i}": array
-            for name, group in self.arrays.items()
-            for i, array in enumerate(group)
-        }
-        buffer = io.BytesIO()
-        np.savez(buffer, **{_HEADER: np.array(json.dumps(header))}, **arrays)
-        write_atomically(path, buffer.getvalue())
+        write_arrays(path, _FORMAT, content, compressed=False)
 
     @classmethod
     def load(cls, path) -> "Checkpoint":
@@ -56,26 +48,15 @@ class Checkpoint:
             FileNotFoundError: If there is none.
             ValueError: If the file is truncated or something else.
         """
-        path = pathlib.Path(path)
-        if not path.exists():
-            raise FileNotFoundError(f"No checkpoint at {str(path)!r}.")
         try:
-            with np.load(path, allow_pickle=False) as file:
-                header = json.loads(str(file[_HEADER]))
-                if header["format"] != _FORMAT:
-                    raise ValueError(f"its format is {header['format']!r}")
-                arrays = {
-                    name: [file[f"{name}/{i}"] for i in range(count)]
-                    for name, count in header["groups"].items()
-                }
-                return cls(header["identity"], header["progress"], arrays)
-        # A damaged archive raises errors of many classes.
-        except Exception as error:
+            content = read_arrays(path, _FORMAT)
+        except ValueError as error:
             raise ValueError(
-                f"{str(path)!r} is no whole {_FORMAT}: it is truncated or "
-                "foreign. Delete it to start over, or give another workdir. "
-                f"Reading it says: {error}"
+                f"{str(path)!r} is truncated or foreign. Delete it to start "
+                f"over, or give another workdir. {error}"
             ) from error
+        progress = json.loads(content["progress"])
+        return cls(content["identity"], progress, content["arrays"])
 
     def check_identity(self, identity, path):
         """Raises a ValueError unless the checkpoint is of this very run."""

@@ -24,6 +24,7 @@ from kure_tf.training.frozen_batch_norm import frozen_batch_norm
 from kure_tf.training.working_copy import transfer_weights, working_copy
 
 CHECKPOINT_NAME = "checkpoint.npz"
+_PROGRESS = ("history", "best_epoch", "seconds", "stopped")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,12 +225,7 @@ class _Run:
             self.best_weights = self.working.get_weights()
 
     def _save(self):
-        progress = {
-            "history": self.history,
-            "best_epoch": self.best_epoch,
-            "seconds": self.seconds,
-            "stopped": self.stopped,
-        }
+        progress = {name: getattr(self, name) for name in _PROGRESS}
         arrays = read_variables(self.working, self.working.optimizer)
         arrays["best"] = self.best_weights
         Checkpoint(self.identity, progress, arrays).save(self.path)
@@ -240,11 +236,8 @@ class _Run:
         write_variables(
             checkpoint.arrays, self.working, self.working.optimizer, self.path
         )
-        progress = checkpoint.progress
-        self.history = list(progress["history"])
-        self.best_epoch = progress["best_epoch"]
-        self.seconds = progress["seconds"]
-        self.stopped = progress["stopped"]
+        for name in _PROGRESS:
+            setattr(self, name, checkpoint.progress[name])
         self.best_weights = checkpoint.arrays["best"]
 
 

@@ -71,6 +71,23 @@ def draw_float(axes, one, index, method):
         )
 
 
+def name_sides(axes):
+    """Says above both ends of an axis of step ratios what is wrong there."""
+    for x, side, text in (
+        (0.0, "left", "\N{LEFTWARDS ARROW} step too small (clips)"),
+        (1.0, "right", "step too large (coarser) \N{RIGHTWARDS ARROW}"),
+    ):
+        axes.text(
+            x,
+            1.02,
+            text,
+            transform=axes.transAxes,
+            ha=side,
+            va="bottom",
+            color=svg.MUTED,
+        )
+
+
 def value_axis(axes, metric, limits):
     """Names the vertical axis and gives it the range of `value_limits`."""
     axes.set_ylim(*limits)

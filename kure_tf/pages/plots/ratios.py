@@ -7,6 +7,7 @@ from kure_tf.pages.plots.panel import (
     Panel,
     draw_estimates,
     draw_float,
+    name_sides,
     value_axis,
     value_limits,
     without_batch_norm,
@@ -66,16 +67,4 @@ def _ratio_axis(axes, low, high):
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
         axes.minorticks_off()
     axes.set_xlabel("step size / calibrated step size")
-    for x, side, text in (
-        (0.0, "left", "\N{LEFTWARDS ARROW} step too small (clips)"),
-        (1.0, "right", "step too large (coarser) \N{RIGHTWARDS ARROW}"),
-    ):
-        axes.text(
-            x,
-            1.02,
-            text,
-            transform=axes.transAxes,
-            ha=side,
-            va="bottom",
-            color=svg.MUTED,
-        )
+    name_sides(axes)

@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 
 from kure_tf.pages.plots import svg
-from kure_tf.pages.plots.panel import MARKERS, PANEL, Panel
+from kure_tf.pages.plots.panel import MARKERS, PANEL, Panel, name_sides
 
 # In the order of the series' colours and markers.
 LABELS = {"uniform": "uniform", "normal": "normal", "laplace": "Laplace"}
@@ -78,9 +78,7 @@ def ratio_plots(study) -> list[Panel]:
             for one in study.curves:
                 _draw_sides(axes, one, is_cost=label != _MSE)
             _log_axis(axes)
-            _write_above(axes, 0, "\N{LEFTWARDS ARROW} step too small (clips)")
-            text = "step too large (coarser) \N{RIGHTWARDS ARROW}"
-            _write_above(axes, 1, text)
+            name_sides(axes)
     return plots
 
 
@@ -162,18 +160,6 @@ def _mark_optimum(axes, best):
         xytext=(0, 3),
         textcoords="offset points",
         ha="center",
-        va="bottom",
-        color=svg.MUTED,
-    )
-
-
-def _write_above(axes, x, text):
-    axes.text(
-        x,
-        1.02,
-        text,
-        transform=axes.transAxes,
-        ha="left" if x == 0 else "right",
         va="bottom",
         color=svg.MUTED,
     )

@@ -47,6 +47,12 @@ class HostedQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
             range is empty, or `activations` is something else.
     """
 
+    _SHARED = (
+        *("weight_bits", "activation_bits", "activation_range"),
+        *("pinned_bits", "path", "activations"),
+    )
+    _OPTIONS = ("weight_quantizer", "activation_quantizer", *_SHARED)
+
     def __init__(
         self,
         weight_quantizer=None,
@@ -76,7 +82,7 @@ class HostedQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
         self.activation_quantizer = activation_quantizer
         self.weight_bits = weight_bits
         self.activation_bits = activation_bits
-        self.activation_range = (float(low), float(high))
+        self.activation_range = [float(low), float(high)]
         self.pinned_bits = pinned_bits
         self.path = path
         self.activations = activations
@@ -168,21 +174,8 @@ class HostedQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
         )
 
     def get_config(self):
-        return {
-            "weight_quantizer": _serialize(self.weight_quantizer),
-            "activation_quantizer": _serialize(self.activation_quantizer),
-            **self._shared_config(),
-        }
-
-    def _shared_config(self):
-        return {
-            "weight_bits": self.weight_bits,
-            "activation_bits": self.activation_bits,
-            "activation_range": list(self.activation_range),
-            "pinned_bits": self.pinned_bits,
-            "path": self.path,
-            "activations": self.activations,
-        }
+        config = {name: getattr(self, name) for name in self._OPTIONS}
+        return {name: _serialize(value) for name, value in config.items()}
 
     @classmethod
     def from_config(cls, config):
@@ -220,6 +213,11 @@ class LSQQuantizeConfig(HostedQuantizeConfig):
         ... )
     """
 
+    _OPTIONS = (
+        *("grid", "activation_grid", "granularity"),
+        *HostedQuantizeConfig._SHARED,
+    )
+
     def __init__(
         self,
         weight_bits=4,
@@ -246,14 +244,6 @@ class LSQQuantizeConfig(HostedQuantizeConfig):
         self.activation_grid = activation_grid
         self.granularity = granularity
 
-    def get_config(self):
-        return {
-            "grid": self.grid,
-            "activation_grid": self.activation_grid,
-            "granularity": self.granularity,
-            **self._shared_config(),
-        }
-
 
 @_register
 class DoReFaQuantizeConfig(HostedQuantizeConfig):
@@ -271,6 +261,11 @@ class DoReFaQuantizeConfig(HostedQuantizeConfig):
         **shared: `pinned_bits`, `path`, `activations`: see
             `HostedQuantizeConfig`.
     """
+
+    _OPTIONS = (
+        *("grid", "granularity", "clip", "rescale", "max_gradient"),
+        *HostedQuantizeConfig._SHARED,
+    )
 
     def __init__(
         self,
@@ -309,16 +304,9 @@ class DoReFaQuantizeConfig(HostedQuantizeConfig):
         self.max_gradient = max_gradient
 
     def get_config(self):
-        shared = self._shared_config()
-        del shared["activation_range"]  # It follows from the clip.
-        return {
-            "grid": self.grid,
-            "granularity": self.granularity,
-            "clip": self.clip,
-            "rescale": self.rescale,
-            "max_gradient": self.max_gradient,
-            **shared,
-        }
+        config = super().get_config()
+        del config["activation_range"]  # It follows from the clip.
+        return config
 
 
 def _check_bits(name, bits, quantizer):
@@ -331,8 +319,8 @@ def _check_bits(name, bits, quantizer):
 # Names and options only: Keras's own serial form differs from Keras to Keras
 # and from file format to file format.
 def _serialize(quantizer):
-    if quantizer is None:
-        return None
+    if not isinstance(quantizer, Quantizer):
+        return quantizer
     name = keras.saving.get_registered_name(type(quantizer))
     return {"name": name, "options": quantizer.get_config()}
 

@@ -41,7 +41,7 @@ class _Flattening:
         self._made = {}  # {id of a layer: (its copy, what is in the graph)}
         self._names = set(model.input_names)
         inputs = tf.nest.map_structure(
-            _new_input, compat.functional_inputs(model)
+            new_input, compat.functional_inputs(model)
         )
         outputs = self._replay(model, inputs, model.trainable, None)
         self.model = tf_keras.Model(inputs, outputs, name=model.name)
@@ -110,6 +110,7 @@ def _check_regularizers(path, layer):
             )
 
 
-def _new_input(tensor):
+def new_input(tensor):
+    """Returns a new symbolic input like the one of a tf_keras model."""
     layer = tensor._keras_history.layer
     return type(layer).from_config(layer.get_config()).output

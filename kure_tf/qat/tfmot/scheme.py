@@ -10,6 +10,7 @@ from tensorflow_model_optimization.python.core.quantization.keras import (
 
 from kure_tf import compat
 from kure_tf.qat.tfmot.configs import HostedQuantizeConfig
+from kure_tf.qat.tfmot.flatten import new_input
 from kure_tf.qat.tfmot.wrapper import HostWrapper
 
 
@@ -67,7 +68,7 @@ class _SameLayout(quantize_layout_transform.QuantizeLayoutTransform):
             return layer(*args, **kwargs)
 
         before = compat.functional_inputs(model)
-        inputs = tf.nest.map_structure(_new_input, before)
+        inputs = tf.nest.map_structure(new_input, before)
         outputs = compat.replay(model, inputs, call)
         others = {
             name: entry
@@ -75,8 +76,3 @@ class _SameLayout(quantize_layout_transform.QuantizeLayoutTransform):
             if name not in ours
         }
         return tf_keras.Model(inputs, outputs, name=model.name), others
-
-
-def _new_input(tensor):
-    layer = tensor._keras_history.layer
-    return type(layer).from_config(layer.get_config()).output

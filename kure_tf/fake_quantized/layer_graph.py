@@ -1,0 +1,55 @@
+"""Who feeds whom, in a model and the models nested in it."""
+
+import collections
+
+from kure_tf import compat
+
+
+class LayerGraph:
+    """The layers of a model and of those nested in it, and what they feed.
+
+    All graphs together: a layer may be used in more than one of them.
+
+    Args:
+        model: A built functional or sequential model.
+    """
+
+    def __init__(self, model):
+        graphs = _graphs_of(model)
+        self._consumers = collections.defaultdict(list)
+        self._producers = collections.defaultdict(list)
+        for graph in graphs:
+            for producer, consumer in compat.graph_edges(graph):
+                self._consumers[id(producer)].append(consumer)
+                self._producers[id(consumer)].append(producer)
+        self._ends = {
+            id(layer)
+            for graph in graphs
+            for layer in compat.output_layers(graph)
+        }
+
+    def only_consumer(self, layer):
+        """Returns the layer that alone takes the output, or why there is none.
+
+        One whose only input that is.
+        """
+        following = self._consumers[id(layer)]
+        if id(layer) in self._ends or not following:
+            return "its output is an output of the model"
+        if len(following) > 1 or len(self._producers[id(layer)]) > 1:
+            return "its output is used more than once"
+        if len(self._producers[id(following[0])]) > 1:
+            return f"{following[0].name} takes other inputs, too"
+        return following[0]
+
+
+def _graphs_of(model):
+    """Returns `model` and the models nested in it, each once."""
+    found = [model]
+    for graph in found:
+        found.extend(
+            layer
+            for layer in graph.layers
+            if compat.is_graph_model(layer) and layer not in found
+        )
+    return found
