@@ -46,17 +46,21 @@ def main():
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    results = {}
     with common_flags.workdir() as folder:
-        results = {
-            **_kurtosis(),
-            **_step_search(),
-            **_training(),
-            **_sweep(),
-            **_qat(),
-        }
+        for benchmark in (_kurtosis, _step_search, _training, _sweep, _qat):
+            functions, claims, facts = benchmark()
+            times = _in_turn(functions)
+            for name, above, below, limit in claims:
+                ratio = _ratio(times, above, below)
+                results[name] = {**ratio, "limit": limit, **facts}
         for name, result in results.items():
             print(f"{name}: {result['ratio']:.3f} ({result['limit']})")
         write_json(folder / "benchmark.json", results)
+
+
+# Each returns {name: function to time}, what to say of the times, as (what,
+# function, by which its time is divided, what the ratio should be), and facts.
 
 
 def _kurtosis():
@@ -66,6 +70,7 @@ def _kurtosis():
 
     random = tf.random.Generator.from_seed(0)
     kernels = [tf.Variable(random.normal(s) * 0.05) for s in _RESNET18]
+    arrays = [w.numpy() for w in kernels]
     one = tf.Variable(1.0)
 
     def textbook(w):
@@ -81,34 +86,29 @@ def _kurtosis():
 
         return run
 
-    arrays = [w.numpy() for w in kernels]
-
-    def copy():
-        return [array.copy() for array in arrays]
-
     @tf.function
     def one_pass():  # Times a variable: TensorFlow cannot leave it out.
         return [w * one for w in kernels]
 
-    times = _in_turn(
-        {
-            "ours": term_and_gradient(kurtosis),
-            "copy": copy,
-            "one pass": one_pass,
-            "textbook": term_and_gradient(textbook),
-        }
-    )
-    return {
-        "KURE, forward and backward, over one copy of ResNet-18's kernels": (
-            _ratio(times, "ours", "copy", "at most 3.5")
-        ),
-        "KURE, forward and backward, over one elementwise TensorFlow op": (
-            _ratio(times, "ours", "one pass", "for information")
-        ),
-        "textbook autodiff over KURE, the same kernels": _ratio(
-            times, "textbook", "ours", "at least 5"
-        ),
+    functions = {
+        "ours": term_and_gradient(kurtosis),
+        "copy": lambda: [array.copy() for array in arrays],
+        "one pass": one_pass,
+        "textbook": term_and_gradient(textbook),
     }
+    kure = "KURE, forward and backward, over one"
+    claims = (
+        (f"{kure} copy of ResNet-18's kernels", "ours", "copy", "at most 3.5"),
+        (
+            *(f"{kure} elementwise TensorFlow op", "ours", "one pass"),
+            "for information",
+        ),
+        (
+            *("textbook autodiff over KURE, the same kernels", "textbook"),
+            *("ours", "at least 5"),
+        ),
+    )
+    return functions, claims, {}
 
 
 def _step_search():
@@ -127,37 +127,27 @@ def _step_search():
         q = np.clip(np.round(x / step_size), -high, high) * step_size
         return np.mean(np.square(x - q))
 
-    def search():
-        return [
-            best_step_size(x, np.abs(x).max() / high, (-high, high))
-            for x in kernels
-        ]
+    def ours(x):
+        return best_step_size(x, np.abs(x).max() / high, (-high, high))
 
-    def minimize_scalar():
-        found = []
-        for x in kernels:
-            largest = np.abs(x).max() / high
-            bounds = 1e-3 * largest, largest
-            result = optimize.minimize_scalar(
-                error, args=(x,), bounds=bounds, method="bounded"
-            )
-            found.append(result.x)
-        return found
+    def theirs(x):
+        largest = np.abs(x).max() / high
+        bounds = 1e-3 * largest, largest
+        return optimize.minimize_scalar(
+            error, args=(x,), bounds=bounds, method="bounded"
+        ).x
 
     excess = max(
-        error(ours, x.astype(np.float64)) / error(theirs, x.astype(np.float64))
-        for ours, theirs, x in zip(
-            search(), minimize_scalar(), kernels, strict=True
-        )
+        error(ours(x), wide) / error(theirs(x), wide)
+        for x, wide in ((x, x.astype(np.float64)) for x in kernels)
     )
-    times = _in_turn({"SciPy": minimize_scalar, "ours": search})
-    result = _ratio(times, "SciPy", "ours", "at least 10")
-    return {
-        "SciPy's minimize_scalar over our search for the steps of ResNet-18": {
-            **result,
-            "largest ratio of our MSE to SciPy's": excess,
-        }
+    functions = {
+        "SciPy": lambda: [theirs(x) for x in kernels],
+        "ours": lambda: [ours(x) for x in kernels],
     }
+    name = "SciPy's minimize_scalar over our search for the steps of ResNet-18"
+    claims = ((name, "SciPy", "ours", "at least 10"),)
+    return functions, claims, {"largest ratio of our MSE to SciPy's": excess}
 
 
 def _training():
@@ -166,9 +156,6 @@ def _training():
     from kure_tf import models, regularize_kurtosis
     from kure_tf.regularizers import GradientL1Model
 
-    images, labels = _batch()
-    plain = _compiled(models.resnet20())
-    rival = _compiled(GradientL1Model(models.resnet20(), 0.05))
     kure = _compiled(
         regularize_kurtosis(
             models.resnet20(), layers="convs_but_first", verbose=False
@@ -182,121 +169,111 @@ def _training():
             loss = tf.add_n(kure.losses)
         return tape.gradient(loss, kernels)
 
-    times = _in_turn(
-        {
-            "plain": lambda: plain.train_on_batch(images, labels),
-            "KURE": lambda: kure.train_on_batch(images, labels),
-            "rival": lambda: rival.train_on_batch(images, labels),
-            "term": term,
-        }
-    )
-    return {
-        "KURE alone over a training step of ResNet-20": _ratio(
-            times, "term", "plain", "below 0.02"
-        ),
-        "training step of ResNet-20 with KURE over one without": _ratio(
-            times, "KURE", "plain", "for information"
-        ),
-        "training step with the L1 norm of gradients over one without": (
-            _ratio(times, "rival", "plain", "for information")
-        ),
+    functions = {
+        "plain": _training_step(models.resnet20()),
+        "KURE": _training_step(kure),
+        "rival": _training_step(GradientL1Model(models.resnet20(), 0.05)),
+        "term": term,
     }
+    step = "training step of ResNet-20 with"
+    rival = f"{step} the L1 norm of gradients over one without"
+    claims = (
+        (
+            *("KURE alone over a training step of ResNet-20", "term"),
+            *("plain", "below 0.02"),
+        ),
+        (f"{step} KURE over one without", "KURE", "plain", "for information"),
+        (rival, "rival", "plain", "for information"),
+    )
+    return functions, claims, {}
 
 
 def _sweep():
-    from kure_tf import (
-        fake_quantize_model,
-        models,
-        ptq,
-        set_operating_point,
-        set_step_sizes,
-    )
-    from kure_tf.evaluation import Evaluator
+    from kure_tf import fake_quantize_model, models, ptq, set_step_sizes
     from kure_tf.settings.operating_point import OperatingPoint
 
-    images, labels = _batch()
-    batches = _tensors(images, labels)
     plain = models.resnet20()
     quantized = fake_quantize_model(plain, "paper")
-    calibration = ptq.calibrate(quantized, [images], progress=False)
-    point = OperatingPoint(4, 4)
-    set_step_sizes(quantized, ptq.minmax(calibration, point))
-    evaluate_plain, evaluate = Evaluator(batches), Evaluator(batches)
-
-    def at(text):
-        def run():
-            set_operating_point(quantized, text)
-            evaluate(quantized)
-
-        return run
-
-    times = _in_turn(
-        {
-            "float": lambda: evaluate_plain(plain),
-            "4/FP": at("4/FP"),
-            "4/4": at("4/4"),
-        }
-    )
-    return {
-        "sweep point 4/4 over a float evaluation of ResNet-20": _ratio(
-            times, "4/4", "float", "at most 1.20"
-        ),
-        "sweep point 4/FP over a float evaluation of ResNet-20": _ratio(
-            times, "4/FP", "float", "at most 1.10"
-        ),
+    calibration = ptq.calibrate(quantized, [_batch()[0]], progress=False)
+    set_step_sizes(quantized, ptq.minmax(calibration, OperatingPoint(4, 4)))
+    functions = {
+        "float": _evaluation(plain),
+        "4/FP": _evaluation(quantized, "4/FP"),
+        "4/4": _evaluation(quantized, "4/4"),
     }
+    over = "over a float evaluation of ResNet-20"
+    claims = (
+        (f"sweep point 4/4 {over}", "4/4", "float", "at most 1.20"),
+        (f"sweep point 4/FP {over}", "4/FP", "float", "at most 1.10"),
+    )
+    return functions, claims, {}
 
 
 def _qat():
-    import kure_tf
-    from kure_tf import compat, models
-    from kure_tf.evaluation import Evaluator
+    from kure_tf import compat, models, quantize_aware
 
-    images, labels = _batch()
-    plain = _compiled(models.resnet20())
-    lsq = _compiled(
-        kure_tf.quantize_aware(
-            models.resnet20(),
-            "lsq",
-            4,
-            4,
-            calibration=[images],
-            engine="native",
-            verbose=False,
-        )
+    plain = models.resnet20()
+    lsq = quantize_aware(
+        models.resnet20(),
+        "lsq",
+        4,
+        4,
+        calibration=[_batch()[0]],
+        engine="native",
+        verbose=False,
     )
-    steps = {
-        "float": lambda: plain.train_on_batch(images, labels),
-        "LSQ": lambda: lsq.train_on_batch(images, labels),
+    functions = {
+        "float": _training_step(plain),
+        "LSQ": _training_step(lsq),
+        "float point": _evaluation(plain),
+        "QAT point": _evaluation(lsq, "3/4 x1.1"),
     }
+    step = "LSQ W4/A4 training step"
+    claims = [
+        (
+            f"{step} of ResNet-20 over the float one",
+            "LSQ",
+            "float",
+            "at most 1.45",
+        ),
+        (
+            "sweep point of the LSQ model over a float evaluation",
+            "QAT point",
+            "float point",
+            "at most 1.20",
+        ),
+    ]
     if not compat.IS_KERAS_3:  # It takes tf_keras models alone.
         import tensorflow_model_optimization as tfmot
 
-        default = _compiled(
-            tfmot.quantization.keras.quantize_model(models.resnet20())
-        )
-        steps["tfmot"] = lambda: default.train_on_batch(images, labels)
-    times = _in_turn(steps)
-    batches = _tensors(images, labels)
-    evaluate_plain, evaluate = Evaluator(batches), Evaluator(batches)
+        default = tfmot.quantization.keras.quantize_model(models.resnet20())
+        functions["tfmot"] = _training_step(default)
+        over = f"{step} over that of tfmot's default 8-bit QAT"
+        claims.append((over, "LSQ", "tfmot", "at most 1.15"))
+    return functions, claims, {}
 
-    def point():
-        kure_tf.set_operating_point(lsq, "3/4 x1.1")
-        evaluate(lsq)
 
-    points = _in_turn({"float": lambda: evaluate_plain(plain), "QAT": point})
-    results = {
-        "LSQ W4/A4 training step of ResNet-20 over the float one": _ratio(
-            times, "LSQ", "float", "at most 1.45"
-        ),
-        "sweep point of the LSQ model over a float evaluation": _ratio(
-            points, "QAT", "float", "at most 1.20"
-        ),
-    }
-    if "tfmot" in times:
-        name = "LSQ W4/A4 training step over that of tfmot's default 8-bit QAT"
-        results[name] = _ratio(times, "LSQ", "tfmot", "at most 1.15")
-    return results
+def _training_step(model):
+    images, labels = _batch()
+    model = _compiled(model)
+    return lambda: model.train_on_batch(images, labels)
+
+
+def _evaluation(model, point=None):
+    """Returns a function that evaluates a model, moved to a point first."""
+    import tensorflow as tf
+
+    from kure_tf import set_operating_point
+    from kure_tf.evaluation import Evaluator
+
+    evaluate = Evaluator([tuple(map(tf.constant, _batch()))] * 4)
+
+    def run():
+        if point is not None:
+            set_operating_point(model, point)
+        evaluate(model)
+
+    return run
 
 
 def _compiled(model):
@@ -307,12 +284,6 @@ def _compiled(model):
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     return model
-
-
-def _tensors(images, labels):
-    import tensorflow as tf
-
-    return [(tf.constant(images), tf.constant(labels))] * 4
 
 
 def _batch():
@@ -338,7 +309,7 @@ def _in_turn(functions):
     return times
 
 
-def _ratio(times, above, below, limit):
+def _ratio(times, above, below):
     ratios = [a / b for a, b in zip(times[above], times[below], strict=True)]
     return {
         "ratio": statistics.median(ratios),
@@ -349,7 +320,6 @@ def _ratio(times, above, below, limit):
             for name in (above, below)
         },
         "rounds": len(ratios),
-        "limit": limit,
     }
 
 
