@@ -1,5 +1,6 @@
 """What a layer that hosts quantizers says about them."""
 
+import contextlib
 import dataclasses
 
 from kure_tf.quantizers import Quantizer, QuantizerState
@@ -23,6 +24,28 @@ class HostedTensor:
     pinned_bits: int | None = None
     variable: object = None
     layer_path: str | None = None
+
+
+class Observed:
+    """What can hand the inputs of its calls to an observer.
+
+    It calls `observe` first of all.
+    """
+
+    _observer = None
+
+    def observe(self, layer, inputs):
+        if self._observer is not None:
+            self._observer(layer, inputs)
+
+    @contextlib.contextmanager
+    def observed_by(self, observer):
+        """While open, eager calls hand `(layer, inputs)` to `observer`."""
+        self._observer = observer
+        try:
+            yield
+        finally:
+            self._observer = None
 
 
 def hosted_tensors(layer) -> dict[str, HostedTensor] | None:

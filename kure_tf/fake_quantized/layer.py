@@ -4,7 +4,7 @@ import contextlib
 
 from kure_tf import compat
 from kure_tf.compat import keras, register_serializable
-from kure_tf.fake_quantized.host import HostedTensor, hosted_tensors
+from kure_tf.fake_quantized.host import HostedTensor, Observed, hosted_tensors
 from kure_tf.fake_quantized.taps import quantized
 from kure_tf.quantizers import Quantizer
 
@@ -20,7 +20,7 @@ def _deserialize(config):
 
 
 @register_serializable("kure_tf")
-class FakeQuantized(keras.layers.Layer):
+class FakeQuantized(Observed, keras.layers.Layer):
     """Computes a layer with fake-quantized kernels and input.
 
     It takes the name of the layer it wraps. The quantizers' variables (step
@@ -64,7 +64,6 @@ class FakeQuantized(keras.layers.Layer):
         # A mask has to reach the layers behind, as it did before.
         self.supports_masking = layer.supports_masking
         self.states = {}
-        self._observer = None
 
     def build(self, input_shape):
         if not self.layer.built:
@@ -89,8 +88,7 @@ class FakeQuantized(keras.layers.Layer):
         self.states[tensor] = quantizer.build(self, tensor, shape, channel_axes)
 
     def call(self, inputs):
-        if self._observer is not None:
-            self._observer(self, inputs)
+        self.observe(self, inputs)
         if self.input_quantizer is not None:
             inputs = quantized(
                 self.input_quantizer, inputs, self.states["input"]
@@ -111,15 +109,6 @@ class FakeQuantized(keras.layers.Layer):
                 self.states[name],
             )
         return compat.computing_with(self.layer, tensors, self.add_loss)
-
-    @contextlib.contextmanager
-    def observed_by(self, observer):
-        """While open, eager calls hand `(layer, inputs)` to `observer`."""
-        self._observer = observer
-        try:
-            yield
-        finally:
-            self._observer = None
 
     def compute_output_shape(self, input_shape):
         return self.layer.compute_output_shape(input_shape)

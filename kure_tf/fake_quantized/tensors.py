@@ -5,31 +5,26 @@ import dataclasses
 import numpy as np
 
 from kure_tf import compat
-from kure_tf.fake_quantized.host import hosted_tensors
-from kure_tf.quantizers import Quantizer, QuantizerState, shared_axes
+from kure_tf.fake_quantized.host import HostedTensor, hosted_tensors
+from kure_tf.quantizers import shared_axes
 
 
-@dataclasses.dataclass(frozen=True)
-class QuantizedTensor:
-    """One quantized tensor of a model, with its quantizer and its variables.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QuantizedTensor(HostedTensor):
+    """One quantized tensor of a model: what its host says of it, and where.
 
     Attributes:
         path: "layer/kernel" or "layer/input".
-        kind: "weight" or "activation".
-        quantizer: Its `Quantizer`.
-        state: Its variables.
-        pinned_bits: Bit-width that operating points do not change, or None.
-        variable: The kernel's variable; None for an activation.
         layer: The layer that hosts the quantizer.
     """
 
     path: str
-    kind: str
-    quantizer: Quantizer
-    state: QuantizerState
-    pinned_bits: int | None
-    variable: object
     layer: object
+
+    @property
+    def kind(self) -> str:
+        """Returns "weight" or "activation"."""
+        return "activation" if self.variable is None else "weight"
 
     def unit(self) -> np.ndarray:
         """Returns the unit of the step size, as an array of its shape.
@@ -53,13 +48,7 @@ def quantizers_of(model) -> dict[str, QuantizedTensor]:
         for tensor, hosted in (hosted_tensors(layer) or {}).items():
             path = f"{hosted.layer_path or layer_path}/{tensor}"
             found[path] = QuantizedTensor(
-                path=path,
-                kind="activation" if hosted.variable is None else "weight",
-                quantizer=hosted.quantizer,
-                state=hosted.state,
-                pinned_bits=hosted.pinned_bits,
-                variable=hosted.variable,
-                layer=layer,
+                **vars(hosted), path=path, layer=layer
             )
     return found
 

@@ -1,19 +1,18 @@
 """kure_tf's quantizers where tfmot expects its own."""
 
-import contextlib
 import dataclasses
 
 import numpy as np
 
 from kure_tf import compat
-from kure_tf.fake_quantized.host import HostedTensor
+from kure_tf.fake_quantized.host import HostedTensor, Observed
 from kure_tf.fake_quantized.taps import quantized
 from kure_tf.fake_quantized.tensors import QuantizedTensor, prepared_rows
 from kure_tf.qat.tfmot.imported import tfmot
 from kure_tf.quantizers import QuantizerState
 
 
-class TensorHost(tfmot.quantization.keras.quantizers.Quantizer):
+class TensorHost(Observed, tfmot.quantization.keras.quantizers.Quantizer):
     """A tfmot `Quantizer` that quantizes one tensor as a kure_tf one does.
 
     `build` makes the variables of `QuantizerState` in tfmot's wrapper, and
@@ -50,7 +49,6 @@ class TensorHost(tfmot.quantization.keras.quantizers.Quantizer):
         self._first_range = first_range
         self._pinned_bits = pinned_bits
         self._path = path
-        self._observer = None
         self._wrapper = None
 
     def build(self, tensor_shape, name, layer):
@@ -86,7 +84,7 @@ class TensorHost(tfmot.quantization.keras.quantizers.Quantizer):
             layer, "kure_tf_tensors", {**tensors, self.tensor: hosted}
         )
         if self.tensor == "output":
-            object.__setattr__(layer, "observed_by", self._observed_by)
+            object.__setattr__(layer, "observed_by", self.observed_by)
 
     def _start(self, hosted):
         lowest = 0.0
@@ -96,7 +94,8 @@ class TensorHost(tfmot.quantization.keras.quantizers.Quantizer):
                 np.array([lowest]), np.array([highest]), self._bits
             )
         else:
-            rows = prepared_rows(_as_quantized_tensor(hosted))
+            tensor = QuantizedTensor(**vars(hosted), path="", layer=None)
+            rows = prepared_rows(tensor)
             step_size = self.quantizer.initial_step_size(
                 rows, rows.min(axis=1), rows.max(axis=1), self._bits
             )
@@ -108,21 +107,12 @@ class TensorHost(tfmot.quantization.keras.quantizers.Quantizer):
             state.origin.assign(min(lowest, 0.0))
 
     def __call__(self, inputs, training, weights, **kwargs):
-        if self._observer is not None:
-            self._observer(self._wrapper, inputs)
+        self.observe(self._wrapper, inputs)
         return quantized(
             self.quantizer,
             compat.full_precision(inputs),
             QuantizerState(**weights),
         )
-
-    @contextlib.contextmanager
-    def _observed_by(self, observer):
-        self._observer = observer
-        try:
-            yield
-        finally:
-            self._observer = None
 
     def get_config(self):
         """Returns {}: the `QuantizeConfig` that makes it is saved instead."""
@@ -161,18 +151,6 @@ class OutputHost(TensorHost):
         if self.quantizer is None:
             return inputs
         return super().__call__(inputs, training, weights, **kwargs)
-
-
-def _as_quantized_tensor(hosted):
-    return QuantizedTensor(
-        path="",
-        kind="weight",
-        quantizer=hosted.quantizer,
-        state=hosted.state,
-        pinned_bits=hosted.pinned_bits,
-        variable=hosted.variable,
-        layer=None,
-    )
 
 
 def _pin_weight_order(wrapper):

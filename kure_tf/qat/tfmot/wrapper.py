@@ -1,19 +1,18 @@
 """tfmot's wrapper, extended by what kure_tf's engine needs."""
 
-import contextlib
-
 import tf_keras
 from tensorflow_model_optimization.python.core.quantization.keras import (
     quantize_wrapper,
 )
 
 from kure_tf import compat
+from kure_tf.fake_quantized.host import Observed
 
 _Layer = tf_keras.layers.Layer
 
 
 @tf_keras.utils.register_keras_serializable("kure_tf")
-class HostWrapper(quantize_wrapper.QuantizeWrapperV2):
+class HostWrapper(Observed, quantize_wrapper.QuantizeWrapperV2):
     """tfmot's `QuantizeWrapperV2` for layers with a `HostedQuantizeConfig`.
 
     What it adds: the layer's input is quantized, not its output; it takes the
@@ -34,7 +33,6 @@ class HostWrapper(quantize_wrapper.QuantizeWrapperV2):
         super().__init__(layer, quantize_config, **kwargs)
         self.supports_masking = layer.supports_masking
         self._inputs = []
-        self._observer = None
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -44,8 +42,7 @@ class HostWrapper(quantize_wrapper.QuantizeWrapperV2):
         ]
 
     def call(self, inputs, training=None, **kwargs):
-        if self._observer is not None:
-            self._observer(self, inputs)
+        self.observe(self, inputs)
         for host, state in self._inputs:
             inputs = host(inputs, training, state)
         # Without tfmot's condition on `training`: our quantizers do the same in
@@ -57,15 +54,6 @@ class HostWrapper(quantize_wrapper.QuantizeWrapperV2):
         }
         with compat.computing_with(self.layer, kernels, self.add_loss):
             return self.layer(inputs, **kwargs)
-
-    @contextlib.contextmanager
-    def observed_by(self, observer):
-        """While open, eager calls hand `(layer, inputs)` to `observer`."""
-        self._observer = observer
-        try:
-            yield
-        finally:
-            self._observer = None
 
     def compute_output_shape(self, input_shape):
         return self.layer.compute_output_shape(input_shape)
