@@ -32,12 +32,21 @@ class BestNorm:
         loss = self.losses[self.p]
         return loss if np.isfinite(loss) else np.inf
 
-    def provenance(self):
-        """Returns what step sizes that were found from here should say."""
+    def provenance(self, loss, in_float, smallest):
+        """Returns what step sizes that were found from here should say.
+
+        Args:
+            loss: The `CalibrationLoss`.
+            in_float, smallest: What it was in float, and in the end.
+        """
         return {
             "p": self.p,
-            "loss_of_p": {f"{p:g}": loss for p, loss in self.losses.items()},
+            "loss_of_p": {f"{p:g}": found for p, found in self.losses.items()},
             "first_loss": self.losses[self.p],
+            "loss": smallest,
+            "loss_name": loss.name,
+            "loss_in_float": in_float,
+            "labelled_images": loss.images,
         }
 
 
@@ -49,10 +58,8 @@ def best_norm(calibration, point, loss, norms=NORMS) -> BestNorm:
     the best of all is returned.
 
     Args:
-        calibration: What `calibrate` returned.
-        point: `OperatingPoint`.
+        calibration, point, norms: As for `lapq`.
         loss: `StepSizes -> float`.
-        norms: Positive numbers.
 
     Raises:
         ValueError: If there are no norms, or one is not positive.

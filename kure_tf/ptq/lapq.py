@@ -89,11 +89,7 @@ def lapq(
             search.best_vector,
             {
                 "method": "lapq",
-                **start.provenance(),
-                "loss": search.best_loss,
-                "loss_name": loss.name,
-                "loss_in_float": loss_in_float,
-                "labelled_images": loss.images,
+                **start.provenance(loss, loss_in_float, search.best_loss),
                 "maxiter": maxiter,
                 "forward_passes": 1 + recorded.count,
             },

@@ -64,21 +64,15 @@ def lapq_gradient(
     (`StepChanges`), and `lapq` gets further.
 
     Args:
-        calibration: What `calibrate` returned for labelled images.
-        point: `OperatingPoint`; tensors in float there are left out.
-        norms: Norms p to start from.
+        calibration, point, norms, loss, progress: As for `lapq`.
         passes: How much may be computed, in forward passes over all images, a
             backward pass counted as two. The float model and the start take
             4 or 5 of them, whatever is allowed.
         seed: Of the ratios that are tried, the groups of images and the order
             of step sizes; the same seed gives the same steps.
-        loss: A `CalibrationLoss` in place of `calibration.loss`, for other
-            images (training images, never those of a test) or another loss.
-        progress: Whether to show a progress bar with the smallest loss.
 
     Returns:
-        `StepSizes`; its provenance has the losses before and after, and the
-        computation in forward passes over all images.
+        As `lapq`.
 
     Raises:
         ValueError: If there are no labelled images, a norm is not positive,
@@ -218,11 +212,9 @@ class _Search:
             self._vector,
             {
                 "method": "lapq_gradient",
-                **self._start.provenance(),
-                "loss": self._smallest,
-                "loss_name": self._loss.name,
-                "loss_in_float": self._loss_in_float,
-                "labelled_images": self._loss.images,
+                **self._start.provenance(
+                    self._loss, self._loss_in_float, self._smallest
+                ),
                 **options,
                 "forward_passes": self._passes,
             },

@@ -49,9 +49,7 @@ def learned_steps(
     what is measured another 10.
 
     Args:
-        calibration: What `calibrate` returned for labelled images.
-        point: `OperatingPoint`; tensors in float there are left out.
-        norms: Norms p to start from.
+        calibration, point, norms, loss, progress: As for `lapq`.
         updates: How often Adam moves the steps; 0 for none. Its learning rate
             falls to 0 as a cosine.
         batch_size: Images per update, which batch statistics are taken from:
@@ -59,14 +57,10 @@ def learned_steps(
         learning_rate: Of Adam: by how much, relatively, a step size moves at
             most in one of its first updates.
         seed: Of the draws of images; the same seed gives the same steps.
-        loss: A `CalibrationLoss` in place of `calibration.loss`, for other
-            images (training images, never those of a test) or another loss.
-        progress: Whether to show a progress bar with the loss.
 
     Returns:
-        `StepSizes`; its provenance has the losses before and after, all with
-        batch statistics, and the computation in forward passes over all
-        images, a backward pass counted as two.
+        As `lapq`, all losses with batch statistics; a backward pass counts as
+        two forward ones.
 
     Raises:
         ValueError: If the model has no batch normalization, there are no
@@ -114,11 +108,7 @@ def learned_steps(
             vector,
             {
                 "method": "learned_steps",
-                **start.provenance(),
-                "loss": smallest,
-                "loss_name": loss.name,
-                "loss_in_float": loss_in_float,
-                "labelled_images": loss.images,
+                **start.provenance(loss, loss_in_float, smallest),
                 "updates": updates,
                 "learning_rate": learning_rate,
                 "batch_size": batch_size,
