@@ -22,9 +22,7 @@ def digits(*, calibration_count=512, calibration_seed=0) -> Dataset:
     error of 0.8 points.
 
     Args:
-        calibration_count: Images drawn from the training split for
-            calibration.
-        calibration_seed: Seed of that draw.
+        calibration_count, calibration_seed: As for `from_arrays`.
 
     Raises:
         ValueError: If there are not as many training images.

@@ -31,10 +31,8 @@ def imagenet(
         data_dir: Folder of TFDS data sets; `~/tensorflow_datasets` if None.
         image_size: Side of the images in batches, in pixels; the shorter side
             is resized to 256/224 of it.
-        validation_count: Images taken out of "train" for validation.
-        calibration_count: Images drawn from the training split for
-            calibration.
-        calibration_seed: Seed of that draw.
+        validation_count, calibration_count, calibration_seed: As for
+            `tfds_dataset`.
 
     Raises:
         FileNotFoundError: If the data set is not in `data_dir`. Its images

@@ -25,19 +25,7 @@ def batch_norm_statistics(model) -> dict:
 
 
 def put_batch_norm(changes, model, statistics):
-    """Takes note of batch-norm statistics, checked, in `changes`.
-
-    Args:
-        changes: `Changes`.
-        model: A model with batch normalization.
-        statistics: `{layer path: BatchNormStatistics}`; layers that it does
-            not name keep theirs.
-
-    Raises:
-        TypeError: As `reestimate_batch_norm` for `model`.
-        ValueError: If a name is not a batch-norm layer of the model, or an
-            array has the wrong shape or is not finite.
-    """
+    """Puts statistics in `changes`; see `set_batch_norm_statistics`."""
     layers = some_batch_norms_of(model)
     unknown = sorted(set(statistics) - set(layers))
     if unknown:

@@ -9,9 +9,6 @@ class LayerGraph:
     """The layers of a model and of those nested in it, and what they feed.
 
     All graphs together: a layer may be used in more than one of them.
-
-    Args:
-        model: A built functional or sequential model.
     """
 
     def __init__(self, model):

@@ -54,10 +54,7 @@ def resnet50(
     block are `..._conv{1,2,3}` and `..._bn{1,2,3}`.
 
     Args:
-        num_classes: Number of logits.
-        input_shape: As for `resnet18`.
-        kernel_regularizer: Regularizer of each kernel, such as
-            `KurtosisRegularizer(1.8)`.
+        num_classes, input_shape, kernel_regularizer: As for `resnet18`.
     """
     return _resnet(
         "resnet50",

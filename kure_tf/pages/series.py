@@ -101,12 +101,7 @@ class Series:
         return found if found and found.split == method.split else None
 
     def curve(self, ratio, base) -> dict[float, Estimate]:
-        """Returns `{ratio: Estimate}`, in order, with that at ratio 1.
-
-        Args:
-            ratio: A `dimensions.Ratio`.
-            base: The `Place` at ratio 1.
-        """
+        """Returns `{ratio: Estimate}` over a `Ratio`, from its place at 1."""
         found = {
             ratio.of(place.point): estimate
             for place, estimate in self.estimates.items()
@@ -120,9 +115,7 @@ class Series:
 def series_of(runs, metric=None) -> tuple[Series, ...]:
     """Returns `runs` grouped by name, in order of first appearance.
 
-    Args:
-        runs: Those of a report.
-        metric: The `Metric` that counts; the first one unless given.
+    What counts are rows of one `Metric`, the first one unless given.
     """
     runs = tuple(runs)
     metric = metric or metrics_of(runs)[0]

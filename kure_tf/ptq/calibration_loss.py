@@ -116,8 +116,7 @@ class CalibrationLoss:
         """Returns the mean loss on some images, and its gradient.
 
         Args:
-            point: `OperatingPoint`.
-            step_sizes: `StepSizes`.
+            point, step_sizes: Where.
             index: Which images: integer array.
 
         Returns:

@@ -71,11 +71,7 @@ class LossModel:
     def _change(self, one, others, damping):
         """Returns the change of the loss for each ratio of one step size.
 
-        Args:
-            one: Number of the step size.
-            others: The sum of the changes for the ratios of all others,
-                `[groups]`.
-            damping: Weight of the second order.
+        `others` is the sum of the changes for those of the others, `[groups]`.
         """
         mean = others.mean() + self._means[one]
         products = (others @ others + 2 * others @ self._changes[one]) / len(

@@ -35,9 +35,7 @@ def pow2_up(calibration, point, *, method=lp_norm) -> StepSizes:
     point "4/4 pow2-up" does the same to the step sizes that a model has.
 
     Args:
-        calibration: What `calibrate` returned.
-        point: `OperatingPoint`; tensors in float there are left out.
-        method: The PTQ method whose steps are rounded.
+        calibration, point, method: As for `pow2_nearest`.
     """
     return _power_of_two_steps(
         calibration,
@@ -57,8 +55,7 @@ def pow2_search(calibration, point, *, method=lp_norm) -> StepSizes:
     of `pow2_nearest` and `pow2_up`.
 
     Args:
-        calibration: What `calibrate` returned.
-        point: `OperatingPoint`; tensors in float there are left out.
+        calibration, point: As for `pow2_nearest`.
         method: The PTQ method around whose steps the search goes.
     """
     return _power_of_two_steps(

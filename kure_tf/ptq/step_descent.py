@@ -11,16 +11,9 @@ _MOMENTUM, _MOMENTUM_OF_SQUARES, _EPSILON = 0.9, 0.99, 1e-12
 def descend(loss, point, ratios, batches, *, updates, learning_rate):
     """Yields the vector of `StepRatios` after each update of Adam.
 
-    The learning rate falls to 0 as a cosine.
-
-    Args:
-        loss: `CalibrationLoss`.
-        point: `OperatingPoint`.
-        ratios: `StepRatios`; the descent begins at their start.
-        batches: Iterator over the image numbers of each update.
-        updates: How many.
-        learning_rate: By how much, relatively, a step size moves at most in
-            one of the first updates.
+    The descent begins at their start; the learning rate, by how much a step
+    size moves at most, relatively, falls to 0 as a cosine. `batches` is an
+    iterator over the image numbers of each update.
     """
     vector, mean, squares = np.zeros((3, ratios.size))
     for update in range(updates if ratios.size else 0):

@@ -62,9 +62,7 @@ class Qat:
     def applied(self, model, calibration):
         """Returns a quantization-aware copy of `model`.
 
-        Args:
-            model: The model.
-            calibration: Batches that activations get their first steps from.
+        Activations get their first steps from the calibration batches.
         """
         point = OperatingPoint.parse(self.point)
         return quantize_aware(

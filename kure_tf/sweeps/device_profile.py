@@ -13,6 +13,10 @@ from kure_tf.quantizers import UniformQuantizer
 from kure_tf.settings.operating_point import OperatingPoint
 
 BUILTIN = "builtin"
+_TEXTS = (
+    *("name", "description", "weight_grid", "activation_grid"),
+    *("weight_granularity", "source"),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,9 +72,7 @@ class DeviceProfile:
     source: str = ""
 
     def __post_init__(self):
-        for name in ("name", "description", "weight_grid", "activation_grid"):
-            self._check_text(name)
-        for name in ("weight_granularity", "source"):
+        for name in _TEXTS:
             self._check_text(name, empty=name == "source")
         for name in ("fold_batch_norm", "reestimate_batch_norm"):
             if not isinstance(getattr(self, name), bool):
@@ -82,10 +84,7 @@ class DeviceProfile:
             point = OperatingPoint.parse(self.point)
             object.__setattr__(self, "point", point)
         self._check_allowed_steps()
-        if (
-            self.point.weight_bits is None
-            and self.point.activation_bits is None
-        ):
+        if self.point.in_float:
             raise self._wrong("point", "one that is not in float")
         if self.fold_batch_norm and self.reestimate_batch_norm:
             raise self._wrong(
@@ -109,11 +108,7 @@ class DeviceProfile:
         )
 
     def resolved(self, default) -> "DeviceProfile":
-        """Returns the profile with a PTQ method.
-
-        Args:
-            default: Name of the method where the profile leaves it open.
-        """
+        """Returns the profile with a PTQ method, `default` if it has none."""
         if self.ptq or self.allowed_steps:
             return self
         return dataclasses.replace(self, ptq=default)

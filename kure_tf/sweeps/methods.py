@@ -43,12 +43,9 @@ def method_named(text):
 
 
 def check_method(sweep, methods, placement):
-    """Raises a ValueError if a method cannot do what is planned.
+    """Raises a ValueError if a method cannot do what is `Planned`.
 
-    Args:
-        sweep: A `Planned`, its method by the name that reports have.
-        methods: `{name: PTQ method}`.
-        placement: The `Placement` of the model.
+    `methods` has them by the names that reports have.
     """
     if sweep.method is None:
         return

@@ -30,11 +30,9 @@ def measurement_facts(model, dataset, batch_norm=None, **calibration) -> dict:
     """Returns what reports say of model, data and software.
 
     Args:
-        model: The model.
-        dataset: The `Dataset`.
+        model, dataset: Those measured.
         batch_norm: What `batch_norm_facts` returned.
-        **calibration: What to say of the calibration images beyond their
-            number and source.
+        **calibration: What to say beyond number and source of the images.
     """
     facts = {
         "model": model.name,

@@ -8,12 +8,7 @@ from kure_tf.compat import keras
 
 
 class EpochBar(keras.callbacks.Callback):
-    """Shows one bar per epoch, with the metrics so far, on standard error.
-
-    Args:
-        epochs: How many epochs there will be.
-        steps: Training steps in one epoch.
-    """
+    """Shows one bar per epoch, with the metrics so far, on standard error."""
 
     # Both tell Keras that it need not wait for each step's metrics.
     _supports_tf_logs = True

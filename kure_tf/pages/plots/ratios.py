@@ -16,12 +16,7 @@ from kure_tf.pages.series import bases_of, estimates_at, places_of
 
 
 def ratio_panels(series, ratio) -> list[Panel]:
-    """Returns values against a ratio: a panel per point and PTQ method.
-
-    Args:
-        series: All series.
-        ratio: A `dimensions.Ratio`.
-    """
+    """Returns values against a `Ratio`: a panel per point and PTQ method."""
     groups = {}
     for base in bases_of(series, ratio):
         key = (base.point, without_batch_norm(base.method))

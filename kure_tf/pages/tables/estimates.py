@@ -8,11 +8,9 @@ NOT_MEASURED = Cell("-", "not measured")
 
 
 def estimate_cell(estimate, rivals=()) -> Cell:
-    """Returns a value, strong if it is clearly ahead of all that there are.
+    """Returns a value, strong if it is clearly ahead of the rivals there are.
 
-    Args:
-        estimate: An `Estimate`, or None.
-        rivals: The `Estimate`s of other runs, or None.
+    Any of the `Estimate`s may be None.
     """
     if estimate is None:
         return NOT_MEASURED

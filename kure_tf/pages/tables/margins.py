@@ -11,12 +11,7 @@ _IN_BRACKETS = (
 
 
 def margin_tables(series, budget=0.01) -> list[Table]:
-    """Returns the tables of `margins`, those that there are rows for.
-
-    Args:
-        series: The `Series` of a report.
-        budget: What may be lost, as a fraction.
-    """
+    """Returns the tables of `margins`, those that there are rows for."""
     found = [margins(one, budget) for one in series]
     makers = (_step_table, _bit_table, _layer_table)
     tables = (make(found, series[0].metric) for make in makers if found)
@@ -168,14 +163,7 @@ def _layer_cells(layers, metric):
 
 
 def _rows(found, kind, cells_of, metric):
-    """Returns rows in blocks of one method and point, one row per run.
-
-    Args:
-        found: `Margins` of the runs.
-        kind: "steps", "bits" or "layers".
-        cells_of: Returns the cells of a margin.
-        metric: Their `Metric`.
-    """
+    """Returns rows in blocks of one method and point, one row per run."""
     margins = [(one.name, m) for one in found for m in getattr(one, kind)]
     methods = list(dict.fromkeys(margin.method for _, margin in margins))
     kinds = list(dict.fromkeys(margin.label for _, margin in margins))

@@ -15,10 +15,6 @@ def ratio_tables(series, ratio) -> list[Table]:
     """Returns values against a ratio, one table per PTQ method.
 
     Rows are ratios; columns are points and runs.
-
-    Args:
-        series: All series.
-        ratio: A `dimensions.Ratio`.
     """
     bases = bases_of(series, ratio)
     methods = methods_in(bases)

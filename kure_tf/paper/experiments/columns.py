@@ -4,11 +4,7 @@ from kure_tf.settings.operating_point import OperatingPoint
 
 
 def weight_bits(activation_bits=None):
-    """Returns the columns of weights at any bits: "FP" or "W4".
-
-    Args:
-        activation_bits: Of the activations of all of them.
-    """
+    """Returns the columns of weights at any bits: "FP" or "W4"."""
 
     def column(row):
         bits = row.point.weight_bits
@@ -31,10 +27,7 @@ def any_bits(row) -> str | None:
 def step_ratio(weight_bits, activation_bits=None, *, parity=False):
     """Returns the columns of step ratios at one bit-width, such as "1.05".
 
-    Args:
-        weight_bits: Of the weights.
-        activation_bits: Of the activations.
-        parity: Whether the rows are those of the reference code's grid.
+    With `parity` the rows are those of the reference code's grid.
     """
 
     def column(row):

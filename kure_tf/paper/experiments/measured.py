@@ -10,12 +10,7 @@ from kure_tf.paper.experiments.values import Value, accuracy
 def sides(panel, folder) -> tuple[dict, dict, str]:
     """Returns the paper's numbers, ours, and what ours say of themselves.
 
-    Args:
-        panel: A `Panel`.
-        folder: Where the steps have left their results.
-
-    Returns:
-        `{series: {column: Value}}` twice, and a text.
+    That is `{series: {column: Value}}` twice, and a text.
     """
     folder = pathlib.Path(folder)
     if panel.sweep == "theory":

@@ -6,11 +6,9 @@ from kure_tf.paper.experiments.values import columns_of, in_order
 
 
 def side_plots(one, number) -> list[Panel]:
-    """Returns the paper's plot and ours; none for a table.
+    """Returns the paper's plot and ours, by a number in the page.
 
-    Args:
-        one: A `PanelOutcome`.
-        number: Unique in the page.
+    A table has none.
     """
     if one.panel.axis == "table":
         return []

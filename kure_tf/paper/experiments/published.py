@@ -30,9 +30,9 @@ def curves(columns, percent, images=IMAGES) -> dict[str, dict[str, Value]]:
     """Returns `{series: {column: Value}}`; what is None was not published.
 
     Args:
-        columns: Names of the columns.
+        columns: Their names.
         percent: `{series: accuracies in %}`, one for each column.
-        images: How many images they were measured on.
+        images: How many they were measured on.
     """
     return {
         name: {

@@ -67,9 +67,7 @@ def uniform_step_size(bits, half_width=1.0):
     the slope vanishes without one: Eq. 5 has a maximum there and ends, and
     the MSE of the quantizer goes on rising (at one bit it has reached E[X^2]).
 
-    Raises:
-        TypeError: If an argument is not a number.
-        ValueError: If `bits` are not in 1..8 or `half_width` not positive.
+    Arguments and errors are those of `uniform_mse`.
     """
     a = float(check_positive("the half width", half_width))
     return 2 * a / (2 ** check_bits(bits) + 1)
@@ -124,9 +122,7 @@ def uniform_flat_step_size(bits, half_width=1.0):
     scale of the step, far on that of the curvature, which falls from 2^(M-1)
     to 0 between them. It lies inside the range of Eq. 5.
 
-    Raises:
-        TypeError: If an argument is not a number.
-        ValueError: If `bits` are not in 1..8 or `half_width` not positive.
+    Arguments and errors are those of `uniform_mse`.
     """
     a = float(check_positive("the half width", half_width))
     levels = 2.0 ** check_bits(bits)
@@ -177,9 +173,7 @@ def normal_step_size(bits, standard_deviation=1.0):
         tau (1 - erf(tau / (sqrt2 sigma)) + 1 / (3 4^M))
         = sqrt(2 / pi) sigma exp(-tau^2 / (2 sigma^2))
 
-    Raises:
-        TypeError: If an argument is not a number.
-        ValueError: If `bits` are not in 1..8 or sigma not positive.
+    Arguments and errors are those of `normal_mse`.
     """
     sigma = float(check_positive("the standard deviation", standard_deviation))
     levels = 2.0 ** check_bits(bits)
