@@ -6,6 +6,7 @@ from kure_tf.models.resnet_cifar import resnet20
 from kure_tf.models.resnet_imagenet import resnet18, resnet50
 from kure_tf.models.small_cnn import small_cnn
 from kure_tf.models.torch_arrays import torch_arrays
+from kure_tf.ops.checks import check_choice
 
 __all__ = [
     "import_npz",
@@ -26,9 +27,4 @@ def get(name):
         ValueError: If there is none; the error lists those there are.
     """
     choices = [choice for choice in __all__ if choice not in _ABOUT_WEIGHTS]
-    if name not in choices:
-        raise ValueError(
-            f"Expected the name of a model, one of {choices}. "
-            f"Received: {name!r}."
-        )
-    return globals()[name]
+    return globals()[check_choice("the name of a model", name, choices)]

@@ -1,9 +1,8 @@
 """MobileNet-V2 (Sandler et al. 2018)."""
 
-import numbers
-
 from kure_tf.compat import keras
 from kure_tf.models.conv_and_norm import ConvAndNorm
+from kure_tf.ops.checks import check_real
 
 # Table 2 of the paper: expansion, channels, blocks, stride of the first one.
 _STAGES = (
@@ -53,14 +52,11 @@ def mobilenet_v2(
             [0, 1); 0.2 as in torchvision. 0 leaves the layer out.
 
     Raises:
-        ValueError: If `width` or `dropout` is outside of what is allowed.
+        TypeError, ValueError: If `width` or `dropout` is no number, or outside
+            of what is allowed.
     """
-    if not _is_number(width) or not width > 0:
-        raise ValueError(f"Expected a width above 0. Received: {width!r}.")
-    if not _is_number(dropout) or not 0 <= dropout < 1:
-        raise ValueError(
-            f"Expected a dropout rate in [0, 1). Received: {dropout!r}."
-        )
+    check_real("a width", width, "above 0", lambda x: x > 0)
+    check_real("a dropout rate", dropout, "in [0, 1)", lambda x: 0 <= x < 1)
     conv = ConvAndNorm(kernel_regularizer)
     inputs = keras.Input(input_shape, name="image")
     first = _rounded(32 * width)
@@ -88,10 +84,6 @@ def mobilenet_v2(
         num_classes, kernel_regularizer=kernel_regularizer, name="classifier_1"
     )(x)
     return keras.Model(inputs, outputs, name="mobilenet_v2")
-
-
-def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _rounded(channels):

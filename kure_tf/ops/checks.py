@@ -1,6 +1,64 @@
-"""What numerics accept from their callers: numbers, finite ones, positive."""
+"""What callers may give: numbers in a range, or one of several choices."""
+
+import math
+import numbers
 
 import numpy as np
+
+
+def check_choice(what, value, choices):
+    """Returns `value`, or raises a ValueError unless it is among `choices`."""
+    if value not in choices:
+        raise ValueError(
+            f"Expected {what}, one of {tuple(choices)}. Received: {value!r}."
+        )
+    return value
+
+
+def check_whole(what, value, least):
+    """Returns `value` as an int.
+
+    Raises:
+        TypeError: If it is no whole number.
+        ValueError: If it is less than `least`.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(
+            f"Expected {what} as an integer of {least} or more. Received: "
+            f"{value!r}."
+        )
+    if value < least:
+        raise ValueError(
+            f"Expected {what} of {least} or more. Received: {value}."
+        )
+    return int(value)
+
+
+def check_real(what, value, allowed, is_allowed):
+    """Returns `value` as a float.
+
+    Args:
+        what: What an error calls it.
+        value: What was given.
+        allowed: Which numbers may be, such as "above 0".
+        is_allowed: Whether a finite number is one of those.
+
+    Raises:
+        TypeError: If it is no number.
+        ValueError: If it is not finite or not allowed.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(
+            f"Expected {what} {allowed}, a number. Received: {value!r}."
+        )
+    if not math.isfinite(value) or not is_allowed(value):
+        raise ValueError(f"Expected {what} {allowed}. Received: {value!r}.")
+    return float(value)
+
+
+def check_not_negative(what, value):
+    """Returns `value` as a float; errors are those of `check_real`."""
+    return check_real(what, value, "that is not negative", lambda x: x >= 0)
 
 
 def check_numbers(name, values):

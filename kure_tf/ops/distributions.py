@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from scipy import special
 
-from kure_tf.ops.checks import check_numbers, check_positive
+from kure_tf.ops.checks import check_choice, check_numbers, check_positive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,9 +208,5 @@ def get(name) -> type[Distribution]:
     Raises:
         ValueError: If there is none.
     """
-    if name not in DISTRIBUTIONS:
-        raise ValueError(
-            "Expected the name of a distribution, one of "
-            f"{sorted(DISTRIBUTIONS)}. Received: {name!r}."
-        )
+    check_choice("the name of a distribution", name, DISTRIBUTIONS)
     return DISTRIBUTIONS[name]

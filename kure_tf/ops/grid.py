@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from kure_tf.ops.checks import check_choice
+
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
@@ -169,9 +171,4 @@ def get(name) -> Grid:
     """Returns the grid of that name; a `Grid` is returned as it is."""
     if isinstance(name, Grid):
         return name
-    if name not in GRIDS:
-        raise ValueError(
-            f"Expected the name of a grid, one of {sorted(GRIDS)}. "
-            f"Received: {name!r}."
-        )
-    return GRIDS[name]
+    return GRIDS[check_choice("the name of a grid", name, GRIDS)]

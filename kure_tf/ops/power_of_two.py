@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from kure_tf.ops.checks import check_choice
+
 ROUNDINGS = ("nearest", "up")
 
 # A power of two that float64 arithmetic moved by a rounding is one still.
@@ -23,10 +25,7 @@ def power_of_two(step_size, rounding="nearest"):
         >>> power_of_two([0.25, 0.3, 0.4]), power_of_two([0.25, 0.3], "up")
         (array([0.25, 0.25, 0.5 ]), array([0.25, 0.5 ]))
     """
-    if rounding not in ROUNDINGS:
-        raise ValueError(
-            f"Expected a rounding, one of {ROUNDINGS}. Received: {rounding!r}."
-        )
+    check_choice("a rounding", rounding, ROUNDINGS)
     exponent = np.log2(np.asarray(step_size, np.float64))
     up = rounding == "up"
     exponent = np.ceil(exponent - _SLACK) if up else np.round(exponent)

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import optimize
 
+from kure_tf.ops.checks import check_choice
 from kure_tf.ops.distributions import Laplace, Normal
 from kure_tf.ops.quantization_error import mean_squared_error
 from kure_tf.settings import StepSizes
@@ -48,11 +49,7 @@ def aciq(calibration, point, *, distribution="auto") -> StepSizes:
     Raises:
         ValueError: If there is no such distribution.
     """
-    if distribution not in _KINDS:
-        raise ValueError(
-            f"Expected a distribution, one of {tuple(_KINDS)}. Received: "
-            f"{distribution!r}."
-        )
+    check_choice("a distribution", distribution, _KINDS)
 
     def step_size_of(tensor, bits):
         offset = tensor.quantizer.grid.offset

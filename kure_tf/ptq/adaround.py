@@ -19,6 +19,7 @@ from kure_tf.fake_quantized import (
     strip_quantizers,
     using_batch_statistics,
 )
+from kure_tf.ops.checks import check_not_negative, check_positive, check_whole
 from kure_tf.ptq.kernel_matrix import KernelMatrix, why_no_matrix
 from kure_tf.ptq.rounding_search import (
     OutputError,
@@ -280,13 +281,9 @@ def _images(model, calibration, batches):
 
 
 def _check_options(updates, learning_rate, regularization):
-    if updates < 0 or not learning_rate > 0 or regularization < 0:
-        raise ValueError(
-            "Expected updates of 0 or more, a positive learning rate, and a "
-            f"regularization of 0 or more. Received: updates={updates!r}, "
-            f"learning_rate={learning_rate!r}, "
-            f"regularization={regularization!r}."
-        )
+    check_whole("updates", updates, 0)
+    check_positive("the learning rate", learning_rate)
+    check_not_negative("a regularization", regularization)
 
 
 def _check_point(point):

@@ -7,6 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kure_tf.fake_quantized import keeping
+from kure_tf.ops.checks import check_real
 from kure_tf.ptq.best_norm import NORMS, best_norm
 from kure_tf.ptq.loss_model import LossModel
 from kure_tf.ptq.step_changes import StepChanges, threshold_count
@@ -78,11 +79,8 @@ def lapq_gradient(
         ValueError: If there are no labelled images, a norm is not positive,
             `passes` is negative, or `loss` uses batch statistics.
     """
-    if not (isinstance(passes, (int, float)) and passes >= 0):
-        raise ValueError(
-            "Expected a number of forward passes that may be spent, at least "
-            f"0. Received: {passes!r}."
-        )
+    spent = "forward passes that may be spent,"
+    check_real(spent, passes, "at least 0", lambda count: count >= 0)
     if not isinstance(point, OperatingPoint):
         point = OperatingPoint.parse(point)
     loss = loss or calibration.loss

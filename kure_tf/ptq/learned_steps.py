@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 from kure_tf.fake_quantized import keeping
+from kure_tf.ops.checks import check_positive, check_whole
 from kure_tf.ptq.best_norm import NORMS, best_norm
 from kure_tf.ptq.step_descent import descend, smallest_loss
 from kure_tf.ptq.step_ratios import StepRatios
@@ -73,14 +74,8 @@ def learned_steps(
         >>> set_operating_point(model, "3/FP")
         >>> reestimate_batch_norm(model, batches)
     """
-    if not learning_rate > 0:
-        raise ValueError(
-            f"Expected a positive learning rate. Received: {learning_rate!r}."
-        )
-    if not batch_size > 0:
-        raise ValueError(
-            f"Expected a positive batch size. Received: {batch_size!r}."
-        )
+    check_positive("the learning rate", learning_rate)
+    check_whole("a batch size", batch_size, 1)
     loss = (loss or calibration.loss).with_batch_statistics
     with keeping(loss.model):
         passes_before = loss.forward_passes

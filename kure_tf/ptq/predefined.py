@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kure_tf.ops.checks import check_choice
 from kure_tf.ptq.lp_norm import lp_norm
 from kure_tf.settings import StepSizes
 
@@ -32,10 +33,7 @@ def predefined(
             no such choice.
     """
     steps = check_allowed(allowed)
-    if choice not in CHOICES:
-        raise ValueError(
-            f"Expected a choice, one of {CHOICES}. Received: {choice!r}."
-        )
+    check_choice("a choice", choice, CHOICES)
     facts = {
         "method": "predefined",
         "allowed": steps.tolist(),

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf.compat import register_serializable
+from kure_tf.ops.checks import check_choice
 from kure_tf.ops.straight_through import scale_gradient
 from kure_tf.quantizers.uniform import UniformQuantizer
 
@@ -62,11 +63,7 @@ class LSQQuantizer(UniformQuantizer):
         start="paper",
     ):
         super().__init__(grid, granularity, trainable)
-        if start not in STARTS:
-            raise ValueError(
-                f"Expected a start, one of {STARTS}. Received: {start!r}."
-            )
-        self.start = start
+        self.start = check_choice("a start", start, STARTS)
         self.batched = bool(batched)
 
     def quantize(self, x, state):

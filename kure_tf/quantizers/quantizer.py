@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kure_tf.compat import add_state
 from kure_tf.ops import grid as grids
+from kure_tf.ops.checks import check_choice
 from kure_tf.ops.rounding import NEAREST
 from kure_tf.ops.step_search import best_step_sizes
 from kure_tf.quantizers.positive import Positive
@@ -84,12 +85,9 @@ class Quantizer:
 
     def __init__(self, grid, granularity="per_tensor", trainable=False):
         self.grid = grids.get(grid)
-        if granularity not in GRANULARITIES:
-            raise ValueError(
-                f"Expected a granularity, one of {GRANULARITIES}. Received: "
-                f"{granularity!r}."
-            )
-        self.granularity = granularity
+        self.granularity = check_choice(
+            "a granularity", granularity, GRANULARITIES
+        )
         self.trainable = trainable
 
     def build(self, layer, name, shape, channel_axes=()) -> QuantizerState:

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.compat import keras, register_serializable
+from kure_tf.ops.checks import check_not_negative
 from kure_tf.regularizers.attach import some_kernels
-from kure_tf.regularizers.kurtosis import is_number
 
 
 @register_serializable("kure_tf")
@@ -170,11 +170,7 @@ def _norm(gradients):
 
 def _check(model, *coefficients):
     for coefficient in coefficients:
-        if not is_number(coefficient) or coefficient < 0:
-            raise ValueError(
-                "Expected a coefficient that is not negative. Received: "
-                f"{coefficient!r}."
-            )
+        check_not_negative("a coefficient", coefficient)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(
             "Expected a model with one input and one output. Received "

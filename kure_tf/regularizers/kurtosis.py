@@ -1,20 +1,15 @@
 """KURE: the kurtosis regularizer."""
 
-import math
 import numbers
 
 import tensorflow as tf
 
 from kure_tf.compat import keras, register_serializable
+from kure_tf.ops.checks import check_choice, check_not_negative, check_real
 from kure_tf.ops.kurtosis import kurtosis
 
 GRANULARITIES = ("per_tensor", "per_channel")
 TRANSFORMS = (None, "tanh")
-
-
-def is_number(value):
-    """Whether `value` is a finite real number."""
-    return isinstance(value, numbers.Real) and math.isfinite(value)
 
 
 def _axes(axes):
@@ -76,7 +71,8 @@ class KurtosisRegularizer(keras.regularizers.Regularizer):
     Raises:
         ValueError: If an argument is outside what is allowed, or, when called,
             if the weight has no such `channel_axes`.
-        TypeError: When called on a tensor that is not floating-point.
+        TypeError: If a number is none, or when called on a tensor that is not
+            floating-point.
 
     Example:
         >>> layer = keras.layers.Dense(
@@ -94,37 +90,20 @@ class KurtosisRegularizer(keras.regularizers.Regularizer):
         min_channel_std=0.1,
         transform=None,
     ):
-        if not is_number(target) or target < 1:
-            raise ValueError(
-                "Expected a kurtosis target of at least 1 (1.8 is uniform, 3 "
-                f"normal, 6 Laplace). Received: {target!r}."
-            )
-        if not is_number(coefficient) or coefficient < 0:
-            raise ValueError(
-                "Expected a coefficient that is not negative. Received: "
-                f"{coefficient!r}."
-            )
-        if granularity not in GRANULARITIES:
-            raise ValueError(
-                f"Expected a granularity, one of {GRANULARITIES}. Received: "
-                f"{granularity!r}."
-            )
-        if not is_number(min_channel_std) or not 0 <= min_channel_std < 1:
-            raise ValueError(
-                "Expected min_channel_std to be a fraction in [0, 1). "
-                f"Received: {min_channel_std!r}."
-            )
-        if transform not in TRANSFORMS:
-            raise ValueError(
-                f"Expected a transform, one of {TRANSFORMS}. Received: "
-                f"{transform!r}."
-            )
-        self.target = float(target)
-        self.coefficient = float(coefficient)
-        self.granularity = granularity
+        known = "of at least 1 (1.8 is uniform, 3 normal, 6 Laplace)"
+        self.target = check_real(
+            "a kurtosis target", target, known, lambda k: k >= 1
+        )
+        self.coefficient = check_not_negative("a coefficient", coefficient)
+        self.granularity = check_choice(
+            "a granularity", granularity, GRANULARITIES
+        )
         self.channel_axes = _axes(channel_axes)
-        self.min_channel_std = float(min_channel_std)
-        self.transform = transform
+        self.min_channel_std = check_real(
+            *("min_channel_std", min_channel_std, "in [0, 1)"),
+            lambda share: 0 <= share < 1,
+        )
+        self.transform = check_choice("a transform", transform, TRANSFORMS)
 
     def __call__(self, x):
         x = tf.convert_to_tensor(x)

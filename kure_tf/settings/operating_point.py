@@ -5,6 +5,8 @@ import math
 import numbers
 import re
 
+from kure_tf.ops.checks import check_choice
+
 FP = 32
 """The value of a `bits` variable that means: leave the tensor in float."""
 
@@ -88,11 +90,7 @@ class OperatingPoint:
             )
         mode = check_rounding_mode(self.rounding_mode)
         object.__setattr__(self, "rounding_mode", mode)
-        if self.grid not in _GRIDS:
-            raise ValueError(
-                f"Expected a grid of the weights, one of {_GRIDS}. "
-                f"Received: {self.grid!r}."
-            )
+        check_choice("a grid of the weights", self.grid, _GRIDS)
 
     @property
     def in_float(self) -> bool:

@@ -5,6 +5,7 @@ import functools
 from typing import Literal
 
 from kure_tf.fake_quantized import placement as placements
+from kure_tf.ops.checks import check_choice, check_whole
 from kure_tf.settings import OperatingPoint
 from kure_tf.sweeps.kinds import CALIBRATION_SEED
 from kure_tf.sweeps.methods import ADAROUND, check_method, method_named
@@ -88,17 +89,10 @@ class SweepPlan:
     calibration_augment: tuple[str, ...] = ()
 
     def __post_init__(self):
-        if self.reestimate_batch_norm not in _WAYS:
-            raise ValueError(
-                f"Expected reestimate_batch_norm out of {list(_WAYS)}. "
-                f"Received: {self.reestimate_batch_norm!r}."
-            )
-        for name, least in (("batch_size", 1), ("batch_norm_images", 2)):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"Expected {name} of {least} or more. Received: "
-                    f"{getattr(self, name)}."
-                )
+        way = self.reestimate_batch_norm
+        check_choice("reestimate_batch_norm", way, _WAYS)
+        check_whole("batch_size", self.batch_size, 1)
+        check_whole("batch_norm_images", self.batch_norm_images, 2)
         placement = placements.get(self.scheme)
         for sweep in self.sweeps:
             check_method(sweep, self.ptq_methods, placement)

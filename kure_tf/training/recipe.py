@@ -1,13 +1,25 @@
 """A training recipe: everything about a run but the model and the data."""
 
 import dataclasses
-import math
-import numbers
 import typing
 from typing import Literal
 
 from kure_tf.compat import keras
 from kure_tf.data.augmentation import parse_augmentation
+from kure_tf.ops.checks import check_choice, check_real, check_whole
+
+_LEAST = {
+    **{"epochs": 1, "batch_size": 1, "seed": 0, "train_images": 1},
+    **{"decay_every": 1, "frozen_batch_norm_epochs": 0},
+}
+_OPTIONAL = ("train_images", "decay_every")
+_ALLOWED = {
+    "learning_rate": ("above 0", lambda x: x > 0),
+    "weight_decay": ("of 0 or more", lambda x: x >= 0),
+    "gradient_l1": ("of 0 or more", lambda x: x >= 0),
+    "momentum": ("in [0, 1)", lambda x: 0 <= x < 1),
+    "decay_factor": ("in (0, 1]", lambda x: 0 < x <= 1),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,54 +83,21 @@ class Recipe:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             if typing.get_origin(field.type) is Literal:
-                self._check_choice(field.name, typing.get_args(field.type))
-        self._check_integer("epochs", 1)
-        self._check_integer("batch_size", 1)
-        self._check_integer("seed", 0)
-        self._check_integer("frozen_batch_norm_epochs", 0)
-        if self.train_images is not None:
-            self._check_integer("train_images", 1)
-        self._check_real("learning_rate", "above 0", lambda x: x > 0)
-        self._check_real("weight_decay", "of 0 or more", lambda x: x >= 0)
-        self._check_real("gradient_l1", "of 0 or more", lambda x: x >= 0)
-        self._check_real("momentum", "in [0, 1)", lambda x: 0 <= x < 1)
-        self._check_real("decay_factor", "in (0, 1]", lambda x: 0 < x <= 1)
-        if self.schedule == "step" or self.decay_every is not None:
-            self._check_integer("decay_every", 1)
+                choices = typing.get_args(field.type)
+                check_choice(field.name, getattr(self, field.name), choices)
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None or name not in _OPTIONAL:
+                object.__setattr__(self, name, check_whole(name, value, least))
+        if self.schedule == "step":
+            check_whole("decay_every", self.decay_every, 1)
+        for name, allowed in _ALLOWED.items():
+            value = check_real(name, getattr(self, name), *allowed)
+            object.__setattr__(self, name, value)
         augment = self.augment
         augment = (augment,) if isinstance(augment, str) else tuple(augment)
         parse_augmentation(augment)
         object.__setattr__(self, "augment", augment)
-
-    def _check_choice(self, name, choices):
-        if getattr(self, name) not in choices:
-            raise ValueError(
-                f"Expected {name} out of {list(choices)}. Received: "
-                f"{getattr(self, name)!r}."
-            )
-
-    def _check_integer(self, name, least):
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-            raise TypeError(
-                f"Expected {name} as an integer of {least} or more. Received: "
-                f"{value!r}."
-            )
-        if value < least:
-            raise ValueError(
-                f"Expected {name} of {least} or more. Received: {value}."
-            )
-        object.__setattr__(self, name, int(value))
-
-    def _check_real(self, name, allowed, is_allowed):
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise TypeError(
-                f"Expected {name} as a number {allowed}. Received: {value!r}."
-            )
-        if not math.isfinite(value) or not is_allowed(value):
-            raise ValueError(f"Expected {name} {allowed}. Received: {value}.")
-        object.__setattr__(self, name, float(value))
 
     @property
     def freezing_epoch(self):

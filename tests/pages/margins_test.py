@@ -222,7 +222,8 @@ class LayerMarginTest(tf.test.TestCase):
 class MarginsTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(0, -0.01, 1.5, "one", float("nan"), True)
     def test_a_budget_is_a_fraction_above_0(self, budget):
-        with self.assertRaisesRegex(ValueError, "fraction above 0.*Received"):
+        errors = TypeError, ValueError
+        with self.assertRaisesRegex(errors, "fraction above 0.*Received"):
             margins(Run("net", [row()]), budget)
 
     def test_other_things_are_refused(self):

@@ -311,7 +311,7 @@ class AdaRoundTest(tf.test.TestCase, parameterized.TestCase):
                 ptq.adaround(calibration, OperatingPoint.parse(point), steps)
         with self.assertRaisesRegex(ValueError, "batch of images"):
             ptq.adaround(ptq.calibrate(copy), POINT, steps)
-        with self.assertRaisesRegex(ValueError, "positive learning rate"):
+        with self.assertRaisesRegex(ValueError, "learning rate to be positive"):
             _adaround(calibration, learning_rate=0.0)
         for weights in (DoReFaWeightQuantizer(), UniformQuantizer("reference")):
             _, calibration = _calibrated(

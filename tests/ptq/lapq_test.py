@@ -340,7 +340,8 @@ class LapqGradientTest(tf.test.TestCase, parameterized.TestCase):
 
     @parameterized.parameters("8", None, -1, float("nan"))
     def test_bad_passes_are_refused(self, passes):
-        with self.assertRaisesRegex(ValueError, "forward passes.*at least 0"):
+        errors = TypeError, ValueError
+        with self.assertRaisesRegex(errors, "forward passes.*at least 0"):
             ptq.lapq_gradient(None, POINT, passes=passes)
 
     def test_the_text_of_a_point_will_do(self):

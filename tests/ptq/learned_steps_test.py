@@ -135,8 +135,8 @@ class LearnedStepsTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_bad_options_are_refused(self):
         for options, message in (
-            ({"learning_rate": -0.1}, "positive learning rate"),
-            ({"batch_size": 0}, "positive batch size"),
+            ({"learning_rate": -0.1}, "learning rate to be positive"),
+            ({"batch_size": 0}, "batch size of 1 or more"),
         ):
             with self.assertRaisesRegex(ValueError, message):
                 ptq.learned_steps(None, POINT, **options)

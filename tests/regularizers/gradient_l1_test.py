@@ -273,9 +273,10 @@ class GradientL1ModelTest(tf.test.TestCase, parameterized.TestCase):
     def test_coefficients_are_numbers_of_zero_or_more(self, value):
         model = _linear()
 
-        with self.assertRaisesRegex(ValueError, "not negative"):
+        errors = TypeError, ValueError
+        with self.assertRaisesRegex(errors, "not negative"):
             GradientL1Model(model, value)
-        with self.assertRaisesRegex(ValueError, "not negative"):
+        with self.assertRaisesRegex(errors, "not negative"):
             GradientL1Model(model, 0.1, activation_coefficient=value)
 
     def test_models_without_a_kernel_are_refused(self):

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from kure_tf.ops.checks import check_choice
 from kure_tf.paper.experiments.figure_3 import figure_3a, figure_3b, figure_3c
 from kure_tf.paper.experiments.figure_4 import (
     figure_4ab,
@@ -60,15 +61,8 @@ def get(name, scale) -> Experiment:
     Raises:
         ValueError: If there is no such experiment or scale.
     """
-    if scale not in SCALES:
-        raise ValueError(
-            f"Expected a scale, one of {SCALES}. Received: {scale!r}."
-        )
-    if name not in _MAKERS:
-        raise ValueError(
-            f"Expected an experiment of the paper, one of {NAMES}. Received: "
-            f"{name!r}."
-        )
+    check_choice("a scale", scale, SCALES)
+    check_choice("an experiment of the paper", name, NAMES)
     make, nets = _MAKERS[name], _NETS.get(name, ("resnet18",))
     if scale != "imagenet" or not nets:
         title, *panels = make(*nets[:1])

@@ -4,6 +4,7 @@ import tf_keras
 
 from kure_tf import compat
 from kure_tf.compat import keras
+from kure_tf.ops.checks import check_choice
 from kure_tf.qat.tfmot.host import OutputHost, TensorHost
 from kure_tf.qat.tfmot.imported import tfmot
 from kure_tf.quantizers import (
@@ -73,11 +74,7 @@ class HostedQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
                 "Expected activation_range as (lowest, highest) around 0, such "
                 f"as (-6.0, 6.0) or (0.0, 6.0). Received: {activation_range!r}."
             )
-        if activations not in ACTIVATIONS:
-            raise ValueError(
-                f"Expected activations to be one of {ACTIVATIONS}. Received: "
-                f"{activations!r}."
-            )
+        check_choice("activations", activations, ACTIVATIONS)
         self.weight_quantizer = weight_quantizer
         self.activation_quantizer = activation_quantizer
         self.weight_bits = weight_bits
