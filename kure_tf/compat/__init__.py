@@ -23,7 +23,7 @@ from kure_tf.compat.graph import (
     output_names,
     output_shape,
 )
-from kure_tf.compat.kernels import Kernel, kernels_of
+from kure_tf.compat.kernels import Kernel, channel_shape, kernels_of
 from kure_tf.compat.last_activation import last_activations
 from kure_tf.compat.moments import make_twice_differentiable
 from kure_tf.compat.replay import (
@@ -53,9 +53,10 @@ __all__ = [
     "add_state",
     "array_hash",
     "as_weight",
-    "calls_of",
     "batch_norms_of",
     "calling",
+    "calls_of",
+    "channel_shape",
     "check_active_keras",
     "check_graph_model",
     "clone_model",

@@ -1,6 +1,6 @@
 """Mixed-precision models as float32 models."""
 
-from kure_tf.compat.clone import clone_model
+from kure_tf.compat.clone import clone_model, copy_layer
 from kure_tf.compat.graph import layers_of
 
 
@@ -17,16 +17,7 @@ def in_float32(model):
         return model
 
     def make_layer(path, layer):
-        config = _with_float32(layer.get_config())
-        try:
-            copy = type(layer).from_config(config)
-        except Exception as error:
-            raise TypeError(
-                "Expected layers that can be copied in float32, which TFLite "
-                f"files need. Layer {path!r} of class {type(layer).__name__} "
-                "cannot be made from its own configuration with "
-                f"dtype='float32'. Keras says: {error}"
-            ) from error
+        copy = copy_layer(layer, _with_float32(layer.get_config()))
         return copy, copy
 
     copy = clone_model(model, make_layer)

@@ -23,6 +23,15 @@ class Kernel:
     channel_axes: tuple[int, ...] = (-1,)
 
 
+def channel_shape(shape, axes) -> tuple[int, ...]:
+    """Returns a shape with 1 for every axis but some, those of channels.
+
+    What has one value for each channel broadcasts in it against `shape`.
+    """
+    kept = {axis % len(shape) for axis in axes}
+    return tuple(size if i in kept else 1 for i, size in enumerate(shape))
+
+
 @functools.cache
 def _kernel_table(keras):
     layers = keras.layers

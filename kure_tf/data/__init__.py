@@ -1,10 +1,8 @@
 """Data sets: images and labels with fixed splits.
 
-A data set that this package knows by name is a function of `__all__` that can
-be called without arguments. Any other name is one of TensorFlow Datasets.
+A data set that this package knows by name is a function of `__all__`. Any other
+name is one of TensorFlow Datasets.
 """
-
-import inspect
 
 from kure_tf.data.dataset import Dataset, from_arrays
 from kure_tf.data.digits import digits
@@ -21,6 +19,7 @@ __all__ = [
     "imagenet",
     "tfds_dataset",
 ]
+_ABOUT_DATA = ("Dataset", "Split", "from_arrays", "get", "tfds_dataset")
 
 
 def get(name, **options) -> Dataset:
@@ -39,21 +38,6 @@ def get(name, **options) -> Dataset:
         raise TypeError(
             f"Expected the name of a data set as text. Received: {name!r}."
         )
-    if name in _known():
+    if name in __all__ and name not in _ABOUT_DATA:
         return globals()[name](**options)
     return tfds_dataset(name, **options)
-
-
-def _known():
-    return [
-        name
-        for name in __all__
-        if inspect.isfunction(globals()[name])
-        and all(
-            parameter.kind is parameter.KEYWORD_ONLY
-            and parameter.default is not parameter.empty
-            for parameter in inspect.signature(
-                globals()[name]
-            ).parameters.values()
-        )
-    ]

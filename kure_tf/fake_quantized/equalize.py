@@ -11,6 +11,7 @@ from kure_tf.fake_quantized.layer_pairs import (
     layer_pairs,
     with_relu,
 )
+from kure_tf.quantizers import shared_axes
 
 _ROUNDS = 100
 _TOLERANCE = 1e-4  # Of the logarithm of a scale: then nothing moves any more.
@@ -137,20 +138,14 @@ class _Weights:
 
     def ranges(self, axes):
         """Returns the largest absolute value of each channel, as a vector."""
-        rank = self.kernel.ndim
-        kept = {axis % rank for axis in axes}
-        others = tuple(axis for axis in range(rank) if axis not in kept)
+        shape = compat.channel_shape(self.kernel.shape, axes)
+        others = shared_axes(shape, self.kernel.ndim)
         return np.abs(self.kernel).max(axis=others).reshape(-1)
 
     def scale(self, factors, axes):
         """Multiplies each channel by its factor."""
-        kept = {axis % self.kernel.ndim for axis in axes}
-        self.kernel *= factors.reshape(
-            [
-                size if axis in kept else 1
-                for axis, size in enumerate(self.kernel.shape)
-            ]
-        )
+        shape = compat.channel_shape(self.kernel.shape, axes)
+        self.kernel *= factors.reshape(shape)
 
 
 def _equalized(first, second):

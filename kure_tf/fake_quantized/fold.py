@@ -78,7 +78,9 @@ class _Folded:
             value = compat.to_numpy(getattr(self._layer, other.attribute))
             getattr(self._copy, other.attribute).assign(value)
         value = compat.to_numpy(getattr(self._layer, kernel.attribute))
-        scale = _along(gain, value.shape, kernel.channel_axes)
+        scale = gain.reshape(
+            compat.channel_shape(value.shape, kernel.channel_axes)
+        )
         getattr(self._copy, kernel.attribute).assign(
             (value * scale).astype(value.dtype)
         )
@@ -101,14 +103,6 @@ def gain_and_shift(norm):
     if norm.center:
         shift = shift + compat.to_numpy(norm.beta)
     return gain, shift
-
-
-def _along(gain, shape, channel_axes):
-    rank = len(shape)
-    channels = {axis % rank for axis in channel_axes}
-    return gain.reshape(
-        [size if axis in channels else 1 for axis, size in enumerate(shape)]
-    )
 
 
 def norms_behind(model) -> dict:

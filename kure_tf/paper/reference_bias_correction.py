@@ -12,6 +12,7 @@ from kure_tf.fake_quantized import (
     quantizers_of,
     set_operating_point,
 )
+from kure_tf.quantizers import shared_axes
 from kure_tf.settings import Setting
 
 
@@ -62,7 +63,8 @@ def _shifted(tensor):
         for kernel in compat.kernels_of(tensor.layer.layer)
         if kernel.attribute == attribute
     )
-    kept = {axis % kernel.ndim for axis in channels}
-    axes = tuple(axis for axis in range(kernel.ndim) if axis not in kept)
+    axes = shared_axes(
+        compat.channel_shape(kernel.shape, channels), kernel.ndim
+    )
     error = kernel.astype(np.float64) - quantized
     return (quantized + error.mean(axis=axes, keepdims=True)).astype(np.float32)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from kure_tf.compat import add_state
+from kure_tf.compat import add_state, channel_shape
 from kure_tf.ops import grid as grids
 from kure_tf.ops.checks import check_choice
 from kure_tf.ops.rounding import NEAREST
@@ -121,11 +121,7 @@ class Quantizer:
         """Returns the shape of the step size for a tensor of shape `shape`."""
         if self.granularity == "per_tensor":
             return ()
-        rank = len(shape)
-        channels = {axis % rank for axis in channel_axes}
-        return tuple(
-            size if axis in channels else 1 for axis, size in enumerate(shape)
-        )
+        return channel_shape(shape, channel_axes)
 
     def __call__(self, x, state: QuantizerState):
         """Returns `x` quantized as `state` says; in float at bits FP."""
