@@ -133,6 +133,27 @@ def _refuse_constant(name):
     raise ValueError(f"{name} is not JSON")
 
 
+def parsed(text, what, source):
+    """Returns `parse_json(text)`; the error says what `source` should hold."""
+    try:
+        return parse_json(text)
+    except ValueError as error:
+        raise ValueError(
+            f"Expected {what} in JSON. {source} is not valid JSON ({error}): "
+            "it is truncated or of another kind. Write it again."
+        ) from error
+
+
+def existing(path, what) -> pathlib.Path:
+    """Returns the path of a file, or raises a FileNotFoundError."""
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"Expected {what}. Received: {str(path)!r}, which does not exist."
+        )
+    return path
+
+
 def read_json(path) -> dict:
     """Returns the JSON object in a file of the project's own.
 

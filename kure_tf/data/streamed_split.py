@@ -84,9 +84,7 @@ class StreamedSplit:
         of an image is a function of (seed, epoch, its place in that order).
 
         Args:
-            batch_size: Images per batch; the last one holds what is left.
-            seed: Integer, 0 or more.
-            epoch: Integer, 0 or more.
+            batch_size, seed, epoch: As for `Split.training_batches`.
             augment: Out of "flip" and "crop".
 
         Raises:

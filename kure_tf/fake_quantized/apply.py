@@ -86,8 +86,7 @@ def set_operating_point(model, point, *, only=None):
             rounding mode, or the point reads weights on the full range that
             are on another grid than "narrow". Nothing is written then.
     """
-    if not isinstance(point, OperatingPoint):
-        point = OperatingPoint.parse(point)
+    point = OperatingPoint.parse(point)
     tensors = some_quantizers_of(model)
     if only is not None:
         tensors = _chosen(model, tensors, only)

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from kure_tf.files import parse_json
+from kure_tf.files import parsed
 from kure_tf.measurements.rows import Row, Run
 from kure_tf.settings.operating_point import OperatingPoint
 
@@ -36,7 +36,7 @@ def decode(text, source="report") -> tuple[str, tuple[Run, ...], tuple]:
         ValueError: If `text` is not JSON (a truncated file), not a report, of
             another schema, or has a missing, unknown or invalid member.
     """
-    document = _parse(text, source)
+    document = parsed(text, "a report", source)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(
             f'Expected a report, a JSON object with "format": "{FORMAT}". '
@@ -107,17 +107,6 @@ def _build(make, members, kind, where):
         return make(**members)
     except (TypeError, ValueError) as error:  # One for what is missing, too.
         raise ValueError(f"{where}: {error}") from error
-
-
-def _parse(text, source):
-    try:
-        return parse_json(text)
-    except ValueError as error:
-        raise ValueError(
-            f"Expected a report in JSON. {source} is not valid JSON "
-            f"({error}): it is truncated or of another kind. Write it again "
-            "by repeating the sweep."
-        ) from error
 
 
 def _check_members(members, names, where):

@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from kure_tf.files import write_atomically
+from kure_tf.files import existing, write_atomically
 from kure_tf.measurements import json_file, merge, records
 from kure_tf.measurements.rows import Run
 
@@ -64,11 +64,7 @@ class Report:
         path = pathlib.Path(path)
         if path.is_dir():
             path = path / "report.json"
-        if not path.is_file():
-            raise FileNotFoundError(
-                "Expected a report: a report.json or the folder that holds "
-                f"one. Received: {str(path)!r}, which does not exist."
-            )
+        existing(path, "a report: a report.json or the folder that holds one")
         title, runs, notes = json_file.decode(path.read_bytes(), str(path))
         try:
             return cls(runs, title, notes)

@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 
 from kure_tf import compat
+from kure_tf.files import existing
 
 
 def import_npz(model, path):
@@ -67,8 +68,7 @@ def import_npz(model, path):
 
 
 def _read(path, read):
-    if not path.is_file():
-        raise FileNotFoundError(f"No weights at {str(path)!r}.")
+    existing(path, "an .npz file of weights")
     try:
         return read(path)
     except (

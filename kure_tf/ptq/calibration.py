@@ -147,8 +147,7 @@ class Calibration:
             step_size_of: Returns one step size per row of `tensor.values`.
             **provenance: What to note beside the calibration's own.
         """
-        if not isinstance(point, OperatingPoint):
-            point = OperatingPoint.parse(point)
+        point = OperatingPoint.parse(point)
         steps = {}
         for path, tensor in self.tensors.items():
             bits = tensor.bits_at(point)

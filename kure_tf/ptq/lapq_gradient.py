@@ -81,8 +81,7 @@ def lapq_gradient(
     """
     spent = "forward passes that may be spent,"
     check_real(spent, passes, "at least 0", lambda count: count >= 0)
-    if not isinstance(point, OperatingPoint):
-        point = OperatingPoint.parse(point)
+    point = OperatingPoint.parse(point)
     loss = loss or calibration.loss
     if loss.batch_statistics:
         raise ValueError(

@@ -19,13 +19,7 @@ def pow2_nearest(calibration, point, *, method=lp_norm) -> StepSizes:
         point: `OperatingPoint`; tensors in float there are left out.
         method: The PTQ method whose steps are rounded.
     """
-    return _power_of_two_steps(
-        calibration,
-        point,
-        method,
-        lambda tensor, bits, steps: _rounded(tensor, steps, "nearest"),
-        name="pow2_nearest",
-    )
+    return _powers(calibration, point, method, "nearest")
 
 
 def pow2_up(calibration, point, *, method=lp_norm) -> StepSizes:
@@ -37,13 +31,7 @@ def pow2_up(calibration, point, *, method=lp_norm) -> StepSizes:
     Args:
         calibration, point, method: As for `pow2_nearest`.
     """
-    return _power_of_two_steps(
-        calibration,
-        point,
-        method,
-        lambda tensor, bits, steps: _rounded(tensor, steps, "up"),
-        name="pow2_up",
-    )
+    return _powers(calibration, point, method, "up")
 
 
 def pow2_search(calibration, point, *, method=lp_norm) -> StepSizes:
@@ -58,34 +46,23 @@ def pow2_search(calibration, point, *, method=lp_norm) -> StepSizes:
         calibration, point: As for `pow2_nearest`.
         method: The PTQ method around whose steps the search goes.
     """
-    return _power_of_two_steps(
-        calibration, point, method, _smallest_error, name="pow2_search"
-    )
+    return _powers(calibration, point, method, "search")
 
 
-def _rounded(tensor, steps, rounding):
-    """Rounds in the unit of the weights, which is what a device shifts by."""
-    return power_of_two(steps * tensor.unit, rounding) / tensor.unit
-
-
-def _smallest_error(tensor, bits, steps):
-    nearest = _rounded(tensor, steps, "nearest")
-    return tensor.best_of(np.outer(nearest, [0.5, 1.0, 2.0]), bits)
-
-
-def _power_of_two_steps(calibration, point, method, rounded, *, name):
+def _powers(calibration, point, method, how):
     given = method(calibration, point)
 
     def step_size_of(tensor, bits):
-        steps = given.tensors[tensor.path].step_size
-        return rounded(tensor, bits, steps.reshape(-1).astype(np.float64))
+        # In the unit of the weights, which is what a device shifts by.
+        found = given.tensors[tensor.path].step_size.reshape(-1)
+        steps = found.astype(np.float64) * tensor.unit
+        if how != "search":
+            return power_of_two(steps, how) / tensor.unit
+        nearest = power_of_two(steps, "nearest") / tensor.unit
+        return tensor.best_of(np.outer(nearest, [0.5, 1.0, 2.0]), bits)
 
+    own = getattr(method, "__name__", "own")
+    facts = {"method": f"pow2_{how}", "of": given.provenance.get("method", own)}
     return calibration.step_sizes(
-        point,
-        step_size_of,
-        **{**given.provenance, "method": name, "of": _name(given, method)},
+        point, step_size_of, **{**given.provenance, **facts}
     )
-
-
-def _name(given, method):
-    return given.provenance.get("method", getattr(method, "__name__", "own"))

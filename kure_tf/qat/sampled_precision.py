@@ -4,6 +4,7 @@ import numpy as np
 
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import set_operating_point
+from kure_tf.ops.checks import check_real
 from kure_tf.settings.operating_point import OperatingPoint
 
 
@@ -57,12 +58,12 @@ class SampledPrecision(keras.callbacks.Callback):
             "activation_bits", activation_bits
         )
         self._range = _checked_range(step_scale)
-        if not 0 <= power_of_two <= 1:
-            raise ValueError(
-                "Expected power_of_two to be a probability in [0, 1]. "
-                f"Received: {power_of_two!r}."
-            )
-        self._power_of_two = power_of_two
+        self._power_of_two = check_real(
+            "power_of_two as a probability",
+            power_of_two,
+            "in [0, 1]",
+            lambda p: 0 <= p <= 1,
+        )
         self._final = OperatingPoint.parse(str(final))
         self._seed = seed
         self._epoch = 0

@@ -3,11 +3,10 @@
 import hashlib
 import io
 import json
-import pathlib
 
 import numpy as np
 
-from kure_tf.files import jsonable, write_atomically
+from kure_tf.files import existing, jsonable, write_atomically
 
 _HEADER, _DIGEST = "header", "sha256"
 _ARRAY = "kure_tf array"  # {"kure_tf array": "0"} stands for the entry "0".
@@ -49,9 +48,7 @@ def read_arrays(path, file_format):
         ValueError: If the file is of another kind, truncated, or changed since
             it was written.
     """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"Expected {_named(file_format, path)}: none.")
+    path = existing(path, f"a file {file_format!r}")
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}

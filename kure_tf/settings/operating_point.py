@@ -99,7 +99,9 @@ class OperatingPoint:
 
     @classmethod
     def parse(cls, text):
-        """Returns the operating point that `text` writes."""
+        """Returns the point that `text` writes; a point is returned as is."""
+        if isinstance(text, cls):
+            return text
         match = _PATTERN.fullmatch(str(text).strip())
         if match is None:
             raise ValueError(

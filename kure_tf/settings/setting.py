@@ -55,8 +55,9 @@ class Setting:
     provenance: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        object.__setattr__(self, "point", _point(self.point))
-        others = None if self.others is None else _point(self.others)
+        object.__setattr__(self, "point", OperatingPoint.parse(self.point))
+        others = self.others
+        others = None if others is None else OperatingPoint.parse(others)
         if others is not None and self.layer is None:
             raise ValueError(
                 "Expected `others`, the point of the other layers, only beside "
@@ -150,12 +151,6 @@ _VALUES = {
     "batch_norm": _batch_norm,
     "bias_correction": _bias_correction,
 }
-
-
-def _point(value):
-    if isinstance(value, OperatingPoint):
-        return value
-    return OperatingPoint.parse(value)
 
 
 def _check_kind(name, value, kind):

@@ -1,11 +1,10 @@
 """Step sizes as data: what a PTQ method returns, and `step_sizes.json`."""
 
 import dataclasses
-import pathlib
 
 import numpy as np
 
-from kure_tf.files import jsonable, parse_json, write_json
+from kure_tf.files import existing, jsonable, parse_json, write_json
 from kure_tf.settings.operating_point import check_bits
 
 _FORMAT = "kure_tf step sizes 1"
@@ -102,9 +101,7 @@ class StepSizes:
             FileNotFoundError: If there is no such file.
             ValueError: If the file holds something else.
         """
-        path = pathlib.Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"No step sizes at {str(path)!r}.")
+        path = existing(path, "a file of step sizes")
         try:
             found = cls.from_dict(_checked(parse_json(path.read_text())))
         except (ValueError, TypeError, KeyError, AttributeError) as error:

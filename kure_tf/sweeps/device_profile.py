@@ -7,7 +7,7 @@ import pathlib
 
 from kure_tf import ptq
 from kure_tf.fake_quantized import Placement
-from kure_tf.files import parse_json
+from kure_tf.files import existing, parsed
 from kure_tf.ptq.predefined import check_allowed
 from kure_tf.quantizers import UniformQuantizer
 from kure_tf.settings.operating_point import OperatingPoint
@@ -80,9 +80,8 @@ class DeviceProfile:
         if self.ptq is not None:
             self._check_text("ptq")
             ptq.get(self.ptq)
-        if not isinstance(self.point, OperatingPoint):
-            point = OperatingPoint.parse(self.point)
-            object.__setattr__(self, "point", point)
+        point = OperatingPoint.parse(self.point)
+        object.__setattr__(self, "point", point)
         self._check_allowed_steps()
         if self.point.in_float:
             raise self._wrong("point", "one that is not in float")
@@ -142,12 +141,7 @@ class DeviceProfile:
             ValueError: If it is truncated or no list of profiles, a member is
                 missing, unknown or invalid, or two have one name.
         """
-        path = pathlib.Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(
-                "Expected a JSON file with device profiles. Received: "
-                f"{str(path)!r}, which does not exist."
-            )
+        path = existing(path, "a JSON file with device profiles")
         return _decode(path.read_text(encoding="utf-8"), str(path))
 
     def _check_allowed_steps(self):
@@ -239,13 +233,7 @@ def _profiles(one):
 
 
 def _decode(text, source):
-    try:
-        members = parse_json(text)
-    except ValueError as error:
-        raise ValueError(
-            f"Expected device profiles in JSON. {source} is not valid JSON "
-            f"({error}): it is truncated or of another kind."
-        ) from error
+    members = parsed(text, "device profiles", source)
     if not isinstance(members, list) or not members:
         raise ValueError(
             "Expected device profiles as a JSON list of objects. Received in "

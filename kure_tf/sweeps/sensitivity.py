@@ -24,8 +24,7 @@ def sensitivity_points(model, point, *, ratio=None) -> list[Setting]:
     Raises:
         ValueError: If `point` has a step ratio of its own, or `ratio` is 1.
     """
-    if not isinstance(point, OperatingPoint):
-        point = OperatingPoint.parse(point)
+    point = OperatingPoint.parse(point)
     if (point.step_scale, point.activation_step_scale) != (1, 1) or ratio == 1:
         raise ValueError(
             "Expected a point without step ratios, such as '3/FP', and for "

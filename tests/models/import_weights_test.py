@@ -211,7 +211,7 @@ class ImportNpzTest(tf.test.TestCase, parameterized.TestCase):
     def test_a_missing_file_is_named(self):
         with self.assertRaisesRegex(FileNotFoundError, "nowhere.npz"):
             import_npz(self.model, "nowhere.npz")
-        with self.assertRaisesRegex(FileNotFoundError, "No weights at"):
+        with self.assertRaisesRegex(FileNotFoundError, "does not exist"):
             import_npz(self.model, self.get_temp_dir())
 
 
