@@ -150,9 +150,9 @@ class TfdsDatasetTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(dataset.test.arrays()[0].shape, (20, 6, 6, 3))
 
     @parameterized.parameters(
-        (0, ValueError, "1 pixel or more.*0"),
-        (224.0, TypeError, "integer image_size.*224.0"),
-        (True, TypeError, "integer image_size.*True"),
+        (0, ValueError, "image_size to be 1 or more.*0"),
+        (224.0, TypeError, "image_size to be an integer.*224.0"),
+        (True, TypeError, "image_size to be an integer.*True"),
     )
     def test_bad_image_sizes_are_refused(self, size, error, message):
         with self.assertRaisesRegex(error, message):
