@@ -105,9 +105,7 @@ def flip_and_shift(images, flip, top, left, *, shift):
     Args:
         images: Tensor `[batch, height, width, channels]`, not normalized: the
             padding is 0.
-        flip: bool `[batch]`.
-        top: int32 `[batch]`, 0 .. 2 `shift`.
-        left: int32 `[batch]`, 0 .. 2 `shift`.
+        flip, top, left: Of these images; see `EpochDraws`.
         shift: Python int, 0 or more.
 
     Returns:

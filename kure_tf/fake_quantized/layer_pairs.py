@@ -40,11 +40,7 @@ def layer_pairs(model, *, relu6="keep"):
     """Returns `([LayerPair, ...], {layer path: why it is first in no pair})`.
 
     The output of the first layer goes through ReLU, padding, pooling and the
-    like to the second one and nowhere else.
-
-    Args:
-        model: See `equalize`.
-        relu6: See `equalize`.
+    like to the second one and nowhere else. Arguments are those of `equalize`.
     """
     paths = {id(layer): path for path, layer in compat.layers_of(model)}
     graph = LayerGraph(model)

@@ -218,14 +218,9 @@ def _check_texts(instance, *names, optional=False):
 def _check(instance, name, kind, which="", holds=None, optional=False):
     """Makes a field a plain value, or raises what is wrong with it.
 
-    Args:
-        instance: A `Row` or `Run`.
-        name: Of the field.
-        kind: What it has to be; an integer may stand for a float.
-        which: What else an error says of it.
-        holds: Whether a value is one of those.
-        optional: Whether it may be None. A number that is not finite is None,
-            since JSON does not know it.
+    An integer may stand for a float. `which` is what else an error says of
+    the kind, `holds` whether a value is one of those. What is optional may be
+    None, as a number that is not finite is, since JSON does not know it.
     """
     value = getattr(instance, name)
     plain = jsonable(value, name)

@@ -67,8 +67,7 @@ def pad_as_torch(x, kernel_size, strides, name):
 
     Args:
         x: Keras tensor `[batch, height, width, channels]`.
-        kernel_size: Odd side of the kernel that comes next.
-        strides: Its stride.
+        kernel_size, strides: Of the layer that comes next.
         name: Name of the layer that pads, if there is one.
 
     Returns:

@@ -15,11 +15,7 @@ def result_fields(
         measured: What `evaluate(model)` returned: `{metric: value}`, plain
             numbers or what `evaluation.evaluate` gives, with "examples" among
             them or not.
-        metric: The one that the row is about. None: "accuracy" where it was
-            measured, else the first one that is not "loss".
-        higher_is_better: Whether a larger value is the better one, where
-            neither the metric nor its name ("accuracy", "loss") says so.
-        examples: How many examples there were, where `measured` does not say.
+        metric, higher_is_better, examples: As for `run_sweep`.
 
     Raises:
         ValueError: If the metric was not measured, or nothing says its

@@ -12,27 +12,13 @@ SCHEMA_VERSION = 2
 
 
 def save(outcome, folder) -> pathlib.Path:
-    """Writes NAME.json, NAME.md and NAME.html of an experiment.
-
-    Args:
-        outcome: An `Outcome`.
-        folder: Where to.
-
-    Returns, Raises: As `Page.save`.
-    """
+    """Writes NAME.json, NAME.md and NAME.html of an `Outcome`: `Page.save`."""
     name = outcome.experiment.name
     return outcome_page(outcome).save(folder, name, {"json": to_json(outcome)})
 
 
 def save_index(outcomes, folder) -> pathlib.Path:
-    """Writes index.md and index.html, one line for each experiment.
-
-    Args:
-        outcomes: `Outcome`s, saved in the same folder.
-        folder: Where to.
-
-    Returns, Raises: As `Page.save`.
-    """
+    """Writes index.md and index.html of `Outcome`s saved there: `Page.save`."""
     return index_page(outcomes).save(folder, "index")
 
 

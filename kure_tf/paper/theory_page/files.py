@@ -28,14 +28,7 @@ COLUMNS = (
 
 
 def save(study, folder) -> pathlib.Path:
-    """Writes theory.json, theory.csv, theory.md and theory.html.
-
-    Args:
-        study: A `Study`.
-        folder: Where to.
-
-    Returns, Raises: As `Page.save`.
-    """
+    """Writes theory.json, .csv, .md and .html of a `Study`: `Page.save`."""
     more = {"json": to_json(study), "csv": to_csv(study)}
     return study_page(study).save(folder, "theory", more)
 

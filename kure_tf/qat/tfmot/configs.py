@@ -48,12 +48,6 @@ class HostedQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
             range is empty, or `activations` is something else.
     """
 
-    _SHARED = (
-        *("weight_bits", "activation_bits", "activation_range"),
-        *("pinned_bits", "path", "activations"),
-    )
-    _OPTIONS = ("weight_quantizer", "activation_quantizer", *_SHARED)
-
     def __init__(
         self,
         weight_quantizer=None,
@@ -79,7 +73,7 @@ class HostedQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
         self.activation_quantizer = activation_quantizer
         self.weight_bits = weight_bits
         self.activation_bits = activation_bits
-        self.activation_range = [float(low), float(high)]
+        self.activation_range = (float(low), float(high))
         self.pinned_bits = pinned_bits
         self.path = path
         self.activations = activations
@@ -166,25 +160,31 @@ class HostedQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
 
     def on_inputs(self):
         """Returns the same configuration with `activations="input"`."""
-        return type(self).from_config(
-            {**self.get_config(), "activations": "input"}
-        )
+        return self.from_config({**self.get_config(), "activations": "input"})
 
     def get_config(self):
-        config = {name: getattr(self, name) for name in self._OPTIONS}
-        return {name: _serialize(value) for name, value in config.items()}
+        return {
+            "weight_quantizer": _serialize(self.weight_quantizer),
+            "activation_quantizer": _serialize(self.activation_quantizer),
+            "weight_bits": self.weight_bits,
+            "activation_bits": self.activation_bits,
+            "activation_range": list(self.activation_range),
+            "pinned_bits": self.pinned_bits,
+            "path": self.path,
+            "activations": self.activations,
+        }
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
         for name in ("weight_quantizer", "activation_quantizer"):
-            if name in config:
-                config[name] = _deserialize(config[name])
-        return cls(**config)
+            config[name] = _deserialize(config.get(name))
+        # The quantizers tell all that those derived from it are made of.
+        return HostedQuantizeConfig(**config)
 
     def __eq__(self, other):
         return (
-            type(self) is type(other)
+            isinstance(other, HostedQuantizeConfig)
             and self.get_config() == other.get_config()
         )
 
@@ -210,11 +210,6 @@ class LSQQuantizeConfig(HostedQuantizeConfig):
         ... )
     """
 
-    _OPTIONS = (
-        *("grid", "activation_grid", "granularity"),
-        *HostedQuantizeConfig._SHARED,
-    )
-
     def __init__(
         self,
         weight_bits=4,
@@ -225,21 +220,13 @@ class LSQQuantizeConfig(HostedQuantizeConfig):
         granularity="per_tensor",
         **shared,
     ):
-        weights = activations = None
-        if weight_bits is not None:
-            weights = LSQQuantizer(grid, granularity)
-        if activation_bits is not None:
-            activations = LSQQuantizer(activation_grid, batched=True)
         super().__init__(
-            weights,
-            activations,
+            weight_bits and LSQQuantizer(grid, granularity),
+            activation_bits and LSQQuantizer(activation_grid, batched=True),
             weight_bits=weight_bits,
             activation_bits=activation_bits,
             **shared,
         )
-        self.grid = grid
-        self.activation_grid = activation_grid
-        self.granularity = granularity
 
 
 @_register
@@ -253,16 +240,10 @@ class DoReFaQuantizeConfig(HostedQuantizeConfig):
             has Zhou et al.'s levels.
         granularity: "per_tensor" or "per_channel", of the kernels.
         clip: The activation is clipped to [0, clip].
-        rescale: See `DoReFaWeightQuantizer`.
-        max_gradient: See `DoReFaWeightQuantizer`.
+        rescale, max_gradient: See `DoReFaWeightQuantizer`.
         **shared: `pinned_bits`, `path`, `activations`: see
             `HostedQuantizeConfig`.
     """
-
-    _OPTIONS = (
-        *("grid", "granularity", "clip", "rescale", "max_gradient"),
-        *HostedQuantizeConfig._SHARED,
-    )
 
     def __init__(
         self,
@@ -276,34 +257,17 @@ class DoReFaQuantizeConfig(HostedQuantizeConfig):
         max_gradient=False,
         **shared,
     ):
-        weights = activations = None
-        if weight_bits is not None:
-            weights = DoReFaWeightQuantizer(
-                grid,
-                granularity,
-                rescale=rescale,
-                max_gradient=max_gradient,
-            )
-        if activation_bits is not None:
-            activations = DoReFaActivationQuantizer(clip)
+        weights = weight_bits and DoReFaWeightQuantizer(
+            grid, granularity, rescale=rescale, max_gradient=max_gradient
+        )
         super().__init__(
             weights,
-            activations,
+            activation_bits and DoReFaActivationQuantizer(clip),
             weight_bits=weight_bits,
             activation_bits=activation_bits,
             activation_range=(0.0, clip),
             **shared,
         )
-        self.grid = grid
-        self.granularity = granularity
-        self.clip = float(clip)
-        self.rescale = rescale
-        self.max_gradient = max_gradient
-
-    def get_config(self):
-        config = super().get_config()
-        del config["activation_range"]  # It follows from the clip.
-        return config
 
 
 def _check_bits(name, bits, quantizer):
@@ -316,8 +280,8 @@ def _check_bits(name, bits, quantizer):
 # Names and options only: Keras's own serial form differs from Keras to Keras
 # and from file format to file format.
 def _serialize(quantizer):
-    if not isinstance(quantizer, Quantizer):
-        return quantizer
+    if quantizer is None:
+        return None
     name = keras.saving.get_registered_name(type(quantizer))
     return {"name": name, "options": quantizer.get_config()}
 

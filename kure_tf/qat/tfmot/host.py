@@ -24,11 +24,8 @@ class TensorHost(Observed, tfmot.quantization.keras.quantizers.Quantizer):
         tensor: "input", "output", or the attribute of the layer that holds the
             kernel: "kernel", "depthwise_kernel", ...
         channel_axes: Axes of the output channels, counted from the end.
-        bits: Bit-width to start at; None starts in float.
-        first_range: `(lowest, highest)` of an activation, for its first step
-            size; only with `bits`.
-        pinned_bits: Bit-width that operating points do not change, or None.
-        path: Path of the layer; None for the name of the wrapped layer.
+        bits, first_range, pinned_bits, path: Of the tensor; see
+            `HostedQuantizeConfig`.
     """
 
     def __init__(

@@ -20,11 +20,6 @@ class HostWrapper(Observed, quantize_wrapper.QuantizeWrapperV2):
     layers, and casts to the global precision); masks and activity regularizers
     reach their places; the layer keeps its kernel, where tfmot leaves a tensor
     of the last call.
-
-    Args:
-        layer: A convolution or dense layer of tf_keras.
-        quantize_config: Its `HostedQuantizeConfig`.
-        **kwargs: As for every Keras layer.
     """
 
     def __init__(self, layer, quantize_config, **kwargs):
