@@ -42,16 +42,13 @@ def parse_augmentation(names) -> Augmentation:
         name, _, number = str(text).partition("=")
         if name in options or name not in ("flip", "shift", "crop"):
             raise _unknown(names)
-        if number and (name != "shift" or not _is_positive(number)):
+        positive = number.isdecimal() and int(number) > 0
+        if number and not (name == "shift" and positive):
             raise _unknown(names)
         options[name] = True
         if name == "shift":
             options[name] = int(number or _DEFAULT_SHIFT)
     return Augmentation(**options)
-
-
-def _is_positive(number):
-    return number.isdecimal() and int(number) > 0
 
 
 def _unknown(names):

@@ -48,7 +48,8 @@ class FakeQuantized(Observed, keras.layers.Layer):
         **kwargs,
     ):
         kwargs.setdefault("name", layer.name)
-        kwargs.setdefault("dtype", _policy(layer))
+        policy = "dtype_policy" if compat.IS_KERAS_3 else "_dtype_policy"
+        kwargs.setdefault("dtype", getattr(layer, policy))
         super().__init__(**kwargs)
         self._kernels = compat.kernels_of(layer)
         if not self._kernels:
@@ -151,10 +152,6 @@ class FakeQuantized(Observed, keras.layers.Layer):
         for name in ("weight_quantizer", "input_quantizer"):
             config[name] = _deserialize(config[name])
         return cls(**config)
-
-
-def _policy(layer):
-    return layer.dtype_policy if compat.IS_KERAS_3 else layer._dtype_policy
 
 
 def kernels_in(model):

@@ -101,7 +101,9 @@ def adaround(
             no zero or follows the weights (DoReFa), there are no images, or
             an option is out of range.
     """
-    _check_options(updates, learning_rate, regularization)
+    check_whole("updates", updates, 0)
+    check_positive("the learning rate", learning_rate)
+    check_not_negative("a regularization", regularization)
     _check_point(point)
     model = calibration.model
     check_roundable(model)
@@ -278,12 +280,6 @@ def _images(model, calibration, batches):
         batches = calibration.batches
     batches = [] if batches is None else batches
     return list(batches_of(batches, model, "images for adaround"))
-
-
-def _check_options(updates, learning_rate, regularization):
-    check_whole("updates", updates, 0)
-    check_positive("the learning rate", learning_rate)
-    check_not_negative("a regularization", regularization)
 
 
 def _check_point(point):

@@ -49,7 +49,11 @@ def settings_for(calibration, method, *, rounding=None, batch_norm=None):
     if batch_norm is not None:
         batch_norm_statistics(calibration.model)  # Raises where there is none.
         check_repeatable(batch_norm, "to re-estimate batch norm at every point")
-    steps_at = functools.cache(functools.partial(method or _kept, calibration))
+
+    @functools.cache
+    def steps_at(bits):
+        # Without a method no step sizes: the model keeps its own.
+        return method and method(calibration, bits)
 
     def setting_for(point):
         setting = point if isinstance(point, Setting) else Setting(point)
@@ -69,10 +73,6 @@ def settings_for(calibration, method, *, rounding=None, batch_norm=None):
         return setting
 
     return setting_for
-
-
-def _kept(calibration, point):
-    del calibration, point  # No step sizes: the model keeps its own.
 
 
 def _with_rounded(setting, rounded):

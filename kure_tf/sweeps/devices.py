@@ -151,10 +151,13 @@ class _Bench:
         ) as bar:
             for placement, members in _by_placement(profiles):
                 quantized = fake_quantize_model(self._model, placement)
+                images = self._dataset.calibration
                 calibration = calibrate(
                     quantized,
-                    self._dataset.calibration.batches(self._plan.batch_size),
-                    provenance=_calibration_facts(self._dataset),
+                    images.batches(self._plan.batch_size),
+                    provenance={
+                        "source": f"{self._dataset.name} {images.name}"
+                    },
                     progress=False,
                 )
                 for profile in members:
@@ -262,7 +265,3 @@ def _has_batch_norm(model):
 def _reestimates(model, profiles):
     wanted = any(profile.reestimate_batch_norm for profile in profiles)
     return wanted and _has_batch_norm(model)
-
-
-def _calibration_facts(dataset):
-    return {"source": f"{dataset.name} {dataset.calibration.name}"}

@@ -75,7 +75,8 @@ def planned(text) -> list[Planned]:
     if rest in PRESETS:
         found = [one for text in PRESETS[rest] for one in planned(text)]
     else:
-        found = [_planned(points(rest))]
+        written = points(rest)
+        found = [Planned(tuple(written), kind_of(written))]
     return [
         dataclasses.replace(
             one,
@@ -85,10 +86,6 @@ def planned(text) -> list[Planned]:
         )
         for one in found
     ]
-
-
-def _planned(found):
-    return Planned(tuple(found), kind_of(found))
 
 
 def _head(text):

@@ -26,17 +26,14 @@ def ratio_panels(series, ratio) -> list[Panel]:
     shown = [*in_float, *places_of(series, ratio.name)]
     panels = []
     for number, ((point, method), bases) in enumerate(groups.items()):
-        title = f"{_point(point)}: {method.label(methods)}"
+        at = f"{labels.long_bits(point)} {labels.rest(point)}".rstrip()
+        title = f"{at}: {method.label(methods)}"
         limits = value_limits(estimates_at(series, shown))
         prefix = f"{series[0].metric.name}-{ratio.name}-{number}"
         drawn = _panel(series, ratio, bases, limits, prefix, title)
         again = any(base.method.reestimated_batch_norm for base in bases)
         panels.append(Panel(title, drawn, again))
     return panels
-
-
-def _point(point):
-    return f"{labels.long_bits(point)} {labels.rest(point)}".rstrip()
 
 
 def _panel(series, ratio, bases, limits, prefix, title):

@@ -104,7 +104,7 @@ def theorem_4(
             "Expected a rival of the uniform distribution, 'normal' or "
             "'laplace'. Received: 'uniform'."
         )
-    absolute = _is_unsigned(grid)
+    absolute = grids.get(grid) is grids.UNSIGNED
     ours = optimum(Uniform(absolute=absolute), bits, grid)
     theirs = optimum(rival(absolute=absolute), bits, grid)
     ratios = check_positive("ratios", list(ratios))
@@ -124,10 +124,6 @@ def theorem_4(
         equal_mse_ratio=_first_above_zero(mse_gap, _TOO_SMALL),
         equal_cost_ratio=_last_above_zero(cost_gap, _TOO_LARGE),
     )
-
-
-def _is_unsigned(grid):
-    return grids.get(grid) is grids.UNSIGNED
 
 
 def _mse(best, ratio):
