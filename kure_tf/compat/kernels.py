@@ -47,18 +47,11 @@ def _kernel_table(keras):
     by_name = {
         # More derived classes first: tf_keras derives transposed, depthwise
         # and separable convolutions from the plain ones.
-        "SeparableConv1D": separable,
-        "SeparableConv2D": separable,
-        "DepthwiseConv1D": (in_depth,),
-        "DepthwiseConv2D": (in_depth,),
-        "Conv1DTranspose": transposed,
-        "Conv2DTranspose": transposed,
-        "Conv3DTranspose": transposed,
-        "Conv1D": plain,
-        "Conv2D": plain,
-        "Conv3D": plain,
-        "EinsumDense": plain,
-        "Dense": plain,
+        **{f"SeparableConv{n}D": separable for n in (1, 2)},
+        **{f"DepthwiseConv{n}D": (in_depth,) for n in (1, 2)},
+        **{f"Conv{n}DTranspose": transposed for n in (1, 2, 3)},
+        **{f"Conv{n}D": plain for n in (1, 2, 3)},
+        **dict.fromkeys(("EinsumDense", "Dense"), plain),
     }
     return {
         getattr(layers, name): kernels

@@ -262,26 +262,19 @@ def _keys(builder):
     import tensorflow_datasets as tfds
 
     features = builder.info.features
-    found = {
-        kind: [
-            key for key, value in features.items() if isinstance(value, kind)
-        ]
+    images, labels = (
+        [key for key, value in features.items() if isinstance(value, kind)]
         for kind in (tfds.features.Image, tfds.features.ClassLabel)
-    }
-    pair = builder.info.supervised_keys
-    if pair and len(pair) == 2:
-        image, label = pair
-        if all(
-            key in keys
-            for key, keys in zip((image, label), found.values(), strict=True)
-        ):
-            return image, label
-    if any(len(keys) != 1 for keys in found.values()):
+    )
+    pair = builder.info.supervised_keys or ()
+    if len(pair) == 2 and pair[0] in images and pair[1] in labels:
+        return pair
+    if len(images) != 1 or len(labels) != 1:
         raise ValueError(
             "Expected a TFDS data set of images with one label each. "
             f"{builder.info.full_name} has the features {sorted(features)}."
         )
-    return tuple(keys[0] for keys in found.values())
+    return images[0], labels[0]
 
 
 def _test_split(builder, label_key):

@@ -235,14 +235,8 @@ def _points(model, tensors, setting):
 def _chosen(model, tensors, only):
     """Returns the tensors that `only` names, by layer or by path."""
     names = {only} if isinstance(only, str) else set(only)
-    chosen, used = {}, set()
-    for path, tensor in tensors.items():
-        layer = path.rpartition("/")[0]
-        known = names & {path, layer, layer.rpartition("/")[2]}
-        if known:
-            chosen[path] = tensor
-            used |= known
-    for name in sorted(names - used):
+    known = {path: _names_of(path) for path in tensors}
+    for name in sorted(names.difference(*known.values())):
         layers = {p for p, _ in compat.layers_of(model)}
         there = name in layers or name.rpartition("/")[0] in layers
         why = (
@@ -256,7 +250,13 @@ def _chosen(model, tensors, only):
             f"{list(tensors)}. Received: {name!r}. {why}. Make the model with "
             "another Placement to quantize it."
         )
-    return chosen
+    return {p: tensors[p] for p in tensors if names & known[p]}
+
+
+def _names_of(path):
+    """Returns what may name a tensor: its path, its layer's and its name."""
+    layer = path.rpartition("/")[0]
+    return {path, layer, layer.rpartition("/")[2]}
 
 
 def _put_point(changes, tensor, point):

@@ -3,59 +3,50 @@
 from kure_tf.compat import keras
 
 
-class ConvAndNorm:
-    """Adds convolutions without bias, each followed by its normalization.
+def conv_and_norm(x, filters, kernel_size, strides, *, regularizer, name, norm):
+    """Returns `x` after a convolution without bias and its normalization.
 
     Args:
-        kernel_regularizer: Regularizer of every kernel, or None.
+        x: Keras tensor `[batch, height, width, channels]`.
+        filters: Channels to return; None for a depthwise convolution.
+        kernel_size: Odd side of the kernel, in pixels.
+        strides: 1 or 2, for both axes.
+        regularizer: Of the kernel, or None.
+        name: Name of the convolution; the layer that pads, where there is
+            one, is called `<name>_pad`.
+        norm: Name of the batch normalization.
     """
-
-    def __init__(self, kernel_regularizer):
-        self._regularizer = kernel_regularizer
-
-    def __call__(self, x, filters, kernel_size, strides, *, name, norm):
-        """Returns `x` after both layers.
-
-        Args:
-            x: Keras tensor `[batch, height, width, channels]`.
-            filters: Channels to return; None for a depthwise convolution.
-            kernel_size: Odd side of the kernel, in pixels.
-            strides: 1 or 2, for both axes.
-            name: Name of the convolution; the layer that pads, where there is
-                one, is called `<name>_pad`.
-            norm: Name of the batch normalization.
-        """
-        x, padding = pad_as_torch(x, kernel_size, strides, f"{name}_pad")
-        # Keras counts one channel out for a depthwise kernel: the fan out is
-        # then the number of inputs that one output sees.
-        initializer = keras.initializers.VarianceScaling(
-            2.0, "fan_out", "untruncated_normal"
+    x, padding = pad_as_torch(x, kernel_size, strides, f"{name}_pad")
+    # Keras counts one channel out for a depthwise kernel: the fan out is
+    # then the number of inputs that one output sees.
+    initializer = keras.initializers.VarianceScaling(
+        2.0, "fan_out", "untruncated_normal"
+    )
+    options = {
+        "strides": strides,
+        "padding": padding,
+        "use_bias": False,
+        "name": name,
+    }
+    if filters is None:
+        convolution = keras.layers.DepthwiseConv2D(
+            kernel_size,
+            depthwise_initializer=initializer,
+            depthwise_regularizer=regularizer,
+            **options,
         )
-        options = {
-            "strides": strides,
-            "padding": padding,
-            "use_bias": False,
-            "name": name,
-        }
-        if filters is None:
-            convolution = keras.layers.DepthwiseConv2D(
-                kernel_size,
-                depthwise_initializer=initializer,
-                depthwise_regularizer=self._regularizer,
-                **options,
-            )
-        else:
-            convolution = keras.layers.Conv2D(
-                filters,
-                kernel_size,
-                kernel_initializer=initializer,
-                kernel_regularizer=self._regularizer,
-                **options,
-            )
-        normalization = keras.layers.BatchNormalization(
-            epsilon=1e-5, momentum=0.9, name=norm
+    else:
+        convolution = keras.layers.Conv2D(
+            filters,
+            kernel_size,
+            kernel_initializer=initializer,
+            kernel_regularizer=regularizer,
+            **options,
         )
-        return normalization(convolution(x))
+    normalization = keras.layers.BatchNormalization(
+        epsilon=1e-5, momentum=0.9, name=norm
+    )
+    return normalization(convolution(x))
 
 
 def pad_as_torch(x, kernel_size, strides, name):

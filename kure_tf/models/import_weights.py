@@ -2,7 +2,6 @@
 
 import pathlib
 import zipfile
-import zlib
 
 import numpy as np
 
@@ -71,15 +70,8 @@ def _read(path, read):
     existing(path, "an .npz file of weights")
     try:
         return read(path)
-    except (
-        ValueError,
-        TypeError,
-        OSError,
-        EOFError,
-        KeyError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    # zipfile, zlib and NumPy have a dozen kinds of errors for a broken file.
+    except Exception as error:
         raise ValueError(
             f"Expected an .npz file of named arrays. Cannot read "
             f"{str(path)!r}: it is truncated or something else ({error})."
@@ -127,14 +119,8 @@ _OTHER_NAME = {"kernel": "depthwise_kernel", "depthwise_kernel": "kernel"}
 
 
 _WEIGHTS = (
-    "kernel",
-    "depthwise_kernel",
-    "pointwise_kernel",
-    "bias",
-    "gamma",
-    "beta",
-    "moving_mean",
-    "moving_variance",
+    *("kernel", "depthwise_kernel", "pointwise_kernel", "bias"),
+    *("gamma", "beta", "moving_mean", "moving_variance"),
 )
 
 

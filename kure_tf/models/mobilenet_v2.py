@@ -1,7 +1,9 @@
 """MobileNet-V2 (Sandler et al. 2018)."""
 
+import functools
+
 from kure_tf.compat import keras
-from kure_tf.models.conv_and_norm import ConvAndNorm
+from kure_tf.models.conv_and_norm import conv_and_norm
 from kure_tf.ops.checks import check_real
 
 # Table 2 of the paper: expansion, channels, blocks, stride of the first one.
@@ -57,7 +59,7 @@ def mobilenet_v2(
     """
     check_real("a width", width, "above 0", lambda x: x > 0)
     check_real("a dropout rate", dropout, "in [0, 1)", lambda x: 0 <= x < 1)
-    conv = ConvAndNorm(kernel_regularizer)
+    conv = functools.partial(conv_and_norm, regularizer=kernel_regularizer)
     inputs = keras.Input(input_shape, name="image")
     first = _rounded(32 * width)
     x = conv(inputs, first, 3, 2, name="features_0_0", norm="features_0_1")

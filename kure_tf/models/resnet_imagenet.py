@@ -1,7 +1,9 @@
 """Residual networks for ImageNet (He et al. 2016)."""
 
+import functools
+
 from kure_tf.compat import keras
-from kure_tf.models.conv_and_norm import ConvAndNorm, pad_as_torch
+from kure_tf.models.conv_and_norm import conv_and_norm, pad_as_torch
 
 
 def resnet18(
@@ -67,7 +69,7 @@ def resnet50(
 
 
 def _resnet(name, block, depths, num_classes, input_shape, regularizer):
-    conv = ConvAndNorm(regularizer)
+    conv = functools.partial(conv_and_norm, regularizer=regularizer)
     inputs = keras.Input(input_shape, name="image")
     x = conv(inputs, 64, 7, 2, name="conv1", norm="bn1")
     x = keras.layers.ReLU(name="relu")(x)

@@ -60,6 +60,10 @@ def _narrow_levels(bits, lowest=None):
     return -high, high
 
 
+def _full_levels(bits, lowest=None):
+    return -(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1
+
+
 def _unsigned_levels(bits, lowest=None):
     high = 2.0**bits - 1
     return high * 0.0, high
@@ -97,10 +101,7 @@ FULL = Grid(
     "full",
     "-2^(b-1)..2^(b-1)-1, with a zero; two's complement, one more negative "
     "level than positive ones.",
-    levels=lambda bits, lowest=None: (
-        -(2.0 ** (bits - 1)),
-        2.0 ** (bits - 1) - 1,
-    ),
+    levels=_full_levels,
     extent=_narrow_extent,
 )
 UNSIGNED = Grid(
@@ -131,10 +132,7 @@ REFERENCE = Grid(
     "2^b levels at odd multiples of half a step (mid-rise), without a zero; "
     "what the paper's code ran. No integer kernel holds it: zero weights "
     "become half a step.",
-    levels=lambda bits, lowest=None: (
-        -(2.0 ** (bits - 1)),
-        2.0 ** (bits - 1) - 1,
-    ),
+    levels=_full_levels,
     extent=lambda bits, lowest=None: (2.0**bits - 1) / 2,
     offset=0.5,
     min_bits=1,

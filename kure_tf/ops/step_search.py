@@ -29,12 +29,8 @@ def lp_errors(rows, step_sizes, levels, offset=0.0, p=2.0) -> np.ndarray:
     """Returns (E|x - Q(x)|^p)^(1/p) of each row at each of its step sizes.
 
     Args:
-        rows: Array `[rows, n]`, finite.
+        rows, levels, offset, p: As for `best_step_sizes`.
         step_sizes: Array `[rows, s]`, positive.
-        levels: `(low, high)`, whole numbers.
-        offset: Shift of the levels in steps.
-        p: The norm, positive; 2 is the root of the mean squared error, infinity
-            the largest error.
 
     Returns:
         Array `[rows, s]`, in the unit of the values.

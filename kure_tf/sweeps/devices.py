@@ -58,10 +58,9 @@ def check_devices(
 
     Args:
         model: A built float model that returns logits, which is not changed.
-        dataset: A `Dataset`; `data.from_arrays` makes one of arrays.
+        dataset, name, provenance, progress: As for `measure_robustness`.
         profiles: What `device_profiles` takes: "builtin", names, paths of
             files, `DeviceProfile`s.
-        name: What the report calls the model.
         budget: Accuracy that may be lost, as a fraction.
         ptq: PTQ method of the profiles that name none.
         batch_size: Images per step.
@@ -70,8 +69,6 @@ def check_devices(
         folder: Where `report.json` is kept after each device. What is found
             there of the same profile is not measured again, but held against
             this budget. None keeps nothing.
-        provenance: What the report says beyond what is known here.
-        progress: Whether to show progress bars.
 
     Returns:
         A `Report` of one run: the float row, then one row per profile with
@@ -227,15 +224,10 @@ def _judged(row, in_float, budget):
 
 def _by_placement(profiles):
     """Returns [(placement, its profiles)], in order of first appearance."""
-    groups = []
-    for profile in profiles:
-        placement = profile.placement()
-        members = next((m for p, m in groups if p == placement), None)
-        if members is None:
-            groups.append((placement, [profile]))
-        else:
-            members.append(profile)
-    return groups
+    groups = {}
+    for profile in profiles:  # A placement holds a dictionary: no key.
+        groups.setdefault(repr(profile.placement()), []).append(profile)
+    return [(members[0].placement(), members) for members in groups.values()]
 
 
 def _rows_of(kept, profiles):

@@ -3,21 +3,14 @@
 import dataclasses
 
 from kure_tf.ops.checks import check_choice
-from kure_tf.paper.experiments.figure_3 import figure_3a, figure_3b, figure_3c
-from kure_tf.paper.experiments.figure_4 import (
-    figure_4ab,
-    figure_4cd,
-    figure_a2,
+from kure_tf.paper.experiments import (
+    figure_3,
+    figure_4,
+    figure_5,
+    figures_1_2,
+    tables,
 )
-from kure_tf.paper.experiments.figure_5 import figure_5, figure_a1
-from kure_tf.paper.experiments.figures_1_2 import figure_1, figure_2
 from kure_tf.paper.experiments.panel import Panel
-from kure_tf.paper.experiments.tables import (
-    table_1,
-    table_2,
-    table_a5,
-    table_a6,
-)
 
 SCALES = ("digits", "cifar10_jpeg", "imagenet")
 
@@ -79,20 +72,20 @@ def get(name, scale) -> Experiment:
 
 # Functions of a net that return title and panels.
 _MAKERS = {
-    "fig1": figure_1,
-    "fig2": figure_2,
-    "fig3a": figure_3a,
-    "fig3b": figure_3b,
-    "fig3c": figure_3c,
-    "fig4ab": figure_4ab,
-    "fig4cd": figure_4cd,
-    "fig5": figure_5,
-    "figA1": figure_a1,
-    "figA2": figure_a2,
-    "table1": table_1,
-    "table2": table_2,
-    "tableA5": table_a5,
-    "tableA6": table_a6,
+    "fig1": figures_1_2.figure_1,
+    "fig2": figures_1_2.figure_2,
+    "fig3a": figure_3.figure_3a,
+    "fig3b": figure_3.figure_3b,
+    "fig3c": figure_3.figure_3c,
+    "fig4ab": figure_4.figure_4ab,
+    "fig4cd": figure_4.figure_4cd,
+    "fig5": figure_5.figure_5,
+    "figA1": figure_5.figure_a1,
+    "figA2": figure_4.figure_a2,
+    "table1": tables.table_1,
+    "table2": tables.table_2,
+    "tableA5": tables.table_a5,
+    "tableA6": tables.table_a6,
 }
 # The nets that the paper has; of the others resnet18.
 _NETS = {

@@ -72,8 +72,7 @@ def optimum(distribution, bits, grid="equation1") -> Optimum:
     Args:
         distribution: A `Distribution`. "unsigned" is a grid for
             distributions with `absolute=True`; others it clips at zero.
-        bits: M, a whole number in 1..8.
-        grid: A `Grid` or its name, as for `mean_squared_error`.
+        bits, grid: As for `mean_squared_error`.
 
     Raises:
         TypeError, ValueError: As `mean_squared_error`.
@@ -113,11 +112,9 @@ def sensitivity(distribution, epsilon, bits, grid="equation1"):
     for a step too large.
 
     Args:
-        distribution: A `Distribution`.
+        distribution, bits, grid: As for `mean_squared_error`.
         epsilon: In the unit of X, above minus the best step; a number or an
             array.
-        bits: M, a whole number in 1..8.
-        grid: A `Grid` or its name, as for `mean_squared_error`.
 
     Returns:
         float64 of the shape of `epsilon`, in the unit of X squared.
