@@ -22,6 +22,7 @@ _BATCH_SIZE = flags.DEFINE_integer(
 )
 flags.adopt_module_key_flags(common_flags)
 
+_NO_LIMIT = "for information"
 # The kernels of ResNet-18 (He et al. 2016) for ImageNet: 11.7 million weights.
 _RESNET18 = [
     (7, 7, 3, 64),
@@ -51,7 +52,7 @@ def main():
         for benchmark in (_kurtosis, _step_search, _training, _sweep, _qat):
             functions, claims, facts = benchmark()
             times = _in_turn(functions)
-            for name, above, below, limit in claims:
+            for name, (above, below, limit) in claims.items():
                 ratio = _ratio(times, above, below)
                 results[name] = {**ratio, "limit": limit, **facts}
         for name, result in results.items():
@@ -59,8 +60,8 @@ def main():
         write_json(folder / "benchmark.json", results)
 
 
-# Each returns {name: function to time}, what to say of the times, as (what,
-# function, by which its time is divided, what the ratio should be), and facts.
+# Each returns {name: function to time}; {what: (function, the one that its time
+# is divided by, what the ratio should be)}; and further facts.
 
 
 def _kurtosis():
@@ -97,17 +98,12 @@ def _kurtosis():
         "textbook": term_and_gradient(textbook),
     }
     kure = "KURE, forward and backward, over one"
-    claims = (
-        (f"{kure} copy of ResNet-18's kernels", "ours", "copy", "at most 3.5"),
-        (
-            *(f"{kure} elementwise TensorFlow op", "ours", "one pass"),
-            "for information",
-        ),
-        (
-            *("textbook autodiff over KURE, the same kernels", "textbook"),
-            *("ours", "at least 5"),
-        ),
-    )
+    textbook_too = "textbook autodiff over KURE, the same kernels"
+    claims = {
+        f"{kure} copy of ResNet-18's kernels": ("ours", "copy", "at most 3.5"),
+        f"{kure} elementwise TensorFlow op": ("ours", "one pass", _NO_LIMIT),
+        textbook_too: ("textbook", "ours", "at least 5"),
+    }
     return functions, claims, {}
 
 
@@ -146,7 +142,7 @@ def _step_search():
         "ours": lambda: [ours(x) for x in kernels],
     }
     name = "SciPy's minimize_scalar over our search for the steps of ResNet-18"
-    claims = ((name, "SciPy", "ours", "at least 10"),)
+    claims = {name: ("SciPy", "ours", "at least 10")}
     return functions, claims, {"largest ratio of our MSE to SciPy's": excess}
 
 
@@ -175,16 +171,13 @@ def _training():
         "rival": _training_step(GradientL1Model(models.resnet20(), 0.05)),
         "term": term,
     }
-    step = "training step of ResNet-20 with"
-    rival = f"{step} the L1 norm of gradients over one without"
-    claims = (
-        (
-            *("KURE alone over a training step of ResNet-20", "term"),
-            *("plain", "below 0.02"),
-        ),
-        (f"{step} KURE over one without", "KURE", "plain", "for information"),
-        (rival, "rival", "plain", "for information"),
-    )
+    step = "training step of ResNet-20"
+    rival = f"{step} with the L1 norm of gradients over one without"
+    claims = {
+        f"KURE alone over a {step}": ("term", "plain", "below 0.02"),
+        f"{step} with KURE over one without": ("KURE", "plain", _NO_LIMIT),
+        rival: ("rival", "plain", _NO_LIMIT),
+    }
     return functions, claims, {}
 
 
@@ -202,10 +195,10 @@ def _sweep():
         "4/4": _evaluation(quantized, "4/4"),
     }
     over = "over a float evaluation of ResNet-20"
-    claims = (
-        (f"sweep point 4/4 {over}", "4/4", "float", "at most 1.20"),
-        (f"sweep point 4/FP {over}", "4/FP", "float", "at most 1.10"),
-    )
+    claims = {
+        f"sweep point 4/4 {over}": ("4/4", "float", "at most 1.20"),
+        f"sweep point 4/FP {over}": ("4/FP", "float", "at most 1.10"),
+    }
     return functions, claims, {}
 
 
@@ -229,27 +222,19 @@ def _qat():
         "QAT point": _evaluation(lsq, "3/4 x1.1"),
     }
     step = "LSQ W4/A4 training step"
-    claims = [
-        (
-            f"{step} of ResNet-20 over the float one",
-            "LSQ",
-            "float",
-            "at most 1.45",
-        ),
-        (
-            "sweep point of the LSQ model over a float evaluation",
-            "QAT point",
-            "float point",
-            "at most 1.20",
-        ),
-    ]
+    over_float = f"{step} of ResNet-20 over the float one"
+    point = "sweep point of the LSQ model over a float evaluation"
+    claims = {
+        over_float: ("LSQ", "float", "at most 1.45"),
+        point: ("QAT point", "float point", "at most 1.20"),
+    }
     if not compat.IS_KERAS_3:  # It takes tf_keras models alone.
         import tensorflow_model_optimization as tfmot
 
         default = tfmot.quantization.keras.quantize_model(models.resnet20())
         functions["tfmot"] = _training_step(default)
-        over = f"{step} over that of tfmot's default 8-bit QAT"
-        claims.append((over, "LSQ", "tfmot", "at most 1.15"))
+        over_tfmot = f"{step} over that of tfmot's default 8-bit QAT"
+        claims[over_tfmot] = ("LSQ", "tfmot", "at most 1.15")
     return functions, claims, {}
 
 

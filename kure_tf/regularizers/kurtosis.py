@@ -100,7 +100,9 @@ class KurtosisRegularizer(keras.regularizers.Regularizer):
         )
         self.channel_axes = _axes(channel_axes)
         self.min_channel_std = check_real(
-            *("min_channel_std", min_channel_std, "in [0, 1)"),
+            "min_channel_std",
+            min_channel_std,
+            "in [0, 1)",
             lambda share: 0 <= share < 1,
         )
         self.transform = check_choice("a transform", transform, TRANSFORMS)

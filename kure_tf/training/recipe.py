@@ -9,8 +9,12 @@ from kure_tf.data.augmentation import parse_augmentation
 from kure_tf.ops.checks import check_choice, check_real, check_whole
 
 _LEAST = {
-    **{"epochs": 1, "batch_size": 1, "seed": 0, "train_images": 1},
-    **{"decay_every": 1, "frozen_batch_norm_epochs": 0},
+    "epochs": 1,
+    "batch_size": 1,
+    "seed": 0,
+    "train_images": 1,
+    "decay_every": 1,
+    "frozen_batch_norm_epochs": 0,
 }
 _OPTIONAL = ("train_images", "decay_every")
 _ALLOWED = {
