@@ -84,48 +84,53 @@ def export_exact(
     graph = to_integer_graph(model, calibration, allow_float=allow_float)
     graph = with_container(graph, container)
     lowered = time.perf_counter()
-    metadata = metadata or FileMetadata()
-    content = metadata.with_labels(
-        write(
-            graph,
-            float_ports=float_ports,
-            batch_size=file_batch_size,
-            metadata=metadata.entries(graph),
-        )
+    content = _content(
+        graph,
+        metadata or FileMetadata(),
+        float_ports=float_ports,
+        batch_size=file_batch_size,
     )
     written = time.perf_counter()
-    check = check_file(content, graph)
-    model = keras_runner(model)
-    pairs = [
-        _Pair(
-            one,
-            pair_runner(
+    verification = ExactVerification(
+        container=container,
+        **_checked_content(content, graph),
+        **_answers(
+            _pairs(
                 content,
                 graph,
-                one,
+                kernels,
                 file_batch_size=file_batch_size,
                 num_threads=num_threads,
                 batch_size=batch_size,
             ),
-            compared_codes(graph),
-        )
-        for one in kernels
-    ]
-    counts = _compare(model, pairs, split, batch_size * num_threads, progress)
-    verification = ExactVerification(
-        container=container,
-        split=name_of(split),
-        examples=counts.examples,
-        **dataclasses.asdict(check),
-        keras_accuracy=counts.keras_right / counts.examples,
-        answers=tuple(pair.answers(counts.examples) for pair in pairs),
-        file_size=len(content),
+            keras_runner(model),
+            split,
+            batch_size=batch_size * num_threads,
+            progress=progress,
+        ),
         lower_seconds=round(lowered - start, 3),
         write_seconds=round(written - lowered, 4),
-        interpreter=interpreter_version(),
         seconds=round(time.perf_counter() - start, 3),
     )
     _raise_failures(verification, model, path)
+    _write(path, content, verification)
+    return verification
+
+
+def _content(graph, metadata, **options):
+    content = write(graph, metadata=metadata.entries(graph), **options)
+    return metadata.with_labels(content)
+
+
+def _checked_content(content, graph):
+    """Returns what an `ExactVerification` says of the bytes."""
+    return {
+        **dataclasses.asdict(check_file(content, graph)),
+        "file_size": len(content),
+    }
+
+
+def _write(path, content, verification):
     write_atomically(path, content)
     details = {
         "file": file_details(content),
@@ -133,7 +138,6 @@ def export_exact(
     }
     text = json.dumps(jsonable(details), indent=2) + "\n"
     write_atomically(path.with_suffix(".json"), text)
-    return verification
 
 
 def _checked(kernels):
@@ -145,12 +149,6 @@ def _checked(kernels):
             f"{sorted(RESOLVERS)}. Received: {kernels!r}."
         )
     return names
-
-
-@dataclasses.dataclass
-class _Counts:
-    examples: int = 0
-    keras_right: int = 0
 
 
 class _Pair:
@@ -176,24 +174,33 @@ class _Pair:
         )
 
 
-def _compare(model, pairs, split, step, progress):
-    """Runs all examples; returns counts, and leaves others in the pairs."""
-    counts = _Counts()
+def _pairs(content, graph, kernels, **options):
+    codes = compared_codes(graph)
+    return [
+        _Pair(one, pair_runner(content, graph, one, **options), codes)
+        for one in kernels
+    ]
+
+
+def _answers(pairs, model, split, **options):
+    """Returns what an `ExactVerification` says of the answers."""
     runners = [pair.runner for pair in pairs]
     names = [port.name for port in runners[0].input_ports]
+    examples = right = 0
     for labels, expected, found in answers_of(
-        split,
-        model,
-        runners,
-        names=names,
-        batch_size=step,
-        progress=progress,
+        split, model, runners, names=names, **options
     ):
-        counts.examples += len(labels)
-        counts.keras_right += int(top_1(labels, expected).sum())
+        examples += len(labels)
+        right += int(top_1(labels, expected).sum())
         for pair, outputs in zip(pairs, found, strict=True):
             pair.add(labels, expected, *outputs)
-    return counts
+    return {
+        "split": name_of(split),
+        "examples": examples,
+        "keras_accuracy": right / examples,
+        "answers": tuple(pair.answers(examples) for pair in pairs),
+        "interpreter": interpreter_version(),
+    }
 
 
 def _raise_failures(verification, model, path):
