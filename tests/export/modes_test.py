@@ -16,7 +16,7 @@ from litert_files import (
 )
 
 from kure_tf import set_operating_point
-from kure_tf.compat import keras
+from kure_tf.compat import IS_KERAS_3, keras
 from kure_tf.export import (
     to_integer_graph,
     to_tflite,
@@ -25,6 +25,7 @@ from kure_tf.export import (
     write,
 )
 from kure_tf.fake_quantized import integer_weights, paper_placement
+from kure_tf.qat import quantize_aware
 from kure_tf.quantizers import UniformQuantizer
 
 layers = keras.layers
@@ -183,6 +184,30 @@ def _plain():
         ],
         name="plain",
     )
+
+
+class TrainedTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.product(
+        engine=("native", "tfmot"), scheme=("paper", "tflite")
+    )
+    def test_trained_codes_are_in_the_file(self, engine, scheme):
+        if engine == "tfmot" and IS_KERAS_3:
+            self.skipTest("tensorflow-model-optimization needs tf_keras.")
+        model = quantize_aware(
+            _plain(),
+            "lsq",
+            4,
+            None,
+            placement=scheme,
+            engine=engine,
+            verbose=False,
+        )
+        content = to_tflite(model, mode="weight_only", container=4).content
+
+        self.assertEqual(set(_codes_in(content)), set(integer_weights(model)))
+        self.assertAllClose(
+            run(content, [images()]), model(images()), rtol=1e-5, atol=1e-6
+        )
 
 
 class PointTest(tf.test.TestCase):
