@@ -1,9 +1,10 @@
 """Reports as one self-contained page: no network, no script, no fonts."""
 
-from kure_tf.pages import labels, page
+from kure_tf.pages import labels
 from kure_tf.pages.dimensions import RATIOS
 from kure_tf.pages.elements import Key, Part, Section, run_keys
 from kure_tf.pages.metric import metrics_of
+from kure_tf.pages.page import Page
 from kure_tf.pages.plots import weights
 from kure_tf.pages.plots.accuracy import accuracy_panels
 from kure_tf.pages.plots.layers import layer_panels
@@ -30,12 +31,13 @@ def to_html(report) -> str:
         _provenance(series),
         _notes(report.notes),
     )
-    return page.render(
-        title=report.title,
-        facts=_facts(series),
-        summary=" ".join(map(summarize, groups)),
-        sections=[section for section in sections if section.parts],
+    page = Page(
+        report.title,
+        tuple(_facts(series)),
+        " ".join(map(summarize, groups)),
+        tuple(section for section in sections if section.parts),
     )
+    return page.to_html()
 
 
 def _facts(series):

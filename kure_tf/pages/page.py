@@ -5,10 +5,13 @@ Colours are CSS variables, the plots' too; the reader's setting chooses
 between light and dark.
 """
 
+import dataclasses
 import pathlib
 
 import jinja2
 
+from kure_tf.files import write_atomically
+from kure_tf.pages.elements import Section
 from kure_tf.pages.plots.svg import RUN_COLOURS
 
 _TEMPLATES = jinja2.Environment(
@@ -32,23 +35,63 @@ _SHAPES = (
 )
 
 
-def render(title, facts, summary, sections) -> str:
-    """Returns a page as HTML; all text is escaped.
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """What a page says; it reads as HTML and as Markdown.
 
-    Args:
+    Attributes:
         title: Its heading.
-        facts: What it is about; shown with dots between them.
-        summary: The paragraph above the sections.
+        facts: What it is about, in a few words each; shown with dots between.
+        summary: What came of it, the paragraph above the sections.
         sections: `elements.Section`s.
     """
-    return _TEMPLATES.get_template("page.html").render(
-        title=title,
-        facts=" \N{MIDDLE DOT} ".join(facts),
-        summary=_unbroken(summary),
-        sections=sections,
-        shapes=_SHAPES,
-        colours=RUN_COLOURS,
-    )
+
+    title: str
+    facts: tuple[str, ...]
+    summary: str
+    sections: tuple[Section, ...]
+
+    def save(self, folder, name, more=None) -> pathlib.Path:
+        """Writes NAME.html, NAME.md and more, none before all are made.
+
+        Args:
+            folder: Where to; created if missing. Each file is replaced
+                atomically.
+            name: What the files are called.
+            more: `{ending: text}` of further files.
+
+        Returns:
+            The path of the page.
+
+        Raises:
+            ImportError: If matplotlib is not installed.
+            OSError: If a file cannot be written; the message names it.
+        """
+        path = pathlib.Path(folder) / f"{name}.html"
+        texts = {"md": self.to_markdown(), "html": self.to_html()}
+        for ending, text in ((more or {}) | texts).items():
+            write_atomically(path.with_suffix(f".{ending}"), text)
+        return path
+
+    def to_html(self) -> str:
+        """Returns one file that needs nothing else; all text is escaped."""
+        return _TEMPLATES.get_template("page.html").render(
+            title=self.title,
+            facts=" \N{MIDDLE DOT} ".join(self.facts),
+            summary=_unbroken(self.summary),
+            sections=self.sections,
+            shapes=_SHAPES,
+            colours=RUN_COLOURS,
+        )
+
+    def to_markdown(self) -> str:
+        """Returns all but the plots, to be read in a terminal too."""
+        paragraphs = [f"# {self.title}", self.summary]
+        for section in self.sections:
+            found = [text for part in section.parts for text in _texts(part)]
+            if found:
+                paragraphs += [f"## {section.heading}", *found]
+        return "\n\n".join(paragraphs) + "\n"
 
 
 def _unbroken(text):
@@ -56,3 +99,15 @@ def _unbroken(text):
     for unit in ("%", "points"):
         text = text.replace(f" {unit}", f"\N{NO-BREAK SPACE}{unit}")
     return text
+
+
+def _texts(part):
+    if part.kind == "heading":
+        return [f"### {part.content}"]
+    if part.kind == "table":
+        table = part.content
+        return [table.to_markdown(), *filter(None, [table.caption])]
+    if part.kind == "notes":
+        lines = [": ".join(filter(None, item)) for item in part.content]
+        return ["\n".join(f"* {line}" for line in lines)]
+    return []

@@ -1,10 +1,10 @@
 """Outcomes as pages: tables and plots of both sides, and the verdicts."""
 
 from kure_tf.pages.elements import Part, Section, run_keys
+from kure_tf.pages.page import Page
 from kure_tf.pages.tables.table import Cell, Table
 from kure_tf.paper.experiments.plots import side_plots
 from kure_tf.paper.experiments.values import columns_of, in_order
-from kure_tf.paper.page import Page
 
 
 def outcome_page(outcome) -> Page:

@@ -4,7 +4,7 @@ import importlib.resources
 import json
 
 from kure_tf.pages.elements import Key, Part, Section, run_keys
-from kure_tf.paper.page import Page
+from kure_tf.pages.page import Page
 from kure_tf.paper.theory_page import plots, tables
 
 

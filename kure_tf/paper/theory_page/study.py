@@ -127,34 +127,23 @@ def make_study(
 
 
 def _row(distribution, bits, grid):
-    printed = None
-    if grid is grids.EQUATION_1:
-        printed = _PRINTED.get(distribution.name, lambda *_: None)(
-            distribution, bits
-        )
+    has_formulas = grid is grids.EQUATION_1 and distribution.name != "laplace"
+    printed = _printed(distribution, bits) if has_formulas else None
     return Row(theory.optimum(distribution, bits, grid), printed)
 
 
-def _printed_uniform(distribution, bits):
-    a = distribution.half_width
-    step = 2 * a / 2**bits
-    return Printed(
-        step,
-        float(paper.uniform_mse(step, bits, a)),
-        float(paper.uniform_curvature(step, bits, a)),
-        float(paper.printed_uniform_sensitivity(1.0)),
+def _printed(distribution, bits):
+    if distribution.name == "uniform":
+        unit = distribution.half_width
+        step = 2 * unit / 2**bits
+        error, curvature = paper.uniform_mse, paper.uniform_curvature
+        sensitivity = paper.printed_uniform_sensitivity
+    else:
+        unit = distribution.standard_deviation
+        step = paper.normal_step_size(bits, unit)
+        error, curvature = paper.normal_mse, paper.printed_normal_curvature
+        sensitivity = paper.printed_normal_sensitivity
+    at_step = (
+        float(formula(step, bits, unit)) for formula in (error, curvature)
     )
-
-
-def _printed_normal(distribution, bits):
-    sigma = distribution.standard_deviation
-    step = paper.normal_step_size(bits, sigma)
-    return Printed(
-        step,
-        float(paper.normal_mse(step, bits, sigma)),
-        float(paper.printed_normal_curvature(step, bits, sigma)),
-        float(paper.printed_normal_sensitivity(1.0)),
-    )
-
-
-_PRINTED = {"uniform": _printed_uniform, "normal": _printed_normal}
+    return Printed(step, *at_step, float(sensitivity(1.0)))
