@@ -1,5 +1,7 @@
 """Every operator in a small network, against the interpreter."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
@@ -146,6 +148,7 @@ def _images(count=64):
     return rng.normal(size=(count, 8, 8, 3)).astype(np.float32)
 
 
+@functools.cache
 def _net(name):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 3), name="image")
@@ -154,34 +157,37 @@ def _net(name):
     return randomized(keras.Model(inputs, outputs, name=name))
 
 
-class OperatorsTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.parameters(*_NETS)
-    def test_no_code_differs(self, name):
-        images = _images()
-        model, calibration = calibrated(_net(name), images)
-        for point in ("8/8", "4/5"):
-            set_point(model, calibration, point)
-            graph = to_integer_graph(model, [images])
-            content = write(graph, batch_size=len(images))
+@functools.cache
+def _calibrated(name):
+    return calibrated(_net(name), _images())
 
-            found = check_file(content, graph)
-            self.assertEqual(
-                (found.differences, found.float_operators), ((), 0)
+
+@functools.cache
+def _graph(name, point="8/8"):
+    model, calibration = _calibrated(name)
+    set_point(model, calibration, point)
+    return to_integer_graph(model, [_images()])
+
+
+class OperatorsTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.product(name=[*_NETS], point=["8/8", "4/5"])
+    def test_no_code_differs(self, name, point):
+        images, graph = _images(), _graph(name, point)
+        content = write(graph, batch_size=len(images))
+
+        found = check_file(content, graph)
+        self.assertEqual((found.differences, found.float_operators), ((), 0))
+        codes = graph.quantization("image").codes_of(images)
+        for kernels in KERNELS[:2] if name == "elu" else KERNELS:
+            self.assertAllEqual(
+                simulate(graph, codes, kernels),
+                run(content, [codes], kernels),
+                kernels,
             )
-            codes = graph.quantization("image").codes_of(images)
-            for kernels in KERNELS[:2] if name == "elu" else KERNELS:
-                self.assertAllEqual(
-                    simulate(graph, codes, kernels),
-                    run(content, [codes], kernels),
-                    f"{kernels}, {point}",
-                )
 
     @parameterized.parameters(*_NETS)
     def test_answers_are_near_those_of_the_float_model(self, name):
-        images = _images()
-        model, calibration = calibrated(_net(name), images)
-        set_point(model, calibration, "8/8")
-        graph = to_integer_graph(model, [images])
+        images, graph = _images(), _graph(name)
 
         answers = graph.quantization("logits").values_of(
             simulate(graph, images)
@@ -191,21 +197,12 @@ class OperatorsTest(tf.test.TestCase, parameterized.TestCase):
         self.assertLess(error, 0.05 * np.std(expected))
 
     def test_the_reference_kernels_have_no_elu(self):
-        images = _images(2)
-        model, calibration = calibrated(_net("elu"), images)
-        set_point(model, calibration, "8/8")
-
         with self.assertRaisesRegex(ValueError, "no ELU: .*'xnnpack'"):
-            simulate(to_integer_graph(model, [images]), images, "reference")
+            simulate(_graph("elu"), _images(2), "reference")
 
     def test_a_transposed_convolution_needs_a_batch_size(self):
-        images = _images()
-        model, calibration = calibrated(_net("larger_pictures"), images)
-        set_point(model, calibration, "8/8")
-        graph = to_integer_graph(model, [images])
-
         with self.assertRaisesRegex(ValueError, "batch_size.*transposed"):
-            write(graph)
+            write(_graph("larger_pictures"))
 
 
 if __name__ == "__main__":
