@@ -120,22 +120,15 @@ class Lowering:
 
     def _add(self, fused, inputs, quantization):
         """Adds the operator that `fused` describes; returns its tensor."""
-        kind, activation = fused.kind, fused.activation
-        weights, options = None, dict(fused.step.options)
-        if kind == "FLOAT":
-            options["compute"] = fused.step.compute
+        kind, options = _kind_and_options(fused, quantization)
+        if kind == "MINIMUM" and options["with"] == 127:  # Saturation does it.
+            return inputs[0]
+        weights = None
         if kind in LINEAR:
             x = self._tensors[inputs[0]].quantization
             weights = weights_of(fused, self._kernels, x, quantization)
-        if kind in ("RELU", "RELU6", "QUANTIZED"):
-            kind, options = "MUL", {"by": 1}
-        if kind == "MINIMUM":
-            options["with"] = int(quantization.codes_of(options["highest"]))
-            if options["with"] == 127:  # Saturation does it.
-                return inputs[0]
-        if activation == "RELU6" and quantization.codes_of(6.0) == 127:
-            activation = "RELU"  # Saturation does the rest.
         self._check_operands(fused, inputs, quantization)
+        activation = _activation(fused, quantization)
         operator = Operator(
             kind, tuple(inputs), "", activation, weights, options
         )
@@ -231,3 +224,22 @@ class Lowering:
 
 def _has_activation(operator):
     return operator.kind in _WITH_ACTIVATION and operator.activation == "NONE"
+
+
+def _kind_and_options(fused, quantization):
+    """Returns the kind and options of the operator that `fused` becomes."""
+    kind, options = fused.kind, dict(fused.step.options)
+    if kind in ("RELU", "RELU6", "QUANTIZED"):
+        return "MUL", {"by": 1}
+    if kind == "FLOAT":
+        options["compute"] = fused.step.compute
+    if kind == "MINIMUM":
+        options["with"] = int(quantization.codes_of(options["highest"]))
+    return kind, options
+
+
+def _activation(fused, quantization):
+    """Returns its activation; a ReLU6 that saturation clips is a ReLU."""
+    if fused.activation == "RELU6" and quantization.codes_of(6.0) == 127:
+        return "RELU"
+    return fused.activation
