@@ -55,29 +55,15 @@ def separable(call):
     if layer.padding == "causal":
         call.refuse("it is causal. Pad in front of it.")
     x, window = call.inputs[0], _window(layer, layer.padding)
-    depthwise, pointwise = (k.attribute for k in compat.kernels_of(layer))
+    first, second = (kernel.attribute for kernel in compat.kernels_of(layer))
     if one_axis:
         x = call.add("RESHAPE", [x], lambda x: x[:, tf.newaxis])
-    x = call.add(
-        "DEPTHWISE_CONV_2D",
-        [x],
-        lambda x: tf.nn.depthwise_conv2d(
-            _quantized(call, "input", x),
-            _kernel(call, depthwise),
-            [1, *window["strides"], 1],
-            window["padding"],
-            dilations=window["dilation"],
-        ),
-        depthwise,
-        **window,
-    )
+    x = call.add("DEPTHWISE_CONV_2D", [x], _first_half(call), first, **window)
     y = call.add(
         "CONV_2D",
         [x],
-        lambda x: _with_bias(
-            tf.nn.conv2d(x, _kernel(call, pointwise), 1, "VALID"), layer.bias
-        ),
-        pointwise,
+        _second_half(call),
+        second,
         strides=(1, 1),
         padding="VALID",
         dilation=(1, 1),
@@ -87,8 +73,38 @@ def separable(call):
     return activate(call, y, layer.activation)
 
 
+def _first_half(call):
+    """Returns what computes the depthwise half of a separable layer."""
+    window = _window(call.inner, call.inner.padding)
+    strides = [1, *window["strides"], 1]
+
+    def compute(x):
+        return tf.nn.depthwise_conv2d(
+            _quantized(call, "input", x),
+            _kernel(call, "depthwise_kernel"),
+            strides,
+            window["padding"],
+            dilations=window["dilation"],
+        )
+
+    return compute
+
+
+def _second_half(call):
+    """Returns what computes the rest of it, up to its activation."""
+    bias = call.inner.bias
+
+    def compute(x):
+        y = tf.nn.conv2d(x, _kernel(call, "pointwise_kernel"), 1, "VALID")
+        return y if bias is None else y + compat.full_precision(bias)
+
+    return compute
+
+
 def _quantized(call, tensor, x):
-    hosted = call.hosted[tensor]
+    """Returns a tensor as its quantizer rounds it, if it has one."""
+    if (hosted := call.hosted.get(tensor)) is None:
+        return x
     return quantized(hosted.quantizer, x, hosted.state)
 
 
@@ -97,10 +113,6 @@ def _kernel(call, attribute):
     value = compat.full_precision(getattr(call.inner, attribute))
     kernel = _quantized(call, attribute, value)
     return kernel[tf.newaxis] if len(kernel.shape) == 3 else kernel
-
-
-def _with_bias(x, bias):
-    return x if bias is None else x + compat.full_precision(bias)
 
 
 def dense(call):
