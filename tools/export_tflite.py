@@ -46,6 +46,11 @@ _KERNELS = flags.DEFINE_list(
     "Whose rounding is foretold and run for exact files, one or several of "
     "xnnpack, builtin, reference. Accuracy is that of the first.",
 )
+_ALLOW_FLOAT = flags.DEFINE_bool(
+    "allow_float",
+    False,
+    "Whether exact files leave layers that have no integer operator in float.",
+)
 _LABELS = flags.DEFINE_list(
     "labels", [], "Names of the classes, which exact files then carry."
 )
@@ -103,6 +108,7 @@ def _exact(model, dataset, folder):
         scheme=scheme[0],
         container=int(_CONTAINER.value),
         kernels=_KERNELS.value,
+        allow_float=_ALLOW_FLOAT.value,
         labels=_LABELS.value,
         name=_NAME.value,
         provenance={"flags": common_flags.effective_flags()},
@@ -116,6 +122,9 @@ def _print(folder, row):
         if "latency_ms" in details
         else ""
     )
+    in_float = details.get("float_layers")
+    if in_float:
+        latency += f"; in float: {', '.join(in_float)}"
     print(
         f"{folder / details['file']}: {details['file_size']:,} bytes, "
         f"accuracy {100 * row.value:.2f} % on {row.examples} {row.split} "

@@ -37,6 +37,7 @@ def export_exact(
     scheme="tflite",
     container=8,
     kernels="xnnpack",
+    allow_float=False,
     labels=(),
     name="model",
     provenance=None,
@@ -62,6 +63,8 @@ def export_exact(
             that it pins to float get 8 bits: no file holds them otherwise.
         container: 8, 4 or 2: see `export.with_container`.
         kernels: A set of kernels, or several: see `export.export_exact`.
+        allow_float: Whether layers without an integer operator are left in
+            float: see `export.export_exact`.
         labels: Names of the classes, for the files' metadata.
         name: What the report calls the model.
         provenance: What the report says beyond what is known here.
@@ -90,7 +93,12 @@ def export_exact(
         name,
         facts,
         labels,
-        {"container": container, "kernels": kernels, "progress": progress},
+        {
+            "container": container,
+            "kernels": kernels,
+            "allow_float": allow_float,
+            "progress": progress,
+        },
     )
     finished = exporter.finished()
     rows = []

@@ -9,6 +9,7 @@ from litert_files import interpreter_of
 from small_run import make_dataset, make_model
 
 from kure_tf import ptq, runs
+from kure_tf.compat import keras
 from kure_tf.export import file_note
 from kure_tf.fake_quantized import fake_quantize_model, paper_placement
 from kure_tf.measurements import Report
@@ -81,6 +82,35 @@ class ExportExactTest(tf.test.TestCase):
         self.assertEqual(row.details["mode"], "3/8 exact, int4")
         after = [array.tolist() for array in quantized.get_weights()]
         self.assertEqual(after, before)
+
+    def test_layers_that_are_left_in_float_are_named(self):
+        shape = self.model.inputs[0].shape[1:]
+        model = keras.Sequential(
+            [
+                keras.Input(shape),
+                keras.layers.Flatten(),
+                keras.layers.Dense(4, name="first"),
+                keras.layers.Activation("softplus", name="soft"),
+                keras.layers.Dense(self.dataset.num_classes, name="logits"),
+            ]
+        )
+        options = {"method": "minmax", "progress": False}
+
+        with self.assertRaisesRegex(ValueError, "'soft'.*'softplus'"):
+            runs.export_exact(
+                model, self.dataset, self.folder, ["8/8"], **options
+            )
+        report = runs.export_exact(
+            model,
+            self.dataset,
+            self.folder,
+            ["8/8"],
+            allow_float=True,
+            **options,
+        )
+
+        details = report.runs[0].rows[0].details
+        self.assertEqual(tuple(details["float_layers"]), ("soft",))
 
     def test_a_killed_run_goes_on_after_the_last_file(self):
         """A point that comes twice, with learned rounding, gets two files."""
