@@ -3,45 +3,10 @@ import os
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
+from float_net import SHAPE, float_images, float_net
 
 from kure_tf.compat import keras
 from kure_tf.export import TFLiteModel, to_tflite, verify
-from kure_tf.export.converter import _error_lines
-
-_SHAPE = (6, 6, 2)
-
-
-def _images(count=40, seed=0):
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(count, *_SHAPE)).astype(np.float32)
-
-
-def _net(*layers, activation=None, **options):
-    """Conv and batch norm of random statistics, `layers`, then 3 classes."""
-    keras.utils.set_random_seed(1)
-    norm = keras.layers.BatchNormalization(name="norm")
-    model = keras.Sequential(
-        [
-            keras.Input(_SHAPE, **options),
-            keras.layers.Conv2D(4, 3, name="conv"),
-            norm,
-            keras.layers.ReLU(),
-            *layers,
-            keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(3, activation=activation, name="dense"),
-        ],
-        name="net",
-    )
-    rng = np.random.default_rng(2)
-    norm.set_weights(
-        [
-            rng.uniform(0.5, 2.0, 4),
-            rng.normal(size=4),
-            rng.normal(size=4),
-            rng.uniform(0.5, 2.0, 4),
-        ]
-    )
-    return model
 
 
 def _interpreter(content):
@@ -90,7 +55,7 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
         ("float", "float", 1e-5),
     )
     def test_the_file_computes_what_the_model_computes(self, mode, tolerance):
-        model, images = _net(), _images()
+        model, images = float_net(), float_images()
 
         tflite = to_tflite(model, images, mode=mode)
 
@@ -102,7 +67,7 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(tflite.mode, mode)
 
     def test_an_int8_file_holds_integers_only(self):
-        tflite = to_tflite(_net(), _images())
+        tflite = to_tflite(float_net(), float_images())
 
         tensors = _interpreter(tflite.content).get_tensor_details()
         dtypes = {np.dtype(tensor["dtype"]) for tensor in tensors}
@@ -113,7 +78,7 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(details["float_weights"], [])
 
     def test_details_agree_with_the_interpreter(self):
-        tflite = to_tflite(_net(), _images())
+        tflite = to_tflite(float_net(), float_images())
 
         interpreter = _interpreter(tflite.content)
         for port, found in [
@@ -133,7 +98,7 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
         )
 
     def test_details_say_whose_step_sizes_they_are(self):
-        model, images = _net(), _images()
+        model, images = float_net(), float_images()
 
         said = [
             to_tflite(model, images, mode=mode).details["step_size_source"]
@@ -143,9 +108,9 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(said, ["converter", "converter", None])
 
     def test_the_input_range_is_that_of_the_calibration_images(self):
-        images = _images()
+        images = float_images()
 
-        port = to_tflite(_net(), images).details["input"]
+        port = to_tflite(float_net(), images).details["input"]
 
         spread = float(images.max() - images.min())
         self.assertAllClose(port["scale"], spread / 255, rtol=1e-5)
@@ -155,7 +120,7 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
 
     def test_dynamic_range_stores_int8_kernels_and_computes_in_float(self):
         # The converter leaves kernels of less than 1024 elements in float.
-        model = _net(keras.layers.Conv2D(64, 3, padding="same"))
+        model = float_net(keras.layers.Conv2D(64, 3, padding="same"))
 
         tflite = to_tflite(model, mode="dynamic_range")
 
@@ -165,20 +130,20 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
         self.assertIsNone(tflite.details["input"]["scale"])
 
     def test_an_operator_without_integer_kernel_is_counted(self):
-        model = _net(
+        model = float_net(
             keras.layers.Reshape((4, 4, 4, 1)),
             keras.layers.Conv3D(2, 3, padding="same"),
             keras.layers.Reshape((4, 4, 8)),
         )
 
-        details = to_tflite(model, _images()).details
+        details = to_tflite(model, float_images()).details
 
         self.assertEqual(details["float_op_names"], {"CONV_3D": 1})
         self.assertEqual(details["float_ops"], 1)
         self.assertNotEmpty(details["float_weights"])
 
     def test_every_kind_of_calibration_set_gives_the_same_file(self):
-        model, images = _net(), _images()
+        model, images = float_net(), float_images()
         labels = np.zeros(len(images), np.int64)
 
         class Split:
@@ -209,9 +174,9 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.named_parameters(("any", None, [None]), ("one", 1, [1]))
     def test_the_batch_size_is_any_or_the_given_one(self, size, expected):
-        tflite = to_tflite(_net(), _images(), batch_size=size)
+        tflite = to_tflite(float_net(), float_images(), batch_size=size)
 
-        self.assertEqual(tflite.details["input"]["shape"], [*expected, *_SHAPE])
+        self.assertEqual(tflite.details["input"]["shape"], [*expected, *SHAPE])
 
     @parameterized.parameters("converter_int8", "dynamic_range", "float")
     def test_integer_inputs_stay_integers(self, mode):
@@ -230,18 +195,18 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(found.keras_accuracy, 1.0)
 
     def test_a_fixed_batch_size_of_the_model_is_kept(self):
-        model = _net(batch_size=3)
+        model = float_net(batch_size=3)
 
-        tflite = to_tflite(model, _images(count=40))
+        tflite = to_tflite(model, float_images(count=40))
 
-        self.assertEqual(tflite.details["input"]["shape"], [3, *_SHAPE])
+        self.assertEqual(tflite.details["input"]["shape"], [3, *SHAPE])
 
     def test_nested_models_and_the_name_in_convert(self):
         inner = keras.Sequential(
             [keras.Input((4, 4, 4)), keras.layers.DepthwiseConv2D(3)]
         )
-        images = _images()
-        inputs = keras.Input(_SHAPE, name="in")
+        images = float_images()
+        inputs = keras.Input(SHAPE, name="in")
         x = inner(keras.layers.Conv2D(4, 3)(inputs))
         x = keras.layers.Flatten()(x)
         model = keras.Model(inputs, keras.layers.Dense(3)(x))
@@ -261,13 +226,13 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
         keras.mixed_precision.set_global_policy(policy)
         self.addCleanup(keras.mixed_precision.set_global_policy, "float32")
         wrapped = keras.layers.TimeDistributed(keras.layers.Dense(4))
-        mixed = _net(wrapped)
-        images = _images()
+        mixed = float_net(wrapped)
+        images = float_images()
 
         content = to_tflite(mixed, mode="float").content
 
         keras.mixed_precision.set_global_policy("float32")
-        plain = _net(keras.layers.TimeDistributed(keras.layers.Dense(4)))
+        plain = float_net(keras.layers.TimeDistributed(keras.layers.Dense(4)))
         plain.set_weights(mixed.get_weights())
         self.assertAllClose(
             _run(content, images),
@@ -277,7 +242,7 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
         self.assertNotEqual(mixed.layers[0].compute_dtype, "float32")
 
     def test_the_model_is_left_as_it_was(self):
-        model, images = _net(), _images()
+        model, images = float_net(), float_images()
         model.compile("sgd", "mse")
         before = model.get_weights(), model.to_json()
         path = os.path.join(self.get_temp_dir(), "after.keras")
@@ -299,11 +264,11 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
             for fd in (1, 2):
                 os.dup2(file.fileno(), fd)
             try:
-                tflite = to_tflite(_net(), _images())
+                tflite = to_tflite(float_net(), float_images())
                 verify(
                     tflite,
-                    _net(),
-                    [(_images(), np.zeros(40, np.int64))],
+                    float_net(),
+                    [(float_images(), np.zeros(40, np.int64))],
                     min_agreement=0.0,
                     max_accuracy_drop=1.0,
                     progress=False,
@@ -316,118 +281,6 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
         with open(path, "rb") as file:
             self.assertEqual(file.read(), b"")
         self.assertIsInstance(tflite, TFLiteModel)
-
-
-class ToTFLiteErrorTest(parameterized.TestCase, tf.test.TestCase):
-    @parameterized.named_parameters(
-        ("none", None, "Received: None. Give some hundred"),
-        ("empty", [], "calibration images. Received none"),
-        (
-            "empty_array",
-            np.zeros((0, *_SHAPE)),
-            "calibration images. Received none",
-        ),
-        (
-            "wrong_shape",
-            [np.zeros((2, 5, 6, 2))],
-            r"\['batch', 6, 6, 2\].*Received: \[2, 5, 6, 2\]",
-        ),
-        ("single_images", _images(), "Received: .6, 6, 2."),
-        ("nan", [np.full((1, *_SHAPE), np.nan)], "72 NaN or infinite"),
-    )
-    def test_unusable_calibration_sets(self, calibration, message):
-        if message.startswith("Received: .6"):
-            calibration = list(calibration)
-
-        with self.assertRaisesRegex(ValueError, message):
-            to_tflite(_net(), calibration)
-
-    def test_an_endless_calibration_set_is_refused(self):
-        endless = tf.data.Dataset.from_tensor_slices(_images()).batch(8)
-
-        with self.assertRaisesRegex(ValueError, "remove .repeat"):
-            to_tflite(_net(), endless.repeat())
-
-    def test_a_calibration_set_of_another_kind(self):
-        with self.assertRaisesRegex(TypeError, "iterable of such batches.*int"):
-            to_tflite(_net(), 3)
-        with self.assertRaisesRegex(ValueError, "dictionary of .'image'."):
-            to_tflite(_net(), [{"image": _images()}])
-
-    @parameterized.named_parameters(
-        ("kernel", "conv", 0, "'conv' has 1 NaN or .* of 72 in 'kernel'"),
-        ("variance", "norm", 3, "'norm' has 1 .* in 'moving_variance'"),
-    )
-    def test_nan_in_a_weight_names_layer_and_tensor(self, name, index, message):
-        model = _net()
-        layer = model.get_layer(name)
-        weights = layer.get_weights()
-        weights[index].flat[0] = np.nan
-        layer.set_weights(weights)
-
-        with self.assertRaisesRegex(ValueError, message):
-            to_tflite(model, _images())
-
-    def test_several_inputs_or_outputs_are_refused(self):
-        a, b = keras.Input((4,)), keras.Input((4,))
-        both = keras.layers.Add()([a, b])
-
-        with self.assertRaisesRegex(ValueError, "has 2 inputs. Export a part"):
-            to_tflite(keras.Model([a, b], both))
-        with self.assertRaisesRegex(ValueError, "has 2 outputs"):
-            to_tflite(keras.Model(a, [a, keras.layers.ReLU()(a)]))
-
-    def test_models_that_are_no_built_graph_are_refused(self):
-        unbuilt = keras.Sequential([keras.layers.Dense(2)])
-        anything = keras.Sequential(
-            [
-                keras.Input((None, None, 2)),
-                keras.layers.GlobalAveragePooling2D(),
-                keras.layers.Dense(2),
-            ]
-        )
-
-        with self.assertRaisesRegex(ValueError, "built model"):
-            to_tflite(unbuilt, _images())
-        with self.assertRaisesRegex(ValueError, "known but for the batch"):
-            to_tflite(anything, _images())
-        with self.assertRaisesRegex(TypeError, "Keras model. Received: str"):
-            to_tflite("model", _images())
-
-    def test_unknown_modes_and_batch_sizes_are_refused(self):
-        with self.assertRaisesRegex(ValueError, "'int4'"):
-            to_tflite(_net(), _images(), mode="int4")
-        with self.assertRaisesRegex(ValueError, "batch_size.*Received: 0"):
-            to_tflite(_net(), _images(), batch_size=0)
-
-    def test_the_lines_with_errors_reach_the_exception(self):
-        class Unsupported(keras.layers.Layer):
-            def call(self, x):
-                return tf.linalg.logdet(tf.linalg.diag(tf.abs(x) + 1.0))[
-                    :, tf.newaxis
-                ] * tf.ones([1, 2])
-
-        inputs = keras.Input((4,))
-        model = keras.Model(inputs, Unsupported()(inputs), name="odd")
-
-        with self.assertRaisesRegex(
-            ValueError, r"refused the model 'odd'(.|\n)*error:.*\n"
-        ) as caught:
-            to_tflite(model, mode="float")
-
-        self.assertNotIn("callsite", str(caught.exception))
-
-    def test_error_lines_lose_their_call_stack_and_repetition(self):
-        text = (
-            "loc(callsite(a at b)): error: op is illegal\n"
-            "INFO: fine\n"
-            "loc(callsite(c at d)): error: op is illegal\n"
-            "Some Error here\n"
-        )
-
-        self.assertEqual(
-            _error_lines(text), ["error: op is illegal", "Some Error here"]
-        )
 
 
 if __name__ == "__main__":
