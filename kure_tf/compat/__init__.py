@@ -5,17 +5,24 @@ from kure_tf.compat.active import (
     KERAS_NAME,
     KERAS_VERSION,
     check_active_keras,
+    is_stock,
     keras,
     keras_module,
     keras_of,
     register_serializable,
 )
 from kure_tf.compat.batch_norm import batch_norms_of, calling
-from kure_tf.compat.clone import clone_model, copy_compilation, copy_layer
+from kure_tf.compat.clone import (
+    clone_model,
+    copy_compilation,
+    copy_layer,
+    training_methods_of,
+)
 from kure_tf.compat.compiled_loss import compiled_loss_of, output_losses_of
 from kure_tf.compat.float32 import in_float32
 from kure_tf.compat.graph import (
     check_graph_model,
+    check_kernels,
     graph_edges,
     is_graph_model,
     layers_of,
@@ -59,6 +66,7 @@ __all__ = [
     "channel_shape",
     "check_active_keras",
     "check_graph_model",
+    "check_kernels",
     "clone_model",
     "compiled_loss_of",
     "computing_with",
@@ -69,6 +77,7 @@ __all__ = [
     "graph_edges",
     "in_float32",
     "is_graph_model",
+    "is_stock",
     "is_symbolic",
     "keras",
     "keras_module",
@@ -87,4 +96,5 @@ __all__ = [
     "saved_keras",
     "tf_variable",
     "to_numpy",
+    "training_methods_of",
 ]

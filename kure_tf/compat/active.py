@@ -46,6 +46,14 @@ def keras_of(thing) -> str | None:
     return None
 
 
+def is_stock(thing) -> bool:
+    """Whether the class of `thing` is one of Keras itself, not derived from it.
+
+    What a user's class makes of its kernel or statistics is not known.
+    """
+    return type(thing).__module__.partition(".")[0] in ("keras", "tf_keras")
+
+
 def keras_module(thing):
     """Returns the Keras that `thing`'s class comes from, as a module.
 

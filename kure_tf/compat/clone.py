@@ -5,12 +5,15 @@ import contextlib
 from kure_tf.compat.active import IS_KERAS_3, keras, keras_module
 from kure_tf.compat.graph import is_graph_model
 
+_OF_TRAINING = ("train_step", "test_step", "compute_loss", "compute_metrics")
+
 
 def clone_model(model, make_layer):
     """Returns a copy of `model`, each layer made by `make_layer`.
 
     The copy has the same graph, layer names, weights, `trainable` flags and
-    compilation. `model` is not changed.
+    compilation; a layer that nested models share stays one layer. `model` is
+    not changed.
 
     Args:
         model: A built functional or sequential model; nested ones are opened.
@@ -18,30 +21,39 @@ def clone_model(model, make_layer):
             layers. It returns `(outer, inner)`: the layer to put in the graph,
             and the layer in it that takes over the weights of `layer` (often
             the same one). `copy_layer` makes a plain copy.
+
+    Raises:
+        TypeError: If a class that says how it is trained would be lost.
     """
-    pairs = []
+    made, pairs = {}, []
 
     def clone(parent, prefix):
         def clone_function(layer):
             if not isinstance(layer, keras.layers.Layer):  # A Keras 3 op.
                 return type(layer).from_config(layer.get_config())
             path = f"{prefix}{layer.name}"
-            if is_graph_model(layer):
-                copy = clone(layer, f"{path}/")
-                copy.trainable = layer.trainable
-                return copy
             if isinstance(layer, keras.layers.InputLayer):
                 return type(layer).from_config(layer.get_config())
-            outer, inner = make_layer(path, layer)
-            pairs.append((layer, inner, outer))
-            return outer
+            if id(layer) not in made:
+                made[id(layer)] = copy_of(path, layer)
+            return made[id(layer)]
 
         with _uncompiled(parent):
             return keras.models.clone_model(
                 parent, clone_function=clone_function
             )
 
+    def copy_of(path, layer):
+        if is_graph_model(layer):
+            copy = clone(layer, f"{path}/")
+            copy.trainable = layer.trainable
+            return copy
+        outer, inner = make_layer(path, layer)
+        pairs.append((layer, inner, outer))
+        return outer
+
     copy = clone(model, "")
+    _check_class(model, copy)
     # Before the layers: a model hands its flag down to all of them.
     copy.trainable = model.trainable
     for original, inner, outer in pairs:
@@ -59,7 +71,9 @@ def copy_layer(layer, changes=None):
 
     Args:
         layer: A Keras layer.
-        changes: `{entry of the configuration: what to set it to}`.
+        changes: `{entry of the configuration: what to set it to}`. What
+            Keras 3 keeps in neither configuration nor weights is among them:
+            the vocabulary or bins that `adapt` has found.
 
     Raises:
         TypeError: If the layer cannot be made from its own configuration.
@@ -69,7 +83,11 @@ def copy_layer(layer, changes=None):
         # Keras 3 distrusts functions in files; this one is in memory already.
         options["safe_mode"] = False
     try:
-        config = {**layer.get_config(), **(changes or {})}
+        config = {
+            **layer.get_config(),
+            **_adapted(layer),
+            **(changes or {}),
+        }
         return type(layer).from_config(config, **options)
     except Exception as error:
         raise TypeError(
@@ -78,6 +96,59 @@ def copy_layer(layer, changes=None):
             "Give the class a `get_config` that returns all arguments of its "
             f"constructor. Keras says: {error}"
         ) from error
+
+
+def _check_class(model, copy):
+    """Raises if the copy would be trained in another way than the model."""
+    own = training_methods_of(model)
+    if own and type(copy) is not type(model):
+        raise TypeError(
+            "Expected a model of Keras' own class, or of one that Keras keeps "
+            f"in a copy. Received a {type(model).__name__} with a "
+            f"{' and '.join(own)} of its own; the copy would be a "
+            f"{type(copy).__name__}. Hand over "
+            "`keras.Model(model.inputs, model.outputs)`, and make your own "
+            "model of what comes back."
+        )
+
+
+def training_methods_of(model) -> list[str]:
+    """Returns the names of what a user's class says about its training."""
+    return [name for name in _OF_TRAINING if _is_users(type(model), name)]
+
+
+def _is_users(model_class, name):
+    for base in model_class.__mro__:
+        if name in vars(base):
+            return base.__module__.partition(".")[0] not in (
+                "keras",
+                "tf_keras",
+            )
+    return False
+
+
+def _adapted(layer):
+    """Returns what a Keras 3 layer has learned by `adapt`, as configuration."""
+    layers = keras.layers
+    if not IS_KERAS_3:  # Weights, there.
+        return {}
+    if isinstance(layer, layers.Discretization):
+        return {"bin_boundaries": layer.bin_boundaries, "num_bins": None}
+    if isinstance(layer, layers.TextVectorization):
+        return _table_of(layer, layer._lookup_layer)
+    if isinstance(layer, (layers.StringLookup, layers.IntegerLookup)):
+        return _table_of(layer, layer)
+    return {}
+
+
+def _table_of(layer, lookup):
+    words = layer.get_vocabulary(include_special_tokens=False)
+    adapted = {"vocabulary": words}
+    if lookup.output_mode == "tf_idf":
+        # The weight of unknown words is made from the others.
+        weights = lookup.idf_weights.numpy()
+        adapted["idf_weights"] = weights[len(weights) - len(words) :]
+    return adapted
 
 
 @contextlib.contextmanager

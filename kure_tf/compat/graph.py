@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from kure_tf.compat.active import check_active_keras, keras_module, keras_of
+from kure_tf.compat.kernels import kernels_of
 
 
 def is_graph_model(layer) -> bool:
@@ -50,6 +51,34 @@ def check_graph_model(model, *, any_keras=False):
             f"{model.name!r}. Give its first layer an input shape, or call it "
             "once on a batch."
         )
+
+
+def check_kernels(model):
+    """Raises unless each kernel is a floating-point variable of its layer.
+
+    Args:
+        model: A functional or sequential model.
+
+    Raises:
+        ValueError: If a layer adds LoRA to its kernel, or holds the codes of
+            Keras' own `quantize` in place of it.
+    """
+    for path, layer in layers_of(model):
+        if not kernels_of(layer):
+            continue
+        if getattr(layer, "lora_enabled", False):
+            raise ValueError(
+                f"Expected kernels that are variables. That of {path!r} is a "
+                "sum, since LoRA is enabled. `model.save_weights` merges it: "
+                "load the file into a model without LoRA."
+            )
+        mode = getattr(layer, "quantization_mode", None)
+        if mode is not None:
+            raise ValueError(
+                f"Expected kernels in floating point. {path!r} holds codes "
+                f"that Keras has made: quantize({mode!r}). Start from the "
+                "model as it was before."
+            )
 
 
 def layers_of(model, prefix=""):

@@ -60,6 +60,7 @@ def equalize(model, *, relu6="keep", verbose=False):
             f"the function of the model. Received: {relu6!r}."
         )
     compat.check_graph_model(model)
+    compat.check_kernels(model)
     pairs, skipped = layer_pairs(model, relu6=relu6)
     if verbose:
         print(_described(pairs, skipped), file=sys.stderr)

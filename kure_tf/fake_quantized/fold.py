@@ -19,7 +19,10 @@ def fold_batch_norm(model):
     depthwise, separable, transposed) or dense layer without activation whose
     output nothing else uses; elsewhere it stays. A folded one is replaced by a
     `FoldedAway` of the same name, so that the graph keeps its shape.
-    Outputs are equal up to rounding (1e-5). `model` is not changed.
+    Outputs are equal up to rounding (1e-5). `model` is not changed. Classes
+    derived from Keras' own, which may compute something else, stay as they
+    are, and so does batch normalization that the graph calls with
+    `training=True`: it uses the statistics of the batch, always.
 
     Args:
         model: A built functional or sequential model; nested ones are opened,
@@ -27,9 +30,10 @@ def fold_batch_norm(model):
 
     Raises:
         TypeError, ValueError: If `model` is unbuilt, subclassed or of the
-            other Keras.
+            other Keras, or a kernel is no floating-point variable.
     """
     compat.check_graph_model(model)
+    compat.check_kernels(model)
     pairs = norms_behind(model)
     norms = {id(norm) for norm in pairs.values()}
 
@@ -120,6 +124,9 @@ def norms_behind(model) -> dict:
         if (
             compat.kernels_of(inner)
             and isinstance(norm, keras.layers.BatchNormalization)
+            and compat.is_stock(inner)
+            and compat.is_stock(norm)
+            and not graph.trains(norm)
             and _is_linear(inner)
             and _same_channels(layer, norm, inner)
         ):

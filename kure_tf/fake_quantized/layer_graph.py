@@ -24,6 +24,11 @@ class LayerGraph:
             for graph in graphs
             for layer in compat.output_layers(graph)
         }
+        self._training = {
+            id(layer)
+            for graph in graphs
+            for layer in _called_in_training(graph)
+        }
 
     def only_consumer(self, layer):
         """Returns the layer that alone takes the output, or why there is none.
@@ -38,6 +43,19 @@ class LayerGraph:
         if len(self._producers[id(following[0])]) > 1:
             return f"{following[0].name} takes other inputs, too"
         return following[0]
+
+    def trains(self, layer):
+        """Whether the graph calls the layer with `training=True`, always."""
+        return id(layer) in self._training
+
+
+def _called_in_training(graph):
+    for call in compat.calls_of(graph):
+        training = (*call.args[1:2], call.kwargs.get("training"))
+        if any(value is True for value in training):
+            yield call.layer
+            if compat.is_graph_model(call.layer):
+                yield from dict(compat.layers_of(call.layer)).values()
 
 
 def _graphs_of(model):

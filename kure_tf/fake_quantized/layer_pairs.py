@@ -80,6 +80,8 @@ def _second(graph, first, paths, relu6):
 
 def _why_not(layer):
     """Returns why a layer's channels cannot be scaled, None if they can."""
+    if not compat.is_stock(layer):
+        return f"{layer.name} is a {type(layer).__name__}"
     if len(compat.kernels_of(layer)) > 1 or isinstance(
         layer, _layers.EinsumDense
     ):
@@ -94,6 +96,8 @@ def _why_not(layer):
 
 def _why_not_homogeneous(layer):
     """Returns why f(s x) is not s f(x) for each channel, None if it is."""
+    if not (compat.is_stock(layer) or isinstance(layer, FoldedAway)):
+        return f"{layer.name} is a {type(layer).__name__}"
     if _is_relu6(layer):
         return (
             f"{layer.name} is a ReLU with a largest value, such as ReLU6; "

@@ -29,8 +29,9 @@ def fake_quantize_model(model, placement="paper", *, verbose=False):
 
     Raises:
         TypeError, ValueError: If `model` is unbuilt, subclassed or of the
-            other Keras, has nothing to quantize, or has NaN or infinity in a
-            kernel.
+            other Keras, has nothing to quantize, has NaN or infinity in a
+            kernel or no floating-point variable for one, or a training step
+            of its own that the copy would lose.
     """
     compat.check_graph_model(model)
     placement = placements.get(placement)
@@ -38,13 +39,8 @@ def fake_quantize_model(model, placement="paper", *, verbose=False):
     if verbose:
         print(chosen, file=sys.stderr)
 
-    made = {}
-
     def make_layer(path, layer):
-        # A layer that two of the nested models share stays one layer.
-        if id(layer) not in made:
-            made[id(layer)] = _wrapped(layer, path, placement, chosen)
-        return made[id(layer)]
+        return _wrapped(layer, path, placement, chosen)
 
     copy = compat.clone_model(model, make_layer)
     set_first_weight_steps(copy)
@@ -55,9 +51,10 @@ def choose_layers(model, placement):
     """Returns `(model, chosen)`: folded if the placement says so, and checked.
 
     Raises:
-        ValueError: If the model has nothing to quantize, or NaN or infinity in
-            a kernel.
+        ValueError: If the model has nothing to quantize, NaN or infinity in a
+            kernel, or no floating-point variable for one.
     """
+    compat.check_kernels(model)
     _check_kernels_finite(model)
     if placement.fold_batch_norm:
         model = fold_batch_norm(model)

@@ -51,6 +51,7 @@ def regularize_kurtosis(
             left to regularize.
     """
     compat.check_graph_model(model)
+    compat.check_kernels(model)
     taken, skipped = some_kernels(model, layers)
     count = sum(len(kernels) for kernels in taken.values())
 

@@ -8,6 +8,35 @@ from graph_models import MODELS, make_inputs, make_plain, nested_twice
 from kure_tf import compat
 from kure_tf.compat import keras
 
+WORDS = np.array([["red"], ["green"], ["blue"], ["red"]])
+TABLES = (
+    ("words", keras.layers.StringLookup(), WORDS, "string"),
+    (
+        "weighted_words",
+        keras.layers.StringLookup(output_mode="tf_idf"),
+        WORDS,
+        "string",
+    ),
+    (
+        "text",
+        keras.layers.TextVectorization(output_sequence_length=1),
+        WORDS,
+        "string",
+    ),
+    (
+        "integers",
+        keras.layers.IntegerLookup(),
+        np.array([[5], [7], [9]]),
+        "int64",
+    ),
+    (
+        "bins",
+        keras.layers.Discretization(num_bins=3),
+        np.arange(9.0)[:, None],
+        "float32",
+    ),
+)
+
 
 class _NoConfig(keras.layers.Layer):
     def __init__(self, size):
@@ -157,6 +186,56 @@ class CloneModelTest(tf.test.TestCase, parameterized.TestCase):
         copy = compat.clone_model(make_plain(), _plain_copy)
 
         self.assertIsNone(getattr(copy, "optimizer", None))
+
+    def test_a_layer_that_nested_models_share_stays_one(self):
+        shared = keras.layers.Dense(3, name="shared")
+        inputs = keras.Input((3,))
+        branches = [
+            keras.Model(entry, shared(entry))
+            for entry in (keras.Input((3,)), keras.Input((3,)))
+        ]
+        outputs = keras.layers.Add()([branch(inputs) for branch in branches])
+        model = keras.Model(inputs, outputs)
+
+        copy = compat.clone_model(model, _plain_copy)
+
+        self.assertLen(copy.weights, 2)
+        x = np.ones((2, 3), np.float32)
+        self.assertAllEqual(copy(x), model(x))
+
+    def test_a_training_step_that_would_be_lost_is_refused(self):
+        class Stepping(keras.Sequential):
+            def train_step(self, data):
+                return super().train_step(data)
+
+        model = Stepping([keras.Input((3,)), keras.layers.Dense(2)])
+
+        with self.assertRaisesRegex(TypeError, "Stepping with a train_step"):
+            compat.clone_model(model, _plain_copy)
+
+    def test_a_training_step_that_keras_keeps_is_kept(self):
+        class Stepping(keras.Model):
+            def train_step(self, data):
+                return super().train_step(data)
+
+        inputs = keras.Input((3,))
+        model = Stepping(inputs, keras.layers.Dense(2)(inputs))
+
+        copy = compat.clone_model(model, _plain_copy)
+
+        self.assertIs(type(copy), Stepping)
+
+    @parameterized.named_parameters(*TABLES)
+    def test_what_adapt_has_found_goes_along(self, layer, seen, dtype):
+        layer.adapt(seen)
+        inputs = keras.Input((1,), dtype=dtype)
+        model = keras.Model(inputs, layer(inputs))
+        x = tf.constant(seen, dtype)
+
+        copy = compat.clone_model(model, _plain_copy)
+
+        self.assertAllEqual(copy(x), model(x))
+        self.assertGreater(len(np.unique(copy(x))), 1)
 
 
 if __name__ == "__main__":

@@ -95,6 +95,24 @@ class GraphModelTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(compat.output_shape(model.get_layer("a")), (None, 5))
         self.assertEqual(compat.output_shape(model), (None, 2))
 
+    def test_kernels_that_are_no_variables_are_refused(self):
+        if not compat.IS_KERAS_3:
+            self.skipTest("Only Keras 3 has LoRA and a quantize of its own.")
+
+        def net():
+            return keras.Sequential(
+                [keras.Input((3,)), keras.layers.Dense(2, name="dense")]
+            )
+
+        compat.check_kernels(net())
+        adapted, coded = net(), net()
+        adapted.layers[0].enable_lora(1)
+        with self.assertRaisesRegex(ValueError, "'dense' is a sum.*LoRA"):
+            compat.check_kernels(adapted)
+        coded.quantize("int8")
+        with self.assertRaisesRegex(ValueError, "'dense' holds codes.*'int8'"):
+            compat.check_kernels(coded)
+
 
 if __name__ == "__main__":
     tf.test.main()

@@ -245,6 +245,21 @@ class EqualizeTest(tf.test.TestCase, parameterized.TestCase):
             errors.append(np.mean((np.asarray(copy(images)) - wanted) ** 2))
         self.assertLess(errors[1], 0.1 * errors[0], errors)
 
+    def test_a_class_of_ones_own_is_in_no_pair(self):
+        """A kernel of signs does not change with its scale."""
+
+        class Binary(keras.layers.Dense):
+            def call(self, inputs):
+                return inputs @ tf.sign(tf.convert_to_tensor(self.kernel))
+
+        dense = keras.layers.Dense
+        model = keras.Sequential(
+            [keras.Input((3,)), dense(4), Binary(4, name="binary"), dense(2)]
+        )
+
+        with self.assertRaisesRegex(ValueError, "binary is a Binary"):
+            equalize(model)
+
 
 if __name__ == "__main__":
     tf.test.main()

@@ -207,6 +207,40 @@ class FoldTest(tf.test.TestCase, parameterized.TestCase):
         loaded = keras.models.load_model(path)
         self.assertAllEqual(loaded(_images(folded)), folded(_images(folded)))
 
+    @parameterized.parameters("kernel", "norm")
+    def test_a_class_of_ones_own_stays_as_it_is(self, which):
+        class Squared(layers.Dense):
+            def call(self, inputs):
+                return inputs @ tf.square(tf.convert_to_tensor(self.kernel))
+
+        class Halved(layers.BatchNormalization):
+            def call(self, inputs, training=None, mask=None):
+                return 0.5 * super().call(inputs, training=training)
+
+        kernel = Squared if which == "kernel" else layers.Dense
+        norm = Halved if which == "norm" else layers.BatchNormalization
+        model = _randomized(
+            keras.Sequential([keras.Input((3,)), kernel(4), norm()])
+        )
+        x = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
+
+        self.assertAllEqual(fold_batch_norm(model)(x), model(x))
+
+    def test_the_statistics_of_a_batch_keep_batch_norm(self):
+        """training=True in the graph: pix2pix generators do that."""
+        inputs = keras.Input((3,))
+        norm = layers.BatchNormalization()
+        outputs = norm(layers.Dense(4)(inputs), training=True)
+        model = _randomized(keras.Model(inputs, outputs))
+        x = np.random.default_rng(1).normal(3, 5, (5, 3)).astype(np.float32)
+
+        y = fold_batch_norm(model)(x)
+
+        gamma, beta = norm.get_weights()[:2]
+        self.assertAllClose(y, model(x))
+        self.assertAllClose(np.mean(y, 0), beta, atol=1e-4)
+        self.assertAllClose(np.std(y, 0), np.abs(gamma), rtol=1e-2)
+
 
 if __name__ == "__main__":
     tf.test.main()

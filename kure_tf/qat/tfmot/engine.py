@@ -66,6 +66,19 @@ def _check(model):
             f"{getattr(model, 'name', model)!r}. {ways_out}"
         )
     compat.check_graph_model(model, any_keras=True)
+    added = [
+        layer.name
+        for layer in model.layers
+        if type(layer).__name__ in ("AddLoss", "AddMetric")
+    ]
+    if added or compat.training_methods_of(model):
+        raise TypeError(
+            "Expected a model without losses or metrics that were added to it "
+            "and without a training step of its own, which tfmot's copy would "
+            f"lose. {model.name!r}, a {type(model).__name__}, has "
+            f"{[*added, *compat.training_methods_of(model)]}. Without tfmot: "
+            'quantize_aware(model, engine="native").'
+        )
 
 
 def _annotated(model, placement, chosen):

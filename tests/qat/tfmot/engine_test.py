@@ -332,6 +332,14 @@ class QuantizeWithTfmotTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(TypeError, "subclassed model 'Mine'"):
             quantize_with_tfmot(Mine())
 
+    def test_losses_added_to_the_model_are_refused(self):
+        """tfmot leaves them out of its copy."""
+        model = _net()
+        model.add_loss(tf.reduce_mean(model.layers[1].output))
+
+        with self.assertRaisesRegex(TypeError, "'add_loss'.*native"):
+            quantize_with_tfmot(model)
+
     def test_a_model_with_nothing_to_quantize_is_refused(self):
         model = tf_keras.Sequential([layers.Input((4,)), layers.ReLU()])
         with self.assertRaisesRegex(ValueError, "something to quantize"):
