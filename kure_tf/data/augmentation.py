@@ -107,7 +107,16 @@ def flip_and_shift(images, flip, top, left, *, shift):
 
     Returns:
         Tensor of the shape and dtype of `images`.
+
+    Raises:
+        ValueError: If `shift` can move an image out of sight.
     """
+    sides = [side for side in images.shape[1:3] if side is not None]
+    if sides and shift >= min(sides):
+        raise ValueError(
+            f"Expected a shift of fewer than {min(sides)} pixels, the shorter "
+            f"side of the images. Received: {shift}."
+        )
     shape = tf.shape(images)
     batch, height, width = shape[0], shape[1], shape[2]
     padded = tf.pad(images, [[0, 0], [shift, shift], [shift, shift], [0, 0]])

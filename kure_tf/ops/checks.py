@@ -15,12 +15,12 @@ def check_choice(what, value, choices):
     return value
 
 
-def check_whole(what, value, least):
+def check_whole(what, value, least, most=None):
     """Returns `value` as an int.
 
     Raises:
         TypeError: If it is no whole number.
-        ValueError: If it is less than `least`.
+        ValueError: If it is less than `least` or more than `most`.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(
@@ -31,6 +31,8 @@ def check_whole(what, value, least):
         raise ValueError(
             f"Expected {what} of {least} or more. Received: {value}."
         )
+    if most is not None and value > most:
+        raise ValueError(f"Expected {what} up to {most}. Received: {value}.")
     return int(value)
 
 

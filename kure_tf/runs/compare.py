@@ -7,7 +7,7 @@ from kure_tf.measurements import Report
 from kure_tf.pages import save_report
 from kure_tf.runs.export import export
 from kure_tf.runs.sweep import measure
-from kure_tf.runs.train import train
+from kure_tf.runs.train import recipes_of, train
 
 
 def compare(
@@ -59,14 +59,14 @@ def compare(
         )
     without = dataclasses.replace(kure, coefficient=0.0)
     runs = []
-    for seed in seeds or (recipe.seed,):
+    for seeded in recipes_of(recipe, seeds or (recipe.seed,)):
         for name, its_kure in (("no regularization", without), ("KURE", kure)):
             part = name.replace(" ", "_").lower()
-            part = pathlib.Path(folder) / f"{part}_seed{seed}"
+            part = pathlib.Path(folder) / f"{part}_seed{seeded.seed}"
             model, record = train(
                 make_model,
                 dataset,
-                dataclasses.replace(recipe, seed=seed),
+                seeded,
                 part,
                 kure=its_kure,
                 **(train_options or {}),

@@ -12,7 +12,7 @@ from kure_tf.files import jsonable, read_json, write_json
 from kure_tf.runs.kure import Kure
 from kure_tf.runs.model import load_saved_model, save_model
 from kure_tf.sweeps import weight_kurtosis
-from kure_tf.training import KurtosisMonitor, fit
+from kure_tf.training import KurtosisMonitor, Recipe, fit
 
 
 def train(
@@ -102,6 +102,19 @@ def _measured(model, split):
     return {**values, "images": split.count}
 
 
+def recipes_of(recipe, seeds) -> list[Recipe]:
+    """Returns the recipe with each of the seeds; all are checked at once.
+
+    Raises:
+        TypeError, ValueError: If a seed is none that a recipe takes, or stands
+            there twice.
+    """
+    seeds = list(seeds)
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"Expected seeds that differ. Received: {seeds}.")
+    return [dataclasses.replace(recipe, seed=seed) for seed in seeds]
+
+
 def train_seeds(make_model, dataset, recipe, folder, *, seeds, **options):
     """Trains once for each seed, each in a folder of its own.
 
@@ -115,11 +128,9 @@ def train_seeds(make_model, dataset, recipe, folder, *, seeds, **options):
         `(records, the content of runs.json)`.
     """
     folder, records = pathlib.Path(folder), []
-    for seed in seeds:
-        seeded = dataclasses.replace(recipe, seed=seed)
-        _, record = train(
-            make_model, dataset, seeded, folder / f"seed{seed}", **options
-        )
+    for seeded in recipes_of(recipe, seeds):
+        part = folder / f"seed{seeded.seed}"
+        _, record = train(make_model, dataset, seeded, part, **options)
         records.append(record)
     accuracies = [record["test"]["accuracy"] for record in records]
     summary = {

@@ -16,6 +16,7 @@ _LEAST = {
     "decay_every": 1,
     "frozen_batch_norm_epochs": 0,
 }
+_MOST = {"seed": 2**32 - 1}  # What Keras and NumPy take.
 _OPTIONAL = ("train_images", "decay_every")
 _ALLOWED = {
     "learning_rate": ("above 0", lambda x: x > 0),
@@ -92,7 +93,14 @@ class Recipe:
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None or name not in _OPTIONAL:
-                object.__setattr__(self, name, check_whole(name, value, least))
+                value = check_whole(name, value, least, _MOST.get(name))
+                object.__setattr__(self, name, value)
+        check_whole(
+            "frozen_batch_norm_epochs, which are among the epochs,",
+            self.frozen_batch_norm_epochs,
+            0,
+            self.epochs,
+        )
         if self.schedule == "step":
             check_whole("decay_every", self.decay_every, 1)
         for name, allowed in _ALLOWED.items():

@@ -88,6 +88,12 @@ class FlipAndShiftTest(tf.test.TestCase, parameterized.TestCase):
         ]
         self.assertAllEqual(result, expected)
 
+    def test_images_cannot_leave_the_picture(self):
+        images = tf.zeros((1, 5, 7, 3), tf.uint8)
+        zeros = tf.zeros([1], tf.int32)
+        with self.assertRaisesRegex(ValueError, "fewer than 5.*Received: 5"):
+            flip_and_shift(images, zeros > 0, zeros, zeros, shift=5)
+
 
 if __name__ == "__main__":
     tf.test.main()

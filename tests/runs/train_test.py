@@ -125,6 +125,14 @@ class TrainTest(parameterized.TestCase, tf.test.TestCase):
         )
         self.assertTrue((self.folder / "seed1" / "model.keras").is_file())
 
+    def test_seeds_are_checked_before_anything_is_trained(self):
+        for seeds, message in (((0, 0), "differ"), ((0, -1), "0 or more")):
+            with self.assertRaisesRegex(ValueError, message):
+                runs.train_seeds(
+                    make_model, self.dataset, RECIPE, self.folder, seeds=seeds
+                )
+        self.assertFalse((self.folder / "seed0").exists())
+
 
 class ValuesTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.named_parameters(

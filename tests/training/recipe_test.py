@@ -27,6 +27,8 @@ class RecipeTest(tf.test.TestCase, parameterized.TestCase):
         ("gradient_l1", {"gradient_l1": -0.1}, "gradient_l1 of 0 or more"),
         ("train_images", {"train_images": 0}, "train_images of 1 or more"),
         ("seed", {"seed": -1}, "seed of 0 or more"),
+        ("huge_seed", {"seed": 2**32}, "seed up to 4294967295"),
+        ("frozen", {"frozen_batch_norm_epochs": 2}, "among the epochs.*to 1"),
     )
     def test_bad_value_is_named_with_what_is_allowed(self, options, words):
         with self.assertRaisesRegex(ValueError, words):
