@@ -29,11 +29,13 @@ def run_folder(path, tool, flags, *, files=()):
         files: Names of the flags that name files to read.
 
     Raises:
-        ValueError: If the folder cannot be made, or is that of another run.
+        ValueError: If the folder cannot be made, or is that of another run; if
+            a value is one that a flagfile cannot hold.
     """
     folder = pathlib.Path(path)
     mark = folder / f"{tool}.cfg"
     flags = dict(sorted(flags.items()))
+    _check_values(flags)
     before = _made(folder)
     digests = {name: _digest(flags.get(name)) for name in files}
     is_new = not mark.is_file()
@@ -47,6 +49,17 @@ def run_folder(path, tool, flags, *, files=()):
         if is_new:
             _take_back(mark, before)
         raise
+
+
+def _check_values(flags):
+    for name, text in flags.items():
+        for line in text.split("\n"):
+            if line != line.strip() or not line.isprintable():
+                raise ValueError(
+                    f"Expected a value of --{name} without blanks at its ends "
+                    "and without control characters, which the flagfile in "
+                    f"the workdir cannot hold. Received: {line!r}."
+                )
 
 
 def _made(folder):

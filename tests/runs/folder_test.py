@@ -113,6 +113,13 @@ class RunFolderTest(parameterized.TestCase, tf.test.TestCase):
 
         self.assertCountEqual(os.listdir(deep), [used.name, ".tmp-mine"])
 
+    @parameterized.parameters("model ", " model", "a\rb", "a\x0bb", "a\u2028b")
+    def test_what_a_flagfile_cannot_hold_is_refused(self, name):
+        with self.assertRaisesRegex(ValueError, "--name.*flagfile.*Received"):
+            with run_folder(self.path, "sweep", {"name": name}):
+                pass
+        self.assertFalse(self.path.exists())
+
     @parameterized.named_parameters(
         ("a_file", "file"), ("inside_a_file", "file/in"), ("nul", "a\0b")
     )
