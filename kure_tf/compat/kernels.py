@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 
 from kure_tf.compat.active import keras_module
 
@@ -65,5 +66,26 @@ def kernels_of(layer) -> tuple[Kernel, ...]:
     table = _kernel_table(keras_module(layer))
     for layer_class, kernels in table.items():
         if isinstance(layer, layer_class):
+            if layer_class.__name__ == "EinsumDense":
+                axes = _einsum_channels(layer.equation)
+                return (dataclasses.replace(kernels[0], channel_axes=axes),)
             return kernels
     return ()
+
+
+def _einsum_channels(equation):
+    """Returns the axes of the kernel that only the output has, from the end.
+
+    Where they are not neighbours, the last run of neighbours: one step size
+    for each entry of those keeps to what one kernel of TensorFlow can do.
+    """
+    inputs, kernel, outputs = re.split(",|->", equation.replace(" ", ""))
+    axes = [
+        index - len(kernel)
+        for index, letter in enumerate(kernel)
+        if letter in outputs and letter not in inputs
+    ]
+    first = last = axes[-1] if axes else -1
+    while first - 1 in axes:
+        first -= 1
+    return tuple(range(first, last + 1))

@@ -80,10 +80,21 @@ class KernelsTest(tf.test.TestCase, parameterized.TestCase):
 
         self.assertLen(compat.kernels_of(Mine(2)), 1)
 
-    def test_einsum_dense_counts_where_there_is_one(self):
-        layer = keras.layers.EinsumDense("ab,bc->ac", output_shape=3)
+    @parameterized.parameters(
+        ("ab,bc->ac", 3, (-1,)),
+        ("ab,cb->ac", 3, (-2,)),
+        ("abc,cde->abde", (None, 4, 3), (-2, -1)),
+        ("abc,dce->abde", (None, 4, 3), (-1,)),  # d has no neighbour in e.
+        ("...x,xy->...y", 3, (-1,)),
+    )
+    def test_the_channels_of_einsum_dense_are_new_in_the_output(
+        self, equation, shape, axes
+    ):
+        (kernel,) = compat.kernels_of(keras.layers.EinsumDense(equation, shape))
 
-        self.assertEqual(compat.kernels_of(layer)[0].attribute, "kernel")
+        self.assertEqual(
+            (kernel.attribute, kernel.channel_axes), ("kernel", axes)
+        )
 
 
 if __name__ == "__main__":

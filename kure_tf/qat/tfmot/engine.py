@@ -9,6 +9,7 @@ from kure_tf.fake_quantized import placement as placements
 from kure_tf.fake_quantized.first_steps import set_first_weight_steps
 from kure_tf.fake_quantized.model import choose_layers
 from kure_tf.qat.same_outputs import check_same_outputs
+from kure_tf.qat.tfmot.annotation import Annotation
 from kure_tf.qat.tfmot.configs import HostedQuantizeConfig
 from kure_tf.qat.tfmot.flatten import flatten
 from kure_tf.qat.tfmot.imported import tfmot
@@ -91,9 +92,7 @@ def _annotated(model, placement, chosen):
             pinned_bits=chosen.quantized[path],
             path=path,
         )
-        annotated = tfmot.quantization.keras.quantize_annotate_layer(
-            copy, config
-        )
+        annotated = Annotation(copy, quantize_config=config)
         # Its own precision would be the global one.
         annotated._set_dtype_policy(copy._dtype_policy)
         return annotated

@@ -36,8 +36,10 @@ class HostWrapper(Observed, quantize_wrapper.QuantizeWrapperV2):
             for host in self.quantize_config.get_input_quantizers(self.layer)
         ]
 
-    def call(self, inputs, training=None, **kwargs):
+    def call(self, inputs, training=None, mask=None, **kwargs):
         self.observe(self, inputs)
+        if mask is not None and self.layer._expects_mask_arg:
+            kwargs["mask"] = mask
         for host, state in self._inputs:
             inputs = host(inputs, training, state)
         # Without tfmot's condition on `training`: our quantizers do the same in

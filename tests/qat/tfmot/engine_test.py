@@ -332,6 +332,25 @@ class QuantizeWithTfmotTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(TypeError, "subclassed model 'Mine'"):
             quantize_with_tfmot(Mine())
 
+    def test_layers_behind_a_mask_compute_as_before(self):
+        model = tf_keras.Sequential(
+            [
+                tf_keras.Input((5, 4)),
+                layers.Masking(),
+                layers.Dense(3, name="a"),
+                layers.Dense(3, name="b"),
+                layers.GRU(2),
+                layers.Dense(3),
+            ]
+        )
+        x = np.random.default_rng(0).normal(size=(2, 5, 4))
+        x[:, 3:] = 0.0
+
+        copy = quantize_with_tfmot(model)
+
+        self.assertIn("b/kernel", quantizers_of(copy))
+        self.assertAllEqual(copy(x), model(x))
+
     def test_losses_added_to_the_model_are_refused(self):
         """tfmot leaves them out of its copy."""
         model = _net()
