@@ -31,6 +31,16 @@ _IMAGES = flags.DEFINE_integer(
 flags.adopt_module_key_flags(common_flags)
 
 _CLASSES = 100
+_ABOUT = """# Files of exactly a model's codes
+
+Others are output codes that were not foretold, of so many; where layers are
+left in float, codes that go into those count too, all foretold from what came
+out of them. Times are by the clock, on a machine that may have been busy; the
+peak of memory is that of the whole process, calibration and check included.
+Repeat it by `python tools/exact_families.py --flagfile=exact_families.cfg
+--workdir=...`.
+
+"""
 _COLUMNS = {
     "model": "Model",
     "keras": "Keras",
@@ -65,7 +75,7 @@ def main():
             rows = [row for rows in found.values() for row in rows]
             table = _table(rows)
             write_atomically(folder / "families.md", table)
-        print(table)
+        print(folder / "families.md")
 
 
 def _in_a_process(text):
@@ -198,7 +208,7 @@ def _table(rows):
         _line("---" for _ in _COLUMNS),
         *(_line(_cell(row.get(key, "")) for key in _COLUMNS) for row in rows),
     ]
-    return "\n".join(lines) + "\n"
+    return _ABOUT + "\n".join(lines) + "\n"
 
 
 def _line(cells):

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from litert_files import KERNELS, run
+from scipy import special
 
 from kure_tf.export import Simulation, write
 from kure_tf.integer_graph import (
@@ -20,6 +21,18 @@ from kure_tf.integer_graph import (
 pytestmark = pytest.mark.one_keras
 
 _TRIALS = 6
+_FIXED = {
+    "LOGISTIC": Quantization(1 / 256, -128),
+    "TANH": Quantization(1 / 128, 0),
+}
+# What the last bit of the C library's function comes to, in codes.
+_OF_THE_LIBRARY = {"GELU": 4e-5, "TANH": 1.6e-5}
+_EXACT = {
+    "ELU": lambda x: np.where(x < 0, special.expm1(x), x),
+    "GELU": lambda x: x * special.ndtr(x),
+    "LOGISTIC": special.expit,
+    "TANH": np.tanh,
+}
 
 
 class _Random:
@@ -278,6 +291,32 @@ class KernelSetsTest(tf.test.TestCase, parameterized.TestCase):
                     foretold,
                     run(write(graph), inputs, kernels),
                     f"{kernels}, seed {seed}",
+                )
+
+    @parameterized.parameters("ELU", "GELU", "LOGISTIC", "TANH")
+    def test_results_in_the_middle_of_two_codes(self, kind):
+        """How a set computes and rounds decides there: found by search."""
+        rng, y = np.random.default_rng(0), _FIXED.get(kind)
+        scales = np.float32(2.0 ** rng.uniform(-7, -1, 60_000))
+        zero_points = rng.integers(-128, 128, scales.size)
+        levels = np.arange(-128, 128) - zero_points[:, np.newaxis]
+        values = levels * scales[:, np.newaxis]
+        y = y or Quantization(float(np.float32(0.0213)), 5)
+        codes = _EXACT[kind](np.float64(values)) / y.scale + y.zero_point
+        apart = np.abs(codes - np.floor(codes) - 0.5)
+        apart[(codes < -128) | (codes > 127)] = 1.0
+        if kind == "ELU":
+            apart[values >= 0] = 1.0
+        apart[apart < _OF_THE_LIBRARY.get(kind, 0.0)] = 1.0
+        inputs = np.arange(-128, 128).astype(np.int8).reshape(-1, 1)
+        for place in np.argsort(apart.min(axis=1))[:12]:
+            x = Quantization(float(scales[place]), int(zero_points[place]))
+            graph = _graph(kind, [(1,)] * 2, [x, y])
+            for kernels in KERNELS[:2] if kind == "ELU" else KERNELS:
+                self.assertAllEqual(
+                    Simulation(graph, kernels)([inputs])[0],
+                    run(write(graph), [inputs], kernels),
+                    f"{kernels}, {x}",
                 )
 
     @parameterized.parameters(

@@ -1,6 +1,9 @@
 """Functions of one int8 code, as tables of 256 of them.
 
-All three kernel sets compute them alike.
+The kernel sets differ where a result is within some 1e-5 of the middle between
+two codes: how they compute and round decides there. The last bit of tanh and
+erf is that of the device's own library, which may round the other way where a
+result is as near as that bit: one of a million entries of a table.
 """
 
 import math
@@ -11,20 +14,41 @@ from kure_tf.export.kernel_sets.fixed_point import multiplier_of
 
 
 def table_of(kind, x, y) -> np.ndarray:
-    """Returns the codes that an operator makes of the codes -128..127.
+    """Returns what TFLite's own kernels make of the codes -128..127.
+
+    Results in float32, times the inverse of the scale; halves go away from 0.
 
     Args:
         kind: "ELU", "GELU", "HARD_SWISH", "LOGISTIC" or "TANH".
         x, y: `Quantization` of its input and of its output.
     """
-    levels = np.arange(-128, 128) - x.zero_point
     if kind == "HARD_SWISH":
-        codes = _hard_swish(levels, x, y)
-    else:
-        values = (levels * np.float32(x.scale)).astype(np.float64)
-        results = np.array([_FUNCTIONS[kind](value) for value in values])
-        scale = np.float32(1) / np.float32(y.scale)
-        codes = np.rint(results.astype(np.float32) * scale) + y.zero_point
+        levels = np.arange(-128, 128) - x.zero_point
+        return _codes(_hard_swish(levels, x, y))
+    function = {**_FUNCTIONS, "LOGISTIC": _logistic_of_floats}[kind]
+    scaled = np.float64(_scaled(function, x, y))
+    rounded = np.copysign(np.floor(np.abs(scaled) + 0.5), scaled)
+    return _codes(rounded + y.zero_point)
+
+
+def xnnpack_table_of(kind, x, y) -> np.ndarray:
+    """Likewise for XNNPACK's ELU, LOGISTIC and TANH.
+
+    They add the zero point in float32, before halves go to even.
+    """
+    scaled = _scaled(_FUNCTIONS[kind], x, y)
+    return _codes(np.rint(scaled + np.float32(y.zero_point)))
+
+
+def _scaled(function, x, y):
+    """Returns results for all codes in float32, in units of y.scale."""
+    levels = np.arange(-128, 128) - x.zero_point
+    values = levels * np.float32(x.scale)
+    results = [function(float(np.float32(value))) for value in values]
+    return np.float32(results) * (np.float32(1) / np.float32(y.scale))
+
+
+def _codes(codes):
     return np.clip(codes, -128, 127).astype(np.int8)
 
 
@@ -34,6 +58,12 @@ def _gelu(value):
 
 def _logistic(value):
     return 1 / (1 + math.exp(-max(value, -500.0)))
+
+
+def _logistic_of_floats(value):
+    """Computed in float32 at each step."""
+    power = np.float32(math.exp(min(-value, 88.0)))
+    return np.float32(1) / (np.float32(1) + power)
 
 
 def _elu(value):

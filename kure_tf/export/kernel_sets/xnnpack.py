@@ -8,6 +8,7 @@ import tensorflow as tf
 from kure_tf.export.kernel_sets.built_in import BuiltIn
 from kure_tf.export.kernel_sets.fused import fused
 from kure_tf.export.kernel_sets.pairs import TABLES, look_up, pair_table
+from kure_tf.export.kernel_sets.tables import xnnpack_table_of
 
 
 class XNNPack(BuiltIn):
@@ -50,6 +51,11 @@ class XNNPack(BuiltIn):
         by = np.rint(np.float32(256) * np.float32([below, above]))
         product = levels * tf.where(levels < 0, by[0], by[1])
         return tf.floor((product + 128) / 256)
+
+    def table(self, kind, x, y):
+        if kind in ("ELU", "LOGISTIC", "TANH"):
+            return xnnpack_table_of(kind, x, y)
+        return super().table(kind, x, y)  # XNNPACK has none.
 
     def enlarge(self, codes, factors):
         """With fractions of 11 bits; halves up."""
