@@ -341,6 +341,32 @@ class KernelSetsTest(tf.test.TestCase, parameterized.TestCase):
             Simulation(graph)([codes])[0], run(write(graph), [codes])
         )
 
+    @parameterized.parameters("builtin", "reference")
+    def test_a_dense_layer_of_one_scale_has_its_multiplier_in_float32(
+        self, kernels
+    ):
+        """A sum (found in ResNet-20) where that decides a code."""
+        weights = Weights(
+            path="kernel",
+            bits=8,
+            codes=np.zeros((1, 1), np.int8),
+            scales=np.float32([0.014626988209784031]),
+            biases=np.int32([-18420]),
+        )
+        quantizations = [
+            Quantization(0.022415710613131523, -128),
+            Quantization(0.19800825417041779, -48),
+        ]
+        graph = _graph(
+            "FULLY_CONNECTED", [(1,), (1,)], quantizations, weights=weights
+        )
+        codes = np.zeros((1, 1), np.int8)
+
+        self.assertAllEqual(
+            Simulation(graph, kernels)([codes])[0],
+            run(write(graph), [codes], kernels),
+        )
+
     def test_softmax_of_the_reference_kernels_is_not_foretold(self):
         graph = _softmax(_Random(0))
 

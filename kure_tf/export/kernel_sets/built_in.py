@@ -179,5 +179,9 @@ def _sums(a, b, y, scaled, sign):
 
 def weights_multiplier(operator, x, y):
     """Returns (x * weights) / y of a linear operator as a multiplier."""
-    scales = operator.weights.scales.astype(np.float64)
-    return multiplier_of(x.scale * scales / y.scale)
+    scales = operator.weights.scales
+    if operator.kind == "FULLY_CONNECTED" and scales.size == 1:
+        # Of one scale alone, TFLite has the product in float32.
+        products = np.float32(x.scale) * scales
+        return multiplier_of(products.astype(np.float64) / y.scale)
+    return multiplier_of(x.scale * scales.astype(np.float64) / y.scale)
