@@ -75,7 +75,7 @@ def _wrapped(layer, path, placement, chosen):
         return copy, copy
     wrapper = FakeQuantized(
         copy,
-        placement.weights,
+        placement.weights_of(layer),
         placement.activations,
         chosen.quantized[path],
     )

@@ -28,6 +28,9 @@ class Placement:
         pinned: `{layer name or path: "float" or a bit-width}` for others.
         fold_batch_norm: Whether batch normalization is folded into the
             kernels first, as LiteRT does.
+        dense_per_tensor: Whether dense layers get one step for their whole
+            kernel where `weights` has one per channel: what devices need whose
+            fully connected operator takes one scale.
         name: What reports call it.
 
     Raises:
@@ -41,6 +44,7 @@ class Placement:
     last_layer: str | int | None = None
     pinned: dict = dataclasses.field(default_factory=dict)
     fold_batch_norm: bool = False
+    dense_per_tensor: bool = False
     name: str = "custom"
 
     def __post_init__(self):
@@ -63,6 +67,15 @@ class Placement:
         ):
             if quantizer is not None:
                 quantizer.grid.check_bits(bits)
+
+    def weights_of(self, layer):
+        """Returns the quantizer of the kernels of one layer, or None."""
+        layers = compat.keras_module(layer).layers
+        is_dense = isinstance(layer, (layers.Dense, layers.EinsumDense))
+        if self.weights is None or not (is_dense and self.dense_per_tensor):
+            return self.weights
+        config = {**self.weights.get_config(), "granularity": "per_tensor"}
+        return type(self.weights).from_config(config)
 
     def chosen(self, model):
         """Returns the `ChosenLayers` of a model.

@@ -95,6 +95,19 @@ class PlanTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, f"narrow.*'{grid}'"):
             Placement(weights=UniformQuantizer(grid))
 
+    def test_dense_layers_may_have_one_step_beside_channels(self):
+        inputs = keras.Input((6, 6, 2))
+        x = layers.Flatten()(layers.Conv2D(5, 3, name="conv")(inputs))
+        model = keras.Model(inputs, layers.Dense(3, name="dense")(x))
+        for together, shape in ((False, (1, 3)), (True, ())):
+            placement = tflite_placement(dense_per_tensor=together)
+            found = quantizers_of(fake_quantize_model(model, placement))
+            steps = {
+                path: tuple(found[f"{path}/kernel"].state.step_size.shape)
+                for path in ("conv", "dense")
+            }
+            self.assertEqual(steps, {"conv": (1, 1, 1, 5), "dense": shape})
+
     def test_schemes_are_found_by_name(self):
         self.assertEqual(placements.get("paper"), paper_placement())
         self.assertEqual(placements.get("tflite"), tflite_placement())

@@ -87,7 +87,7 @@ def _annotated(model, placement, chosen):
         if path not in chosen.quantized:
             return copy
         config = HostedQuantizeConfig(
-            placement.weights,
+            placement.weights_of(copy),
             placement.activations,
             pinned_bits=chosen.quantized[path],
             path=path,
