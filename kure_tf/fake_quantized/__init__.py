@@ -38,6 +38,7 @@ from kure_tf.fake_quantized.placement import (
     paper_placement,
     tflite_placement,
 )
+from kure_tf.fake_quantized.quantized_share import quantized_share
 from kure_tf.fake_quantized.restore import keeping
 from kure_tf.fake_quantized.strip import strip_quantizers
 from kure_tf.fake_quantized.taps import quantized, tapping
@@ -73,6 +74,7 @@ __all__ = [
     "paper_placement",
     "prepared_rows",
     "quantized",
+    "quantized_share",
     "quantizers_of",
     "set_batch_norm_statistics",
     "set_operating_point",

@@ -9,6 +9,7 @@ from kure_tf.fake_quantized import placement as placements
 from kure_tf.fake_quantized.first_steps import set_first_weight_steps
 from kure_tf.fake_quantized.fold import fold_batch_norm
 from kure_tf.fake_quantized.layer import FakeQuantized
+from kure_tf.fake_quantized.quantized_share import warn_of_little
 
 
 def fake_quantize_model(model, placement="paper", *, verbose=False):
@@ -22,7 +23,8 @@ def fake_quantize_model(model, placement="paper", *, verbose=False):
     Args:
         model: A built functional or sequential model; nested ones are opened.
             Convolutions and dense layers are quantized; any other layer, a
-            user's own one among them, stays as it is.
+            user's own one among them, stays as it is. A warning names these
+            if they hold more than a tenth of the parameters.
         placement: A `Placement`, or the name of a scheme: "paper" or "tflite".
         verbose: Whether to print what is quantized and what is not, and why,
             to the standard error stream.
@@ -65,6 +67,7 @@ def choose_layers(model, placement):
             f"{model.name!r}, nothing is left: {chosen.skipped}. Quantized are "
             "convolutions and dense layers that are not pinned to float."
         )
+    warn_of_little(model)
     return model, chosen
 
 

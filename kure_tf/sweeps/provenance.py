@@ -7,7 +7,7 @@ import numpy as np
 
 from kure_tf import compat
 from kure_tf.evaluation import loss_of
-from kure_tf.fake_quantized import kernels_in
+from kure_tf.fake_quantized import kernels_in, quantized_share
 from kure_tf.ops.kurtosis import kurtosis
 from kure_tf.version import __version__
 
@@ -37,6 +37,7 @@ def measurement_facts(model, dataset, batch_norm=None, **calibration) -> dict:
     facts = {
         "model": model.name,
         "checkpoint_hash": compat.array_hash(model),
+        "quantized_parameters": f"{100 * quantized_share(model):.1f} %",
         "data_set": dataset.name,
         "split": dataset.test.name,
         "images": dataset.test.count,
