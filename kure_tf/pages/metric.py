@@ -78,7 +78,8 @@ class Metric:
     def difference(self, value, digits=1) -> str:
         """Returns a difference: "5.0" or "0.0123"; errors have two digits."""
         if self.is_accuracy:
-            return f"{100 * value:.{digits}f}"
+            # Adding 0.0 turns -0.0, a small difference, into 0.0.
+            return f"{round(100 * value, digits) + 0.0:.{digits}f}"
         return _number(value, 4 - digits)
 
     def points(self, value, digits=1) -> str:

@@ -22,7 +22,7 @@ def summarize(series) -> str:
     standard errors, as `Estimate.ahead_of` has them.
     """
     if not any(one.estimates for one in series):
-        return "This report holds no measurements yet."
+        return _file_sentences(series)
     subject = _subject(series)
     others = [one for one in series if one is not subject]
     sentences = [
@@ -38,6 +38,22 @@ def summarize(series) -> str:
         _kurtosis_sentence(subject, others, series),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _file_sentences(series):
+    rows = [row for one in series for _, row in one.rows_of("tflite")]
+    if not rows:
+        return "This report holds no measurements yet."
+    foretold = [row.details for row in rows if "codes" in row.details]
+    sentences = [f"This report holds {len(rows)} LiteRT files."]
+    if foretold:
+        codes = sum(details["codes"] for details in foretold)
+        differing = sum(details["differing_codes"] for details in foretold)
+        sentences.append(
+            f"Of {codes:,} codes that {len(foretold)} of them put out, "
+            f"{differing:,} were not as foretold."
+        )
+    return " ".join(sentences)
 
 
 def _subject(series):

@@ -1,5 +1,6 @@
 """Tables about the models: kurtosis, exported files, provenance."""
 
+import collections
 import statistics
 
 from kure_tf.pages import labels
@@ -64,6 +65,11 @@ def tflite_table(series) -> Table | None:
     if not found:
         return None
     metric = series[0].metric
+    names = collections.Counter((title, _file(row)) for title, row in found)
+    rows = tuple(
+        _tflite_row(title, row, metric, names[title, _file(row)] > 1)
+        for title, row in found
+    )
     return Table(
         title="LiteRT files",
         header=(
@@ -76,7 +82,7 @@ def tflite_table(series) -> Table | None:
             "Size",
             "Latency, ms",
         ),
-        rows=tuple(_tflite_row(title, row, metric) for title, row in found),
+        rows=rows,
         caption="Each file was run in the LiteRT interpreter beside its Keras "
         "model, over the same examples; where its codes were foretold, all of "
         "them were compared. Latencies are medians of one example on one "
@@ -106,14 +112,18 @@ def flags_text(flags) -> str:
     return str(flags)
 
 
-def _tflite_row(title, row, metric):
+def _file(row):
+    return labels.value(row.details.get("mode") or row.point).replace("_", " ")
+
+
+def _tflite_row(title, row, metric, with_method):
     details = row.details
-    mode = labels.value(details.get("mode") or row.point).replace("_", " ")
+    method = f", {row.ptq}" if with_method and row.ptq else ""
     drop, agreement = details.get("accuracy_drop"), details.get("agreement")
     size, latency = details.get("file_size"), details.get("latency_ms")
     return (
         Cell(title),
-        Cell(mode),
+        Cell(f"{_file(row)}{method}"),
         row_cell(row),
         Cell("-" if drop is None else metric.difference(drop)),
         Cell("-" if agreement is None else f"{100 * agreement:.1f}"),
