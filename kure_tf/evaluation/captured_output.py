@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import logging
 import os
 import pathlib
 import sys
@@ -44,9 +45,29 @@ def captured_output():
                 _flush()
                 for fd, copy in saved.items():
                     _restore(fd, copy)
+                _free_loggers(stream)
     finally:
         os.close(log)
         pathlib.Path(path).unlink(missing_ok=True)
+
+
+def _free_loggers(stream):
+    """Frees loggers of handlers that were made here and write to `stream`.
+
+    `logging.warning` and its like give a handler to a root logger that has
+    none; the root gets none from here, so that `logging.basicConfig` still
+    works.
+    """
+    root = logging.getLogger()
+    named = list(root.manager.loggerDict.values())
+    for logger in (root, *(x for x in named if hasattr(x, "handlers"))):
+        for handler in list(logger.handlers):
+            if getattr(handler, "stream", None) is not stream:
+                continue
+            if logger is root:
+                logger.removeHandler(handler)
+            else:
+                handler.setStream(sys.stderr)
 
 
 def _duplicate(fd):

@@ -57,6 +57,20 @@ class CapturedOutputTest(absltest.TestCase):
 
         self.assertEqual(done.stdout, "before;after\n")
 
+    def test_loggers_keep_no_handler_of_the_file(self):
+        done = _run(
+            "import logging\n"
+            "mine = logging.getLogger('mine')\n"
+            "with captured_output():\n"
+            "    logging.warning('to the root, which had no handler')\n"
+            "    mine.addHandler(logging.StreamHandler())\n"
+            "mine.warning('after')\n"
+            "print(logging.getLogger().handlers)\n"
+        )
+
+        self.assertEqual(done.stdout, "[]\n")
+        self.assertEqual(done.stderr, "after\n")
+
     def test_a_closed_standard_output_stays_closed(self):
         done = _run(
             "os.close(1)\n"
