@@ -82,7 +82,7 @@ _NOT_PART_OF_THE_RUN = (
     *("workdir", "flagfile", "data_dir", "require_pass", "allow_code"),
 )
 # Flags that name files to read: these are the same if their content is.
-_FILES = ("model", "weights", "step_sizes")
+_FILES = ("model", "weights", "step_sizes", "setting")
 # Flags that there were: what to write in their place.
 _GONE = {"traceback": "Bugs show their traceback by themselves: leave it out."}
 
@@ -178,13 +178,21 @@ def _check(argv):
             f"tools/{tool}.py needs --workdir, the folder for its results. "
             f"For instance: --workdir=runs/{tool}."
         )
-    for flag in _key_flags():
-        path = flag.value
-        if flag.name not in _FILES or not path or os.path.exists(path):
+    for name, path in _named_files():
+        if os.path.exists(path):
             continue
-        if flag.name != "model" or path.endswith((".keras", ".h5")):
-            said = flagfiles.origin(flag.name, path, sys.argv)
-            _fail(f"No file {path!r}, which --{flag.name} names.{said}")
+        if name != "model" or path.endswith((".keras", ".h5")):
+            said = flagfiles.origin(name, path, sys.argv)
+            _fail(f"No file {path!r}, which --{name} names.{said}")
+
+
+def _named_files():
+    """Yields the name of a flag and a path that it names."""
+    for flag in _key_flags():
+        if flag.name in _FILES and flag.value:
+            several = isinstance(flag.value, list)
+            for path in flag.value if several else [flag.value]:
+                yield flag.name, path
 
 
 def _tool():

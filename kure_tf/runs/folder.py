@@ -15,7 +15,8 @@ def run_folder(path, tool, flags, *, files=()):
 
     The mark is the file `<tool>.cfg`: a flagfile that repeats the run. The
     same flags continue in the folder, others are refused. A file that a flag
-    names is the same if its name or its content is.
+    names is the same if its name or its content is: whether what is kept is of
+    this content, what is kept knows.
 
     If the block raises before it has left anything in the folder, the mark is
     taken back, and the folder if it is new: it is free for mended flags. What
@@ -26,7 +27,7 @@ def run_folder(path, tool, flags, *, files=()):
         tool: Name of the tool, such as "sweep".
         flags: `{name: text}` of what the run is; lines of a text are values
             of a flag that is given several times.
-        files: Names of the flags that name files to read.
+        files: Names of the flags that name files to read, one on each line.
 
     Raises:
         ValueError: If the folder cannot be made, or is that of another run; if
@@ -110,11 +111,14 @@ def _read(mark):
     return flags, digests
 
 
-def _digest(path):
-    """Returns the SHA-256 of a file, None if `path` names none."""
-    if path is None or not pathlib.Path(path).is_file():
+def _digest(text):
+    """Returns the SHA-256 of the file of each line; None if one is no file."""
+    paths = [pathlib.Path(line) for line in (text or "").split("\n")]
+    if not all(path.is_file() for path in paths):
         return None
-    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+    return " ".join(
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in paths
+    )
 
 
 def _check_same_run(mark, here, digests):

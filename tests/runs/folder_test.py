@@ -64,6 +64,17 @@ class RunFolderTest(parameterized.TestCase, tf.test.TestCase):
             with self.assertRaisesRegex(ValueError, "another run"):
                 self._run_with_file(name, content)
 
+    def test_each_of_several_files_is_known_by_its_content(self):
+        first, second, moved = (self.here / name for name in "abc")
+        for path, content in ((first, "1"), (second, "2"), (moved, "2")):
+            path.write_text(content)
+        options = {"files": ["setting"]}
+        self._run({"setting": f"{first}\n{second}"}, **options)
+
+        self._run({"setting": f"{first}\n{moved}"}, **options)
+        with self.assertRaisesRegex(ValueError, "another run"):
+            self._run({"setting": f"{moved}\n{first}"}, **options)
+
     def _run_with_file(self, name, content):
         (self.here / name).write_text(content)
         self._run({"step_sizes": str(self.here / name)}, files=["step_sizes"])

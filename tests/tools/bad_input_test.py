@@ -69,6 +69,8 @@ class BadInputTest(parameterized.TestCase):
             "no_function": "sweep.py --workdir=n --model=own:missing",
             "bad_step_sizes": "sweep.py --workdir=o --step_sizes=steps.json",
             "no_weights": "train.py --workdir=p --weights=gone.npz",
+            "no_setting": "export_tflite.py --workdir=p --setting=own.py "
+            "--setting=gone.npz",
             "no_reports": "report.py --workdir=q",
             "missing_report": "report.py --workdir=q --reports=nowhere",
             "learned_folded": "sweep.py --workdir=s --scheme=paper,tflite "
@@ -128,6 +130,7 @@ class BadInputTest(parameterized.TestCase):
         ("parity", "'4/8'.*'4-FP'"),
         ("sampled", "which needs --qat=lsq"),
         ("no_weights", "'gone.npz', which --weights names"),
+        ("no_setting", "'gone.npz', which --setting names"),
         ("no_reports", "--reports="),
         ("missing_report", "nowhere"),
         ("trained_float", "with quantizers.*'trained'.*Name a method"),
