@@ -12,6 +12,7 @@ from kure_tf.export.check import check_file
 from kure_tf.export.exact_verification import Answers, ExactVerification
 from kure_tf.export.file_details import file_details
 from kure_tf.export.file_metadata import FileMetadata
+from kure_tf.export.flatbuffer import CONTAINERS
 from kure_tf.export.kernel_sets import RESOLVERS
 from kure_tf.export.pair_runner import compared_codes, pair_runner
 from kure_tf.export.verification import VerificationError
@@ -79,7 +80,8 @@ def export_exact(
             written.
         OSError: If a file cannot be written.
     """
-    path, kernels = checked_path(path), _checked(kernels)
+    path = checked_path(path)
+    kernels = check_exact_options(container, kernels)
     start = time.perf_counter()
     graph = to_integer_graph(model, calibration, allow_float=allow_float)
     graph = with_container(graph, container)
@@ -92,7 +94,7 @@ def export_exact(
     )
     written = time.perf_counter()
     verification = ExactVerification(
-        container=container,
+        container=_narrowest(graph),
         **_checked_content(content, graph),
         **_answers(
             _pairs(
@@ -117,6 +119,31 @@ def export_exact(
     return verification
 
 
+def check_exact_options(container, kernels) -> tuple[str, ...]:
+    """Returns the sets of kernels of `export_exact` as a tuple of names.
+
+    Raises:
+        ValueError: If there is no such container or set of kernels.
+    """
+    if container not in CONTAINERS:
+        raise ValueError(
+            "Expected a container of 8, 4 or 2 bits, what LiteRT's files "
+            f"have. Received: {container!r}."
+        )
+    names = (kernels,) if isinstance(kernels, str) else tuple(kernels)
+    if not names or not set(names) <= set(RESOLVERS):
+        raise ValueError(
+            "Expected kernels that the interpreter can be told to run, of "
+            f"{sorted(RESOLVERS)}. Received: {kernels!r}."
+        )
+    return names
+
+
+def _narrowest(graph):
+    """Returns the bits of the narrowest container of a kernel."""
+    return min((one.container for one in graph.weights.values()), default=8)
+
+
 def _content(graph, metadata, **options):
     content = write(graph, metadata=metadata.entries(graph), **options)
     return metadata.with_labels(content)
@@ -138,17 +165,6 @@ def _write(path, content, verification):
     }
     text = json.dumps(jsonable(details), indent=2) + "\n"
     write_atomically(path.with_suffix(".json"), text)
-
-
-def _checked(kernels):
-    """Returns the sets of kernels as a tuple of names."""
-    names = (kernels,) if isinstance(kernels, str) else tuple(kernels)
-    if not names or not set(names) <= set(RESOLVERS):
-        raise ValueError(
-            "Expected kernels that the interpreter can be told to run, of "
-            f"{sorted(RESOLVERS)}. Received: {kernels!r}."
-        )
-    return names
 
 
 class _Pair:

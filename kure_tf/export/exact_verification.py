@@ -31,7 +31,8 @@ class ExactVerification:
     """How a file did beside its integer graph and its Keras model.
 
     Attributes:
-        container: Bits that the file gives each code where they fit.
+        container: Bits of the narrowest container that a kernel got; 8 if all
+            stayed in that.
         split: Name of the split, None if it has none.
         examples: How many examples were run.
         tensors: How many tensors of the file were compared with the graph.
