@@ -51,6 +51,13 @@ _ALLOW_FLOAT = flags.DEFINE_bool(
     False,
     "Whether exact files leave layers that have no integer operator in float.",
 )
+_FILE_BATCH_SIZE = flags.DEFINE_integer(
+    "file_batch_size",
+    None,
+    "Batch size fixed in exact files, which models with transposed "
+    "convolutions need; default: any.",
+    lower_bound=1,
+)
 _LABELS = flags.DEFINE_list(
     "labels", [], "Names of the classes, which exact files then carry."
 )
@@ -109,6 +116,7 @@ def _exact(model, dataset, folder):
         container=int(_CONTAINER.value),
         kernels=_KERNELS.value,
         allow_float=_ALLOW_FLOAT.value,
+        file_batch_size=_FILE_BATCH_SIZE.value,
         labels=_LABELS.value,
         name=_NAME.value,
         provenance={"flags": common_flags.effective_flags()},

@@ -15,7 +15,8 @@ def latencies(contents, *, rounds=30) -> dict:
 
     The files run in turn, A B C A B C ..., so that a machine whose speed
     drifts treats all alike: compare them, and take no figure for itself.
-    Times are of the wall clock, with batches of one example of zeros.
+    Times are of the wall clock, with batches of one example of zeros. A file
+    of a fixed batch size runs that, and gets the time of one example.
 
     Args:
         contents: `{name: bytes of a .tflite file}`.
@@ -28,19 +29,24 @@ def latencies(contents, *, rounds=30) -> dict:
     times = {name: [] for name in runners}
     for _ in range(rounds + 2):
         for name, runner in runners.items():
-            inputs = _zeros(runner.input_ports)
+            inputs = _zeros(runner)
             start = time.perf_counter()
             runner.outputs(inputs)
-            times[name].append(1e3 * (time.perf_counter() - start))
+            passed = time.perf_counter() - start
+            times[name].append(1e3 * passed / runner.batch_size)
     return {
         name: round(statistics.median(found[2:]), 4)
         for name, found in times.items()
     }
 
 
-def _zeros(ports):
+def _zeros(runner):
+    ports = runner.input_ports
     ports = ports.values() if isinstance(ports, dict) else [ports]
     return [
-        np.zeros([size or 1 for size in port.shape], port.dtype)
+        np.zeros(
+            (runner.batch_size, *(size or 1 for size in port.shape[1:])),
+            port.dtype,
+        )
         for port in ports
     ]

@@ -8,6 +8,7 @@ import pathlib
 from kure_tf import export, ptq
 from kure_tf.data import Dataset
 from kure_tf.evaluation.latency import latencies
+from kure_tf.export.exact import check_exact_options
 from kure_tf.fake_quantized import (
     apply,
     fake_quantize_model,
@@ -18,6 +19,7 @@ from kure_tf.fake_quantized import placement as placements
 from kure_tf.files import jsonable
 from kure_tf.measurements import Report, Row, Run
 from kure_tf.pages import save_report
+from kure_tf.runs.exact_request import check_points, check_same, request_of
 from kure_tf.runs.file_metadata import file_metadata
 from kure_tf.runs.file_settings import file_settings
 from kure_tf.sweeps.provenance import measurement_facts
@@ -38,6 +40,7 @@ def export_exact(
     container=8,
     kernels="xnnpack",
     allow_float=False,
+    file_batch_size=None,
     labels=(),
     name="model",
     provenance=None,
@@ -46,6 +49,9 @@ def export_exact(
     """Writes a LiteRT file for each operating point, each after verifying it.
 
     Killed and called again, it goes on after the last file that was written.
+    Files that are there are kept if they were asked for with the same values;
+    else the folder is refused. What cannot be written is refused before the
+    first file.
 
     Args:
         model: A built float model; or one that has quantizers already, which
@@ -65,6 +71,8 @@ def export_exact(
         kernels: A set of kernels, or several: see `export.export_exact`.
         allow_float: Whether layers without an integer operator are left in
             float: see `export.export_exact`.
+        file_batch_size: Batch size fixed in the files, which models with
+            transposed convolutions need; None for any.
         labels: Names of the classes, for the files' metadata.
         name: What the report calls the model.
         provenance: What the report says beyond what is known here.
@@ -79,9 +87,11 @@ def export_exact(
         VerificationError: If a file is not what was foretold; those before it
             are there.
         TypeError, ValueError: As `export.export_exact` and `apply`; if the
-            folder holds files of other weights or images.
+            folder holds files of other weights or images, or asked for with
+            something else; if a point is in float or above 8 bits.
     """
     folder = pathlib.Path(folder)
+    kernels = check_exact_options(container, kernels)
     facts = {**(provenance or {}), **measurement_facts(model, dataset)}
     if not quantizers_of(model):
         model = fake_quantize_model(model, _without_floats(scheme))
@@ -92,19 +102,22 @@ def export_exact(
         folder,
         name,
         facts,
-        labels,
+        tuple(labels),
         {
             "container": container,
             "kernels": kernels,
             "allow_float": allow_float,
-            "progress": progress,
+            "file_batch_size": file_batch_size,
         },
+        progress,
     )
-    finished = exporter.finished()
-    rows = []
-    for wanted in file_settings(
+    wanted_files = file_settings(
         points, method, methods or {}, exporter.calibration
-    ):
+    )
+    check_points(wanted_files, allow_float)
+    finished = exporter.finished(wanted_files)
+    rows = []
+    for wanted in wanted_files:
         rows.append(finished.get(wanted.file) or exporter.row(wanted))
         _report(name, rows, facts).save(folder)
     report = _report(name, _with_latencies(rows, folder), facts)
@@ -123,6 +136,7 @@ class _Exporter:
     facts: dict
     labels: tuple
     options: dict
+    progress: bool
 
     @functools.cached_property
     def _calibrated(self):
@@ -133,14 +147,28 @@ class _Exporter:
         """Returns the `Calibration`, made at the first call."""
         return self._calibrated
 
-    def finished(self):
-        """Returns `{file: row}` of files that are as a call left them."""
-        return {
+    def finished(self, wanted_files):
+        """Returns `{file: row}` of files that are as a call left them.
+
+        Raises:
+            ValueError: If one was asked for with something else.
+        """
+        found = {
             row.details["file"]: row
             for row in finished_rows(self.folder, self.name, self.facts)
             if _sha256(self.folder / row.details["file"])
             == row.details["sha256"]
         }
+        for wanted in wanted_files:
+            if wanted.file in found:
+                before = found[wanted.file].details.get("request")
+                now = self._request(wanted)
+                check_same(wanted.file, self.folder, before, now)
+        return found
+
+    def _request(self, wanted):
+        options = {**self.options, "labels": self.labels}
+        return jsonable(request_of(wanted, self.model, options))
 
     def row(self, wanted):
         """Writes a file; returns its row."""
@@ -156,11 +184,16 @@ class _Exporter:
                 self.dataset.calibration,
                 self.dataset.test,
                 metadata=metadata,
+                progress=self.progress,
                 **self.options,
             )
-        sha256 = _sha256(self.folder / wanted.file)
+        written = {
+            "file": wanted.file,
+            "sha256": _sha256(self.folder / wanted.file),
+            "request": self._request(wanted),
+        }
         split = self.dataset.test.name
-        return _row(self.name, setting, wanted, found, split, sha256)
+        return _row(self.name, setting, wanted.ptq, found, split, written)
 
 
 def _sha256(path):
@@ -180,7 +213,7 @@ def _without_floats(scheme):
     return dataclasses.replace(placement, **ends)
 
 
-def _row(name, setting, wanted, found, split, sha256):
+def _row(name, setting, ptq, found, split, written):
     details = dataclasses.asdict(found)
     for known in ("split", "examples", "container"):
         del details[known]
@@ -188,15 +221,14 @@ def _row(name, setting, wanted, found, split, sha256):
         run=name,
         sweep="tflite",
         point=setting.point,
-        ptq=wanted.ptq,
+        ptq=ptq,
         value=found.file_accuracy,
         examples=found.examples,
         split=split,
         seconds=found.seconds,
         details={
             "mode": f"{setting.point} exact, int{found.container}",
-            "file": wanted.file,
-            "sha256": sha256,
+            **written,
             "agreement": found.agreement,
             "accuracy_drop": found.keras_accuracy - found.file_accuracy,
             "codes": found.codes,

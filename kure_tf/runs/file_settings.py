@@ -18,12 +18,17 @@ class FileSetting:
 
     Attributes:
         file: Its name, after the operating point.
+        points: The `OperatingPoint` of all layers; or that of one layer and
+            that of the others.
         ptq: What reports call the PTQ method.
+        digest: Digest of a `Setting` that was given; None if it is found.
         setting: Function that returns the `Setting`, which may take minutes.
     """
 
     file: str
+    points: tuple[OperatingPoint, ...]
     ptq: str
+    digest: str | None
     setting: collections.abc.Callable
 
 
@@ -42,23 +47,39 @@ def file_settings(points, method, methods, calibration) -> list[FileSetting]:
     """
     if isinstance(points, (str, OperatingPoint, Setting)):
         points = [points]
+    counts = collections.Counter()
     found = []
     for one in points:
         if isinstance(one, Setting):
-            found.append((one.point, "given", lambda one=one: one))
+            found.append(_given(one, counts))
             continue
         for plan in planned(one):
             _check_plan(one, plan)
             name, make = _maker(plan.method or method, methods, calibration)
             found += [
-                (point, name, functools.partial(make, point))
+                FileSetting(
+                    file=_file_name(point, counts),
+                    points=(point,),
+                    ptq=name,
+                    digest=None,
+                    setting=functools.partial(make, point),
+                )
                 for point in plan.points
             ]
-    counts = collections.Counter()
-    return [
-        FileSetting(_file_name(point, counts), name, make)
-        for point, name, make in found
-    ]
+    return found
+
+
+def _given(setting, counts):
+    points = (setting.point,)
+    if setting.layer is not None:
+        points += (setting.others or OperatingPoint(),)
+    return FileSetting(
+        file=_file_name(setting.point, counts),
+        points=points,
+        ptq="given",
+        digest=setting.digest(),
+        setting=lambda: setting,
+    )
 
 
 def _check_plan(text, plan):

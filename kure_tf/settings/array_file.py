@@ -28,14 +28,21 @@ def write_arrays(path, file_format, content, *, compressed=True):
         TypeError: If there is something else in `content`.
         OSError: As `write_atomically`.
     """
-    arrays = {}
-    tree = {"format": file_format, "content": _without_arrays(content, arrays)}
-    header = np.frombuffer(json.dumps(tree).encode(), np.uint8)
+    header, arrays = _entries(file_format, content)
     buffer = io.BytesIO()
     save = np.savez_compressed if compressed else np.savez
     digest = _digest(header, arrays)
     save(buffer, **{_HEADER: header, _DIGEST: digest, **arrays})
     write_atomically(path, buffer.getvalue())
+
+
+def digest_of(file_format, content) -> str:
+    """Returns the digest that a file of `content` would have, as hex digits.
+
+    Raises:
+        TypeError: As `write_arrays`.
+    """
+    return _digest(*_entries(file_format, content)).tobytes().hex()
 
 
 def read_arrays(path, file_format):
@@ -72,6 +79,13 @@ def read_arrays(path, file_format):
             "digest does not fit: it was changed since. Write it again."
         )
     return _with_arrays(tree["content"], arrays)
+
+
+def _entries(file_format, content):
+    """Returns the header and `{name: array}` of a file of `content`."""
+    arrays = {}
+    tree = {"format": file_format, "content": _without_arrays(content, arrays)}
+    return np.frombuffer(json.dumps(tree).encode(), np.uint8), arrays
 
 
 def _named(file_format, path):

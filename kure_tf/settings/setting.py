@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from kure_tf.settings.array_file import read_arrays, write_arrays
+from kure_tf.settings.array_file import digest_of, read_arrays, write_arrays
 from kure_tf.settings.batch_norm import BatchNormStatistics
 from kure_tf.settings.bias_correction import BiasCorrection
 from kure_tf.settings.operating_point import OperatingPoint
@@ -78,14 +78,20 @@ class Setting:
 
     def save(self, path):
         """Writes one file, an .npz: the old one or the new one, never half."""
-        content = {
+        write_arrays(path, _FORMAT, self._content())
+
+    def digest(self) -> str:
+        """Returns the SHA-256 of all that is in it, values of arrays too."""
+        return digest_of(_FORMAT, self._content())
+
+    def _content(self):
+        return {
             "point": str(self.point),
             "layer": self.layer,
             "others": None if self.others is None else str(self.others),
             "provenance": self.provenance,
             **{name: _packed(getattr(self, name)) for name in _VALUES},
         }
-        write_arrays(path, _FORMAT, content)
 
     @classmethod
     def load(cls, path) -> "Setting":

@@ -54,8 +54,7 @@ class ExportExactTest(tf.test.TestCase):
         self.assertIn("4/8 exact, int8", to_markdown(report))
 
     def test_a_setting_brings_its_own_steps_and_leaves_the_model_alone(self):
-        placement = paper_placement(first_layer=8, last_layer=8)
-        quantized = fake_quantize_model(self.model, placement)
+        quantized = self._quantized()
         calibration = ptq.calibrate(
             quantized, self.dataset.calibration.batches(64), progress=False
         )
@@ -139,6 +138,95 @@ class ExportExactTest(tf.test.TestCase):
                 self.model, self.dataset, self.folder, "4/FP", progress=False
             )
         self.assertEmpty(list(self.folder.iterdir()))
+
+    def test_nine_bits_are_refused_before_the_first_file(self):
+        points = ["8/8", "9/9"]
+        with self.assertRaisesRegex(ValueError, "up to 8 bits.*'9/9'"):
+            self._export(points)
+        with self.assertRaisesRegex(ValueError, "'4/FP'.*weight_only"):
+            self._export(["8/8", "4/FP"])
+        self.assertEmpty(list(self.folder.iterdir()))
+
+    def test_unknown_options_are_refused_before_calibration(self):
+        for options in ({"kernels": "xnnpak"}, {"container": 5}):
+            with mock.patch.object(ptq, "calibrate") as calibrate:
+                with self.assertRaisesRegex(ValueError, "Received"):
+                    self._export("4/8", **options)
+            calibrate.assert_not_called()
+
+    def test_a_file_asked_for_with_something_else_is_not_kept(self):
+        self._export(["8/8"])
+        before = (self.folder / "report.json").read_bytes()
+
+        for name, options in {
+            "container": {"container": 4},
+            "kernels": {"kernels": "builtin"},
+            "ptq": {"method": "lp_norm"},
+            "quantizers": {"scheme": "tflite"},
+            "allow_float": {"allow_float": True},
+            "labels": {"labels": ["x", "y", "z"]},
+            "file_batch_size": {"file_batch_size": 2},
+        }.items():
+            with self.assertRaisesRegex(ValueError, f"with {name}=.*another"):
+                self._export(["8/8"], **options)
+        self.assertEqual((self.folder / "report.json").read_bytes(), before)
+
+    def test_a_setting_of_other_arrays_is_not_kept(self):
+        model = self._quantized()
+        calibration = ptq.calibrate(
+            model, self.dataset.calibration.batches(64), progress=False
+        )
+        small, large = (
+            Setting("4/8", step_sizes=ptq.lp_norm(calibration, "4/8", p=p))
+            for p in (2.0, 4.0)
+        )
+        self._export(small, model=model)
+
+        self._export(small, model=model)
+        with self.assertRaisesRegex(ValueError, "with setting="):
+            self._export(large, model=model)
+
+    def test_the_report_says_the_container_that_kernels_got(self):
+        report = self._export("8/8", container=4)
+
+        details = report.runs[0].rows[0].details
+        self.assertEqual(details["mode"], "8/8 exact, int8")
+
+    def test_a_transposed_convolution_gets_a_batch_size(self):
+        model = keras.Sequential(
+            [
+                keras.Input(self.model.inputs[0].shape[1:]),
+                keras.layers.Conv2DTranspose(2, 2, strides=2, name="up"),
+                keras.layers.Flatten(),
+                keras.layers.Dense(3, name="logits"),
+            ]
+        )
+
+        report = self._export("8/8", model=model, file_batch_size=2)
+
+        (row,) = report.runs[0].rows
+        self.assertGreater(row.details["latency_ms"], 0)
+        interpreter = interpreter_of((self.folder / "8_8.tflite").read_bytes())
+        (details,) = interpreter.get_input_details()
+        self.assertEqual(details["shape"][0], 2)
+
+    def _quantized(self):
+        placement = paper_placement(first_layer=8, last_layer=8)
+        return fake_quantize_model(self.model, placement)
+
+    def _export(self, points, *, model=None, **options):
+        return runs.export_exact(
+            model or self.model,
+            self.dataset,
+            self.folder,
+            points,
+            **{
+                "method": "minmax",
+                "scheme": "paper",
+                "progress": False,
+                **options,
+            },
+        )
 
     def test_what_only_a_sweep_varies_is_refused(self):
         for text in ("sensitivity: 4/8", "paper: 4/8"):
