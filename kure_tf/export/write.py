@@ -41,7 +41,8 @@ def write(
     kinds = [operator.kind for operator in graph.operators]
     if batch_size is None and "TRANSPOSE_CONV" in kinds:
         raise ValueError(
-            "Expected a batch_size, such as 1: LiteRT's transposed convolution "
+            "Expected a batch_size, such as 1 (export_exact calls it "
+            "file_batch_size): LiteRT's transposed convolution "
             f"has its output shape in the file, and {graph.name!r} has one. "
             "Received: None."
         )

@@ -97,6 +97,14 @@ class FileTest(parameterized.TestCase):
 
         _assert_same(self, Setting.load(self.path), FULL)
 
+    def test_a_digest_stays_in_a_file_and_follows_values_of_arrays(self):
+        FULL.save(self.path)
+        shifts = BiasCorrection({"a": np.array([0.5, -1.0])}, ("b",))
+        other = dataclasses.replace(FULL, bias_correction=shifts)
+
+        self.assertEqual(Setting.load(self.path).digest(), FULL.digest())
+        self.assertNotEqual(other.digest(), FULL.digest())
+
     def test_keeps_what_is_not_there(self):
         Setting("3/FP").save(self.path)
 
