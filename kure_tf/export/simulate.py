@@ -10,7 +10,7 @@ from kure_tf.evaluation import Runner, litert_runner
 from kure_tf.export.float_file import float_file
 from kure_tf.export.integer_operations import operate
 from kure_tf.export.kernel_sets import KERNEL_SETS, RESOLVERS
-from kure_tf.integer_graph import IntegerGraph
+from kure_tf.integer_graph import check_graph
 
 
 def simulate(graph, images, kernels="xnnpack", *, batch_size=64):
@@ -28,8 +28,17 @@ def simulate(graph, images, kernels="xnnpack", *, batch_size=64):
 
     Raises:
         TypeError, ValueError: As `Simulation`.
+        ValueError: Also if the graph has several inputs or outputs.
     """
     simulation = Simulation(graph, kernels)
+    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        raise ValueError(
+            "Expected a graph of one input and one output. Received: "
+            f"{graph.name!r} with the inputs {list(graph.inputs)} and the "
+            f"outputs {list(graph.outputs)}. integer_runner(graph) answers "
+            "for several."
+        )
+    images = _checked_inputs(graph, [images])[graph.inputs[0]]
     parts = [
         simulation([images[start : start + batch_size]])[0]
         for start in range(0, len(images), batch_size)
@@ -91,16 +100,13 @@ class Simulation:
 
     Raises:
         TypeError: If `graph` is something else.
-        ValueError: If there is no such kernel set.
+        ValueError: If there is no such kernel set; when called, if inputs
+            have other shapes than the graph's.
     """
 
     def __init__(self, graph, kernels="xnnpack"):
-        if not isinstance(graph, IntegerGraph):
-            raise TypeError(
-                "Expected an IntegerGraph, as to_integer_graph returns it. "
-                f"Received: {type(graph).__name__}."
-            )
-        if kernels not in KERNEL_SETS:
+        check_graph(graph)
+        if not isinstance(kernels, str) or kernels not in KERNEL_SETS:
             raise ValueError(
                 f"Expected a kernel set, one of {sorted(KERNEL_SETS)}. "
                 f"Received: {kernels!r}."
@@ -123,11 +129,15 @@ class Simulation:
         Args:
             inputs: One array for each input: float values, or int8 codes.
             tensors: Names of tensors; None for the outputs.
+
+        Raises:
+            ValueError: If there are more or fewer inputs, if one has another
+                shape, or if they hold no or different numbers of examples.
         """
         wanted = tensors or self._graph.outputs
         levels = {
             name: self._levels_of(name, array)
-            for name, array in zip(self._graph.inputs, inputs, strict=True)
+            for name, array in _checked_inputs(self._graph, inputs).items()
         }
         left = self._reads + collections.Counter(wanted)
         with tf.device("/CPU:0"):  # Others may round the sums.
@@ -140,7 +150,6 @@ class Simulation:
 
     def _levels_of(self, name, array):
         quantization = self._graph.quantization(name)
-        array = np.asarray(array)
         if array.dtype != np.int8:
             array = quantization.codes_of(array)
         return tf.constant(array.astype(np.float32) - quantization.zero_point)
@@ -167,6 +176,40 @@ class Simulation:
         ]
         (y,) = self._floats[operator.output].answer(values)
         return self._levels_of(operator.output, y)
+
+
+def _checked_inputs(graph, inputs):
+    """Returns `{name: array}` of inputs that the graph can take."""
+    if len(inputs) != len(graph.inputs):
+        raise ValueError(
+            "Expected a list with one array for each input, "
+            f"{list(graph.inputs)}. Received: {len(inputs)}."
+        )
+    arrays = dict(zip(graph.inputs, map(np.asarray, inputs), strict=True))
+    for name, array in arrays.items():
+        _check_shape(name, array, graph.tensors[name].shape)
+    counts = {name: len(array) for name, array in arrays.items()}
+    if len(set(counts.values())) != 1:
+        raise ValueError(
+            "Expected the same number of examples for all inputs. Received: "
+            f"{counts}."
+        )
+    return arrays
+
+
+def _check_shape(name, array, shape):
+    if not array.ndim or array.shape[1:] != shape:
+        raise ValueError(
+            f"Expected an array [examples, ...] for the input {name!r}, of "
+            f"examples of shape {list(shape)}. Received: examples of shape "
+            f"{list(array.shape[1:])}. A single example gets its first "
+            "dimension by array[np.newaxis]."
+        )
+    if not len(array):
+        raise ValueError(
+            f"Expected at least one example for the input {name!r}. Received: "
+            f"an array of shape {list(array.shape)}."
+        )
 
 
 def _ends(operator, quantization):

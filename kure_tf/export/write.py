@@ -5,7 +5,7 @@ import numpy as np
 from kure_tf.export.file_operators import file_operator, stored_kernel
 from kure_tf.export.flatbuffer import FlatbufferFile
 from kure_tf.export.float_file import float_file
-from kure_tf.integer_graph import IntegerGraph
+from kure_tf.integer_graph import check_graph
 
 
 def write(
@@ -33,11 +33,7 @@ def write(
         ValueError: If the batch size is left open and a transposed convolution
             needs it.
     """
-    if not isinstance(graph, IntegerGraph):
-        raise TypeError(
-            "Expected an IntegerGraph, as to_integer_graph returns it. "
-            f"Received: {type(graph).__name__}."
-        )
+    check_graph(graph)
     kinds = [operator.kind for operator in graph.operators]
     if batch_size is None and "TRANSPOSE_CONV" in kinds:
         raise ValueError(

@@ -7,6 +7,7 @@ from kure_tf.integer_graph.graph import (
     Quantization,
     Tensor,
     Weights,
+    check_graph,
 )
 from kure_tf.integer_graph.to_integer_graph import to_integer_graph
 
@@ -16,6 +17,7 @@ __all__ = [
     "Quantization",
     "Tensor",
     "Weights",
+    "check_graph",
     "to_integer_graph",
     "with_container",
 ]

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from kure_tf.integer_graph.graph import IntegerGraph
+from kure_tf.integer_graph.graph import IntegerGraph, check_graph
 
 _LARGEST = {8: 127, 4: 7, 2: 1}
 
@@ -12,10 +12,11 @@ _LARGEST = {8: 127, 4: 7, 2: 1}
 def with_container(graph, bits, *, depthwise=True) -> IntegerGraph:
     """Returns a graph whose kernels are stored in `bits` bits where they fit.
 
-    Kernels that were quantized to more bits stay in 8. The answers stay those
-    of the built-in and reference kernels; the default kernels, XNNPACK, have
-    none for convolutions of 4 bits, which then run on the built-in ones: a
-    file of half the size, slower on a CPU.
+    Kernels that were quantized to more bits stay in 8. So do those of grouped
+    convolutions, which no kernel set is known to run in 4. The answers stay
+    those of the built-in and reference kernels; the default kernels, XNNPACK,
+    have none for convolutions of 4 bits, which then run on the built-in ones:
+    a file of half the size, slower on a CPU.
 
     Args:
         graph: An `IntegerGraph`.
@@ -24,9 +25,13 @@ def with_container(graph, bits, *, depthwise=True) -> IntegerGraph:
             devices do not run.
 
     Raises:
-        ValueError: If there is no such container, or if 2 bits are asked for
-            a convolution: no kernel of LiteRT runs those.
+        TypeError: If `graph` is something else.
+        ValueError: If there is no such container; if `bits` is 2 and the
+            kernel of a convolution was quantized to 2 bits and holds no code
+            but -1, 0 and 1: it would fit, but no kernel of LiteRT runs it.
+            Convolutions whose codes do not fit stay in 8 bits.
     """
+    check_graph(graph)
     if bits not in _LARGEST:
         raise ValueError(
             "Expected a container of 8, 4 or 2 bits, what LiteRT's files "

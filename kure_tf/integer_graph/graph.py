@@ -147,6 +147,15 @@ class IntegerGraph:
         return self.tensors[name].quantization
 
 
+def check_graph(graph):
+    """Raises a TypeError unless `graph` is an `IntegerGraph`."""
+    if not isinstance(graph, IntegerGraph):
+        raise TypeError(
+            "Expected an IntegerGraph, as to_integer_graph returns it. "
+            f"Received: {type(graph).__name__}."
+        )
+
+
 LINEAR = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 """Operators with a kernel and a bias."""
 

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import numpy as np
@@ -160,11 +161,45 @@ class SimulateTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(codes.dtype, np.int8)
         self.assertGreaterEqual(codes.min(), -128)
 
-    def test_unknown_kernels_are_named(self):
+    @parameterized.parameters(("neon",), (["xnnpack"],))
+    def test_unknown_kernels_are_named(self, kernels):
         images, (_, graph) = _images(4), _graph("8/8")
 
-        with self.assertRaisesRegex(ValueError, "one of .*xnnpack.*'neon'"):
-            simulate(graph, images, "neon")
+        with self.assertRaisesRegex(ValueError, "one of .*xnnpack.*Received"):
+            simulate(graph, images, kernels)
+
+    @parameterized.named_parameters(
+        ("no_batch", _SHAPE, r"'image'.*\[8, 8, 3\].*: examples .*\[8, 3\]"),
+        ("other_size", (2, 4, 4, 3), r"\[8, 8, 3\].* shape \[4, 4, 3\]"),
+        ("a_number", (), r"\[8, 8, 3\].* shape \[\]"),
+        ("none", (0, *_SHAPE), "at least one example for the input 'image'"),
+    )
+    def test_other_shapes_are_refused(self, shape, message):
+        images, (_, graph) = np.zeros(shape, np.float32), _graph("8/8")
+
+        with self.assertRaisesRegex(ValueError, message):
+            simulate(graph, images)
+        with self.assertRaisesRegex(ValueError, message):
+            Simulation(graph)([images])
+
+    def test_a_runner_refuses_other_shapes(self):
+        _, graph = _graph("8/8")
+
+        with self.assertRaisesRegex(ValueError, r"examples of shape \[8, 3\]"):
+            integer_runner(graph).outputs(_images(1)[0])
+
+    def test_as_many_inputs_as_the_graph_has_are_expected(self):
+        with self.assertRaisesRegex(ValueError, "one array for each.*: 2"):
+            Simulation(_graph("8/8")[1])([_images(1), _images(1)])
+
+    def test_several_outputs_are_left_to_the_runner(self):
+        images, (_, graph) = _images(4), _graph("8/8")
+        graph = dataclasses.replace(graph, outputs=("sum", "logits"))
+
+        with self.assertRaisesRegex(ValueError, "one output.*integer_runner"):
+            simulate(graph, images)
+        found = integer_runner(graph).outputs(images)
+        self.assertEqual([x.shape for x in found], [(4, 8, 8, 8), (4, 5)])
 
 
 if __name__ == "__main__":

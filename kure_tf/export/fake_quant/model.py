@@ -5,7 +5,7 @@ from kure_tf.export.fake_quant.fake_quant import FakeQuant
 from kure_tf.export.fake_quant.fake_quant_linear import HIGHEST, FakeQuantLinear
 from kure_tf.export.fake_quant.float_operator import FloatOperator
 from kure_tf.export.fake_quant.storable import storable
-from kure_tf.integer_graph import IntegerGraph
+from kure_tf.integer_graph import check_graph
 from kure_tf.integer_graph.graph import SAME_CODES
 
 
@@ -44,11 +44,7 @@ def fake_quant_model(graph):
         ValueError: If the converter would not take an operator as it is; its
             kernel is named.
     """
-    if not isinstance(graph, IntegerGraph):
-        raise TypeError(
-            "Expected an IntegerGraph, as to_integer_graph returns it. "
-            f"Received: {type(graph).__name__}."
-        )
+    check_graph(graph)
     _check_operators(graph)
     return _Model(graph).model
 
