@@ -21,7 +21,8 @@ class FileCheck:
         float_operators: How many operators compute in float; those that lead
             from and to float inputs and outputs do not count.
         float_layers: Names of the layers that the graph leaves in float.
-        differences: One sentence for each tensor or operator that differs.
+        differences: One sentence for each tensor, operator, subgraph or
+            signature that differs.
     """
 
     tensors: int
@@ -32,19 +33,23 @@ class FileCheck:
     differences: tuple[str, ...]
 
 
-def check_file(content, graph) -> FileCheck:
+def check_file(content, graph, *, signature="serving_default") -> FileCheck:
     """Compares a .tflite file with an integer graph, tensor by tensor.
 
-    Names, types, shapes, scales, zero points, codes, biases, operators and
-    their options, all to the last bit. Batch size and the type of the inputs
-    may be either; metadata are not looked at.
+    Names, types, shapes, scales and their dimension, zero points, codes,
+    biases, operators and their options, all to the last bit; which tensors are
+    the inputs and outputs of the file and of its signature. Batch size and the
+    type of the inputs may be either; metadata are not looked at.
 
     Args:
         content: The bytes of the file.
         graph: The `IntegerGraph` that it was written from.
+        signature: The name of the signature that `write` was given.
 
     Raises:
-        ValueError: If `content` is no .tflite file.
+        TypeError: If `content` is something else than bytes, such as a path,
+            or `graph` is no `IntegerGraph`.
+        ValueError: If `content` is no .tflite file, or a damaged one.
     """
     found = StoredFile(content)
     port = found.input_port()
@@ -53,10 +58,15 @@ def check_file(content, graph) -> FileCheck:
             graph,
             float_ports=port["type"] == "FLOAT32",
             batch_size=None if port["any_batch"] else port["shape"][0],
+            signature=signature,
         )
     )
     tensors = [*_differences("tensor", expected.tensors, found.tensors)]
-    operators = _differences("operator", expected.operators, found.operators)
+    others = [
+        *_differences("operator", expected.operators, found.operators),
+        *_differences("subgraph", expected.ports, found.ports),
+        *_differences("signature", expected.signatures, found.signatures),
+    ]
     kernels = [weights.path for weights in graph.weights.values()]
     differing = {name for name, _ in tensors}
     return FileCheck(
@@ -67,7 +77,7 @@ def check_file(content, graph) -> FileCheck:
         ),
         float_operators=file_details(content)["float_ops"],
         float_layers=graph.float_layers,
-        differences=tuple(text for _, text in (*tensors, *operators)),
+        differences=tuple(text for _, text in (*tensors, *others)),
     )
 
 

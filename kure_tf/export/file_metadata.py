@@ -5,9 +5,8 @@ import io
 import json
 import zipfile
 
-from tensorflow.lite.python import schema_py_generated as schema
-
 from kure_tf.export import metadata_tables
+from kure_tf.export.stored_file import opened
 from kure_tf.files import jsonable
 
 _STANDARD = "TFLITE_METADATA"  # Where LiteRT's readers look.
@@ -30,6 +29,9 @@ class FileMetadata:
         mean, std: What a pixel x of 0..255 becomes: (x - mean) / std, one
             number or one for each channel; None where it is not known.
         note: Plain values, such as a `Setting`'s provenance.
+
+    Raises:
+        TypeError: If `labels` is one string.
     """
 
     description: str = ""
@@ -38,8 +40,22 @@ class FileMetadata:
     std: tuple[float, ...] | None = None
     note: dict = dataclasses.field(default_factory=dict)
 
+    def __post_init__(self):
+        if isinstance(self.labels, str):
+            raise TypeError(
+                "Expected labels as a tuple of names, one for each class. "
+                f"Received: the string {self.labels!r}. One class is "
+                f"({self.labels!r},)."
+            )
+
     def entries(self, graph) -> dict[str, bytes]:
-        """Returns `{name: bytes}` for `write(graph, metadata=...)`."""
+        """Returns `{name: bytes}` for `write(graph, metadata=...)`.
+
+        Raises:
+            ValueError: If there are labels, but not one for each class: for
+                each entry of the last dimension of the outputs.
+        """
+        self._check_labels(graph)
         found = {_STANDARD: self._standard(graph)}
         if self.note:
             found[_NOTE] = json.dumps(jsonable(self.note)).encode()
@@ -56,6 +72,16 @@ class FileMetadata:
             entry = zipfile.ZipInfo(_LABELS)
             archive.writestr(entry, "\n".join(self.labels) + "\n")
         return stream.getvalue()
+
+    def _check_labels(self, graph):
+        for name in graph.outputs if self.labels else ():
+            classes = graph.tensors[name].shape[-1]
+            if len(self.labels) != classes:
+                raise ValueError(
+                    f"Expected {classes} labels, one for each class of the "
+                    f"output {name!r}. Received: {len(self.labels)}. Leave "
+                    "labels empty if there are no names."
+                )
 
     def _standard(self, graph):
         return metadata_tables.model_metadata(
@@ -81,14 +107,18 @@ def file_note(content) -> dict:
     Args:
         content: The bytes of the file.
 
+    Raises:
+        TypeError: If `content` is something else, such as a path.
+        ValueError: If it is no .tflite file, or a damaged one.
+
     Example:
         >>> file_note(pathlib.Path("4_8.tflite").read_bytes())["point"]
         '4/8'
     """
-    model = schema.Model.GetRootAs(content, 0)
-    for number in range(model.MetadataLength()):
-        entry = model.Metadata(number)
-        if entry.Name() == _NOTE.encode():
-            buffer = model.Buffers(entry.Buffer())
-            return json.loads(buffer.DataAsNumpy().tobytes())
+    with opened(content) as model:
+        for number in range(model.MetadataLength()):
+            entry = model.Metadata(number)
+            if entry.Name() == _NOTE.encode():
+                buffer = model.Buffers(entry.Buffer())
+                return json.loads(buffer.DataAsNumpy().tobytes())
     return {}

@@ -115,7 +115,7 @@ class FileMetadataTest(tf.test.TestCase):
         self.assertEqual(text.split(), ["ant", "bee", "cat"])
 
     def test_it_changes_neither_answers_nor_tensors(self):
-        metadata = FileMetadata(labels=("ant", "bee"), note={"point": "4/8"})
+        metadata = FileMetadata(labels=("a", "b", "c"), note={"point": "4/8"})
         content = _content(metadata)
 
         self.assertEqual(content, _content(metadata))
@@ -136,6 +136,21 @@ class FileMetadataTest(tf.test.TestCase):
         note = {"point": "4/8", "setting": {"images": 512, "seeds": [0, 1]}}
         self.assertEqual(file_note(_content(FileMetadata(note=note))), note)
         self.assertEqual(file_note(_content(FileMetadata())), {})
+
+    def test_there_is_a_label_for_each_class(self):
+        with self.assertRaisesRegex(ValueError, "3 labels.*'top'.*: 2"):
+            _content(FileMetadata(labels=("ant", "bee")))
+        with self.assertRaisesRegex(TypeError, "tuple of names.*'ant'"):
+            FileMetadata(labels="ant")
+
+    def test_what_is_no_file_has_no_note(self):
+        content = _content(FileMetadata(note={"point": "4/8"}))
+
+        for wrong in (b"junk", content[:12]):
+            with self.assertRaisesRegex(ValueError, ".tflite file"):
+                file_note(wrong)
+        with self.assertRaisesRegex(TypeError, "bytes.*Received: str"):
+            file_note("m.tflite")
 
 
 if __name__ == "__main__":

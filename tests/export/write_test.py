@@ -1,9 +1,11 @@
 import functools
 
+import flatbuffers
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 from litert_files import at_point, interpreter_of, randomized, run
+from tensorflow.lite.python import schema_py_generated as schema
 
 from kure_tf.compat import keras
 from kure_tf.export import (
@@ -175,6 +177,49 @@ class ContainersTest(tf.test.TestCase):
     def test_other_containers_are_refused(self):
         with self.assertRaisesRegex(ValueError, "8, 4 or 2 bits.*: 3"):
             with_container(_graph(), 3)
+        with self.assertRaisesRegex(TypeError, "to_integer_graph.*: str"):
+            with_container("graph", 4)
+
+
+def _tampered(change):
+    """Returns a file of `_graph()`, changed as a tree of objects."""
+    root = schema.Model.GetRootAs(write(_graph()), 0)
+    model = schema.ModelT.InitFromObj(root)
+    change(model)
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _number(model, name):
+    names = [tensor.name for tensor in model.subgraphs[0].tensors]
+    return names.index(name.encode())
+
+
+def _redirect_input(model):
+    model.subgraphs[0].inputs = [_number(model, "relu")]
+
+
+def _redirect_output(model):
+    model.subgraphs[0].outputs = [_number(model, "hidden")]
+
+
+def _turn_scales(model):
+    kernel = model.subgraphs[0].tensors[_number(model, "conv/kernel")]
+    kernel.quantization.quantizedDimension = 3
+
+
+def _redirect_signature(model):
+    output = model.signatureDefs[0].outputs[0]
+    output.tensorIndex = _number(model, "hidden")
+
+
+def _rename_signature(model):
+    model.signatureDefs[0].signatureKey = "other"
+
+
+def _drop_signature(model):
+    model.signatureDefs = []
 
 
 class CheckFileTest(tf.test.TestCase, parameterized.TestCase):
@@ -216,6 +261,25 @@ class CheckFileTest(tf.test.TestCase, parameterized.TestCase):
 
         self.assertRegex(difference, "'logits' differs in its scales: .0.5. in")
 
+    @parameterized.parameters(
+        (_redirect_input, "subgraph 'main' .* inputs: .*'relu'.*'image'"),
+        (_redirect_output, "subgraph 'main' .* outputs: .*'hidden'.*'logits'"),
+        (_turn_scales, "tensor 'conv/kernel' .* axis: 3 in place of 0"),
+        (_redirect_signature, "signature .* outputs: .*'hidden'.*'logits'"),
+        (_rename_signature, "signature .* name: other in place of serving_"),
+        (_drop_signature, "Expected 1 signatures. The file has 0"),
+    )
+    def test_what_leads_elsewhere_is_named(self, change, message):
+        (difference,) = check_file(_tampered(change), _graph()).differences
+
+        self.assertRegex(difference, message)
+
+    def test_signatures_may_have_another_name(self):
+        content = write(_graph(), signature="infer")
+
+        found = check_file(content, _graph(), signature="infer")
+        self.assertEqual(found.differences, ())
+
     def test_another_graph_is_seen(self):
         content = write(_graph("2/8"))
 
@@ -227,6 +291,10 @@ class CheckFileTest(tf.test.TestCase, parameterized.TestCase):
     def test_what_is_no_file_is_refused(self):
         with self.assertRaisesRegex(ValueError, "TFL3"):
             StoredFile(b"not a file")
+        with self.assertRaisesRegex(ValueError, "200 bytes that are cut off"):
+            check_file(write(_graph())[:200], _graph())
+        with self.assertRaisesRegex(TypeError, "read_bytes.*Received: str"):
+            check_file("m.tflite", _graph())
 
 
 if __name__ == "__main__":
