@@ -22,9 +22,10 @@ def answers_of(split, model, others, *, names=None, batch_size, progress=True):
         `(labels, the model's outputs, [list of outputs of each other])`.
 
     Raises:
-        ValueError: If labels are not one class number per example, or the
-            model puts out NaN or infinity.
+        ValueError: If the model has several outputs, labels are not one class
+            number per example, or the model puts out NaN or infinity.
     """
+    _check_one_output(model)
     classes = model.output_ports[0].shape[-1]
     for batch in batches_of(
         split,
@@ -41,6 +42,17 @@ def answers_of(split, model, others, *, names=None, batch_size, progress=True):
         if names is not None:
             inputs = dict(zip(names, inputs, strict=True))
         yield batch.labels, expected, [one.outputs(inputs) for one in others]
+
+
+def _check_one_output(model):
+    if len(model.output_ports) != 1:
+        names = [port.name for port in model.output_ports]
+        raise ValueError(
+            "Expected a classifier of one output [batch, classes]. Received: "
+            f"{model.name!r} with the outputs {names}. Export a model of the "
+            "one that the labels belong to: keras.Model(model.inputs, "
+            "model.outputs[0])."
+        )
 
 
 def _check_labels(labels, count, classes):

@@ -11,7 +11,9 @@ class Answers:
         kernels: Whose rounding ran, and was foretold.
         codes: How many output codes were compared with the foretold ones;
             where layers are left in float, also those that go into them, all
-            foretold from what came out of them.
+            foretold from what came out of them. A second file, of the same
+            graph with these tensors as further outputs, puts them out;
+            agreement and accuracy are those of the file itself.
         differing_codes: How many of them were others.
         agreement: Share of examples (0..1) for which the file and the
             fake-quantized Keras model name the same class. The model leaves

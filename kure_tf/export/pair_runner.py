@@ -18,7 +18,8 @@ def pair_runner(
     Where layers are left in float, the last bit of a sum may depend on where
     in memory it is made, so that no two files need agree. A second file, that
     puts out what goes into these layers and what comes out, is asked then: all
-    integers are foretold from the one to the other.
+    integers are foretold from the one to the other. The answers are those of
+    the file itself.
 
     Args:
         content: The bytes of the file.
@@ -32,31 +33,38 @@ def pair_runner(
         A `Runner` of two outputs: the values of the first output of the file,
         and the number of differing codes of each example.
     """
+
+    def runner(content):
+        return litert_runner(
+            content,
+            resolver=RESOLVERS[kernels],
+            num_threads=num_threads,
+            batch_size=batch_size,
+        )
+
     shown = _with_float_ends(graph)
+    file = asked = runner(content)
     if shown is not graph:
-        content = write(shown, batch_size=file_batch_size)
-    file = litert_runner(
-        content,
-        resolver=RESOLVERS[kernels],
-        num_threads=num_threads,
-        batch_size=batch_size,
-    )
+        asked = runner(write(shown, batch_size=file_batch_size))
     simulation = Simulation(_without_floats(shown), kernels)
     order = np.argsort(graph.inputs)  # As files of several inputs take them.
     names = [name for name in shown.outputs if name not in _made(shown)]
 
     def answer(inputs):
-        received = file.answer([inputs[number] for number in order])
+        given = [inputs[number] for number in order]
+        received = asked.answer(given)
         codes = {
             name: shown.quantization(name).codes_of(values)
             for name, values in zip(shown.outputs, received, strict=True)
         }
-        given = [codes[name] for name in _made(shown)]
-        foretold = simulation([*inputs, *given], names)
+        made = [codes[name] for name in _made(shown)]
+        foretold = simulation([*inputs, *made], names)
         differing = sum(
             np.sum(codes[name] != found, tuple(range(1, found.ndim)))
             for name, found in zip(names, foretold, strict=True)
         )
+        if asked is not file:
+            received = file.answer(given)
         return [received[0], differing]
 
     return Runner(

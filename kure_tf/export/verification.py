@@ -99,7 +99,8 @@ class VerificationError(ValueError):
     """A TFLite file does not do what its Keras model does.
 
     Attributes:
-        verification: The `Verification` with the numbers.
+        verification: The `Verification` with the numbers, or the
+            `ExactVerification` if `export_exact` raised it.
     """
 
     def __init__(self, message, verification):

@@ -69,6 +69,14 @@ def _unknown_operator():
     return at_point(_net(layer), _images(), "8/8")
 
 
+def _two_outputs():
+    net = _net()
+    (logits,) = net.outputs
+    outputs = [logits, keras.layers.ReLU(name="more")(logits)]
+    model = keras.Model(net.inputs, outputs, name="two")
+    return at_point(model, _images(), "8/8")
+
+
 class ExactRefusalTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.named_parameters(
         ("a_mid_rise_grid", _mid_rise, "from -127 to 127.*'reference'"),
@@ -76,6 +84,7 @@ class ExactRefusalTest(tf.test.TestCase, parameterized.TestCase):
         ("a_point_in_float", _in_float, "in float: conv/input"),
         ("uncalibrated_activations", _uncalibrated, "in float: conv/"),
         ("an_unknown_operator", _unknown_operator, "LayerNorm.* 'normalized'"),
+        ("two_outputs", _two_outputs, "one output.*'two' with the outputs"),
     )
     def test_it_is_refused_and_nothing_is_written(self, make, message):
         path = pathlib.Path(self.get_temp_dir()) / "refused.tflite"

@@ -17,6 +17,7 @@ from kure_tf.export import (
     to_integer_graph,
     write,
 )
+from kure_tf.export.pair_runner import pair_runner
 
 layers = keras.layers
 _SHAPE = (6, 6, 2)
@@ -123,6 +124,30 @@ class FloatLayersTest(tf.test.TestCase, parameterized.TestCase):
         # The logits and what goes into the layers, with two sets of kernels.
         self.assertEqual(found.codes, 2 * 32 * (3 + 4 * 4 * 6 + 4 * 4 * 4))
         self.assertTrue(path.exists())
+
+    def test_answers_are_those_of_the_file_itself(self):
+        graph = _graph(_norm)
+        codes = graph.weights["logits"].codes
+        content = write(graph)
+        stored = np.ascontiguousarray(codes.T).tobytes()
+        changed = content.replace(stored, bytes(len(stored)))
+        graph_images = graph.quantization("image").codes_of(_images())
+
+        runner = pair_runner(
+            changed,
+            graph,
+            "builtin",
+            file_batch_size=None,
+            num_threads=1,
+            batch_size=32,
+        )
+        answers, differing = runner.outputs(_images())
+
+        expected = run(changed, [graph_images], "builtin")
+        quantization = graph.quantization("logits")
+        self.assertAllEqual(quantization.codes_of(answers), expected)
+        self.assertNotAllEqual(expected, run(content, [graph_images]))
+        self.assertEqual(differing.sum(), 0)
 
 
 if __name__ == "__main__":
