@@ -69,8 +69,19 @@ class StoredFile:
             self.signatures = [self._signature(one) for one in signatures]
 
     def input_port(self):
-        """Returns the tensor of the first input."""
-        return self.tensors[self._graph.inputs[0]]
+        """Returns the tensor of the first input.
+
+        Raises:
+            ValueError: If none is there, or it has no batch dimension.
+        """
+        numbers = self._graph.inputs
+        if not len(numbers) or not self.tensors[numbers[0]]["shape"]:
+            raise ValueError(
+                "Expected a .tflite file whose first input has a batch "
+                f"dimension. Received inputs {self._names(numbers)}. Write "
+                "the file again."
+            )
+        return self.tensors[numbers[0]]
 
     def _tensor(self, tensor):
         kind = _name_of(schema.TensorType, tensor.type)

@@ -274,6 +274,13 @@ class CheckFileTest(tf.test.TestCase, parameterized.TestCase):
 
         self.assertRegex(difference, message)
 
+    def test_a_file_without_inputs_is_refused(self):
+        def drop_inputs(model):
+            model.subgraphs[0].inputs = []
+
+        with self.assertRaisesRegex(ValueError, r"first input.* \[\]"):
+            check_file(_tampered(drop_inputs), _graph())
+
     def test_signatures_may_have_another_name(self):
         content = write(_graph(), signature="infer")
 
