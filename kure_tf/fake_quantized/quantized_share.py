@@ -18,7 +18,7 @@ def quantized_share(model) -> float:
     `kernels` counts the elements of the kernels of convolutions and dense
     layers, those pinned to float among them; `overlooked` the parameters of
     all other layers (recurrent ones, embeddings, wrappers, a user's own).
-    Biases and normalization count as neither.
+    Biases, normalization and the slopes of PReLU count as neither.
 
     Args:
         model: A built model, before or after `fake_quantize_model`.
@@ -37,7 +37,7 @@ def overlooked_layers(model) -> dict[str, int]:
         for path, layer in _layers_without_hosts(model)
         if layer.weights
         and not compat.kernels_of(layer)
-        and not type(layer).__name__.endswith("Normalization")
+        and not type(layer).__name__.endswith(("Normalization", "PReLU"))
     }
 
 

@@ -27,9 +27,10 @@ class QuantizedShareTest(tf.test.TestCase):
             quantized = fake_quantize_model(model, placement)
         self.assertAlmostEqual(quantized_share(quantized), expected)
 
-    def test_biases_normalization_and_pinned_layers_do_not(self):
+    def test_biases_normalization_slopes_and_pinned_layers_do_not(self):
         inputs = keras.Input((6, 6, 2))
-        x = layers.BatchNormalization()(layers.Conv2D(3, 3)(inputs))
+        x = layers.PReLU()(layers.Conv2D(3, 3)(inputs))
+        x = layers.BatchNormalization()(x)
         x = layers.Flatten()(layers.Conv2D(3, 3)(x))
         model = keras.Model(inputs, layers.Dense(3)(x))
         with warnings.catch_warnings():
