@@ -43,10 +43,11 @@ class Journal:
             known, value = self._entries[self.count]
             if known == digest:
                 self.count += 1
-                return value
+                return float(value)
         value = float(self._function(step_sizes))
-        # What comes after belongs to another course of the search.
-        self._entries = [*self._entries[: self.count], [digest, value]]
+        # What comes after belongs to another course of the search. As text,
+        # since JSON has no word for the NaN that a wild step gives.
+        self._entries = [*self._entries[: self.count], [digest, repr(value)]]
         self.count += 1
         self._write()
         return value
