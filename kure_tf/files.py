@@ -1,6 +1,7 @@
 """Whole files or none, and values that JSON can carry."""
 
 import contextlib
+import hashlib
 import json
 import math
 import numbers
@@ -142,6 +143,14 @@ def parsed(text, what, source):
             f"Expected {what} in JSON. {source} is not valid JSON ({error}): "
             "it is truncated or of another kind. Write it again."
         ) from error
+
+
+def sha256_of(path) -> str | None:
+    """Returns the SHA-256 of a file, as hex digits; None if there is none."""
+    path = pathlib.Path(path)
+    if not path.is_file():
+        return None
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def existing(path, what) -> pathlib.Path:

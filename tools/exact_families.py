@@ -9,7 +9,6 @@ the pictures. Each model has a process of its own, whose peak of memory is
 given; a run that was interrupted goes on with the next model.
 """
 
-import json
 import multiprocessing
 import os
 import time
@@ -63,11 +62,11 @@ _COLUMNS = {
 
 
 def main():
-    from kure_tf.files import write_atomically, write_json
+    from kure_tf.files import read_json, write_atomically, write_json
 
     with common_flags.workdir() as folder:
         path = folder / "families.json"
-        found = json.loads(path.read_text()) if path.exists() else {}
+        found = read_json(path) if path.exists() else {}
         for text in _MODELS.value:
             if text not in found:
                 found[text] = _in_a_process(text)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
 import pathlib
 
 from kure_tf import export, ptq
@@ -16,7 +15,7 @@ from kure_tf.fake_quantized import (
     quantizers_of,
 )
 from kure_tf.fake_quantized import placement as placements
-from kure_tf.files import jsonable
+from kure_tf.files import jsonable, sha256_of
 from kure_tf.measurements import Report, Row, Run
 from kure_tf.pages import save_report
 from kure_tf.runs.exact_request import check_points, check_same, request_of
@@ -102,7 +101,7 @@ def export_exact(
         folder,
         name,
         facts,
-        tuple(labels),
+        tuple(export.FileMetadata(labels=labels).labels),
         {
             "container": container,
             "kernels": kernels,
@@ -156,7 +155,7 @@ class _Exporter:
         found = {
             row.details["file"]: row
             for row in finished_rows(self.folder, self.name, self.facts)
-            if _sha256(self.folder / row.details["file"])
+            if sha256_of(self.folder / row.details["file"])
             == row.details["sha256"]
         }
         for wanted in wanted_files:
@@ -189,18 +188,11 @@ class _Exporter:
             )
         written = {
             "file": wanted.file,
-            "sha256": _sha256(self.folder / wanted.file),
+            "sha256": sha256_of(self.folder / wanted.file),
             "request": self._request(wanted),
         }
         split = self.dataset.test.name
         return _row(self.name, setting, wanted.ptq, found, split, written)
-
-
-def _sha256(path):
-    """Returns the hash of a file; None if there is none."""
-    if not path.is_file():
-        return None
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _without_floats(scheme):

@@ -20,7 +20,7 @@ def file_metadata(setting, ptq, dataset, facts, labels=()) -> FileMetadata:
     std = split.std or (1.0,) * channels
     return FileMetadata(
         description=f"{facts['model']} at {setting.point}, {dataset.name}",
-        labels=tuple(labels),
+        labels=labels,
         mean=tuple(white * float(value) for value in mean),
         std=tuple(white * float(value) for value in std),
         note={

@@ -1,10 +1,9 @@
 """The folder of a run: whose it is, and what is given back if it fails."""
 
 import contextlib
-import hashlib
 import pathlib
 
-from kure_tf.files import remove_leftovers, write_atomically
+from kure_tf.files import remove_leftovers, sha256_of, write_atomically
 
 _DIGEST = "# content of --"
 
@@ -15,8 +14,8 @@ def run_folder(path, tool, flags, *, files=()):
 
     The mark is the file `<tool>.cfg`: a flagfile that repeats the run. The
     same flags continue in the folder, others are refused. A file that a flag
-    names is the same if its name or its content is: whether what is kept is of
-    this content, what is kept knows.
+    names is the same if its name or its content is. Rows and files in the
+    folder say themselves which content they are of.
 
     If the block raises before it has left anything in the folder, the mark is
     taken back, and the folder if it is new: it is free for mended flags. What
@@ -113,12 +112,8 @@ def _read(mark):
 
 def _digest(text):
     """Returns the SHA-256 of the file of each line; None if one is no file."""
-    paths = [pathlib.Path(line) for line in (text or "").split("\n")]
-    if not all(path.is_file() for path in paths):
-        return None
-    return " ".join(
-        hashlib.sha256(path.read_bytes()).hexdigest() for path in paths
-    )
+    found = [sha256_of(line) for line in (text or "").split("\n")]
+    return None if None in found else " ".join(found)
 
 
 def _check_same_run(mark, here, digests):
