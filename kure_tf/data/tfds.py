@@ -305,7 +305,10 @@ def _damage_named(name):
     try:
         yield
     # What protobuf and TensorFlow raise of a file that was cut or has changed.
-    except (ParseError, tf.errors.OpError) as error:
+    except (
+        *(ParseError, tf.errors.DataLossError, tf.errors.NotFoundError),
+        tf.errors.InvalidArgumentError,
+    ) as error:
         raise ValueError(
             f"Expected whole files of the TFDS data set {name!r}. One is "
             f"damaged: {str(error)[:300]}. Prepare the data set again."

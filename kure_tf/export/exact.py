@@ -42,7 +42,8 @@ def export_exact(
 
     The model is lowered to an integer graph and written without a converter.
     The file is then read back and compared with the graph tensor by tensor,
-    and run over the whole split: each output code has to be the foretold one.
+    and run over the whole split: each output code has to be the foretold one
+    (where layers stay in float, each code between them: see `Answers`).
     Only then it is written, beside a .json with what is in the file, its
     sha256 and the `ExactVerification`.
 
@@ -130,13 +131,13 @@ def check_exact_options(container, kernels) -> tuple[str, ...]:
             "Expected a container of 8, 4 or 2 bits, what LiteRT's files "
             f"have. Received: {container!r}."
         )
-    names = (kernels,) if isinstance(kernels, str) else tuple(kernels)
+    names = [kernels] if isinstance(kernels, str) else list(kernels or ())
     if not names or not set(names) <= set(RESOLVERS):
         raise ValueError(
             "Expected kernels that the interpreter can be told to run, of "
             f"{sorted(RESOLVERS)}. Received: {kernels!r}."
         )
-    return names
+    return tuple(dict.fromkeys(names))
 
 
 def _narrowest(graph):

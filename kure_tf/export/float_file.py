@@ -1,6 +1,6 @@
 """What an integer graph leaves in float, as a small .tflite file."""
 
-import functools
+import weakref
 
 import tensorflow as tf
 
@@ -21,11 +21,17 @@ def float_file(operator, graph, batch_size=None) -> bytes:
         ValueError: If LiteRT has no builtin operators for it; its layers are
             named.
     """
-    shapes = tuple(graph.tensors[name].shape for name in operator.inputs)
-    return _converted(operator, shapes, batch_size)
+    files = _FILES.setdefault(operator, {})
+    if batch_size not in files:
+        shapes = tuple(graph.tensors[name].shape for name in operator.inputs)
+        files[batch_size] = _converted(operator, shapes, batch_size)
+    return files[batch_size]
 
 
-@functools.lru_cache(maxsize=128)
+# {operator: {batch size: file}}; it keeps no model alive, as the operator does.
+_FILES = weakref.WeakKeyDictionary()
+
+
 def _converted(operator, shapes, batch_size):
     compute = operator.options["compute"]
     signature = [

@@ -1,5 +1,6 @@
 """Placement: which tensors of a model get a quantizer."""
 
+import copy
 import dataclasses
 
 from kure_tf import compat
@@ -74,8 +75,9 @@ class Placement:
         is_dense = isinstance(layer, (layers.Dense, layers.EinsumDense))
         if self.weights is None or not (is_dense and self.dense_per_tensor):
             return self.weights
-        config = {**self.weights.get_config(), "granularity": "per_tensor"}
-        return type(self.weights).from_config(config)
+        together = copy.copy(self.weights)
+        together.granularity = "per_tensor"
+        return together
 
     def chosen(self, model):
         """Returns the `ChosenLayers` of a model.
