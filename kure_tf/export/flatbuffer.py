@@ -59,9 +59,20 @@ class FlatbufferFile:
         )
 
     def add_constant(
-        self, name, array, *, scales=None, zero_point=0, axis=0, container=8
+        self,
+        name,
+        array,
+        *,
+        scales=None,
+        zero_point=0,
+        axis=0,
+        container=8,
+        at_end=False,
     ):
         """Adds a constant tensor; returns its number.
+
+        Equal constants share their bytes, quantized ones only with those of
+        their name: where things lie does not depend on the codes.
 
         Args:
             name: Its name.
@@ -70,6 +81,8 @@ class FlatbufferFile:
             zero_point: The code of 0.
             axis: See `scales`.
             container: Bits that each int8 number gets in the file: 8, 4, 2.
+            at_end: Whether its bytes lie behind all else, after those of the
+                constants at the end that were added before.
         """
         kind, data = _TYPES[array.dtype], array
         if container != 8:
@@ -79,7 +92,7 @@ class FlatbufferFile:
             array.shape,
             kind,
             _quantization(scales, zero_point, axis),
-            self._buffer(data),
+            self._buffer(data, name if scales is not None else "", at_end),
         )
 
     def _append(self, name, shape, kind, quantization, buffer=0):
@@ -97,13 +110,14 @@ class FlatbufferFile:
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
 
-    def _buffer(self, data):
-        """Returns the number of the buffer of some bytes; equal ones share."""
+    def _buffer(self, data, owner="", at_end=False):
+        """Returns the number of a buffer; equal ones of an owner share it."""
         content = np.ascontiguousarray(data).tobytes()
-        if content not in self._buffers:
-            self._model.buffers.append(Buffer(content))
-            self._buffers[content] = len(self._model.buffers) - 1
-        return self._buffers[content]
+        key = owner, content
+        if key not in self._buffers:
+            self._model.buffers.append(Buffer(content, at_end))
+            self._buffers[key] = len(self._model.buffers) - 1
+        return self._buffers[key]
 
     def add_operator(self, kind, version, inputs, output, options, **values):
         """Adds an operator.
@@ -216,6 +230,10 @@ class FlatbufferFile:
         ]
         size = sum(len(buffer.content) for buffer in self._model.buffers)
         builder = flatbuffers.Builder(size + (1 << 16))
+        # What is built first comes last in the file.
+        for buffer in reversed(self._model.buffers):
+            if buffer.at_end:
+                buffer.write(builder)
         builder.Finish(self._model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
 
@@ -226,20 +244,26 @@ class Buffer(schema.BufferT):
     The schema demands that, and the generated code does not do it.
     """
 
-    def __init__(self, content=b""):
+    def __init__(self, content=b"", at_end=False):
         super().__init__()
-        self.content = content
+        self.content, self.at_end = content, at_end
+        self._place = None
 
-    def Pack(self, builder):  # noqa: N802
-        if not self.content:
-            return super().Pack(builder)
+    def write(self, builder):
+        """Writes the bytes, to which `Pack` then points."""
         builder.StartVector(1, len(self.content), 16)
         builder.head -= len(self.content)
         start = builder.head
         builder.Bytes[start : start + len(self.content)] = self.content
-        data = builder.EndVector()
+        self._place = builder.EndVector()
+
+    def Pack(self, builder):  # noqa: N802
+        if not self.content:
+            return super().Pack(builder)
+        if not self.at_end:
+            self.write(builder)
         schema.BufferStart(builder)
-        schema.BufferAddData(builder, data)
+        schema.BufferAddData(builder, self._place)
         return schema.BufferEnd(builder)
 
 

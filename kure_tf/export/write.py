@@ -141,6 +141,7 @@ class _Writer:
                 scales=weights.scales,
                 axis=axis,
                 container=weights.container,
+                at_end=True,
             ),
             self.file.add_constant(
                 f"{weights.path}/bias",

@@ -16,6 +16,7 @@ from kure_tf.export import (
     write,
 )
 from kure_tf.export.file_details import file_details
+from kure_tf.export.file_operators import stored_kernel
 from kure_tf.export.flatbuffer import packed
 from kure_tf.export.stored_file import StoredFile
 
@@ -45,6 +46,17 @@ def _graph(point="2/8"):
     return to_integer_graph(model, [_images()])
 
 
+def _places(content):
+    """Returns where each constant of a file starts."""
+    model = schema.Model.GetRootAs(content, 0)
+    buffers = [model.Buffers(n) for n in range(model.BuffersLength())]
+    return [
+        buffer._tab.Vector(buffer._tab.Offset(4))
+        for buffer in buffers
+        if buffer.DataLength()
+    ]
+
+
 class PackedTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters((4, [0x21, 0x0F]), (2, [0x39, 0x00][:1]))
     def test_lowest_bits_come_first(self, bits, expected):
@@ -64,6 +76,25 @@ class WriteTest(tf.test.TestCase, parameterized.TestCase):
         for weights in graph.weights.values():
             biases = weights.biases.tobytes()
             self.assertEqual(content.index(biases) % 16, 0)
+
+    def test_kernels_lie_behind_all_else_in_the_order_of_the_graph(self):
+        graph = _graph()
+        content = write(graph, metadata={"note": b"last in, first out"})
+
+        kernels = [
+            stored_kernel(operator)[0]
+            for operator in graph.operators
+            if operator.weights is not None
+        ]
+        places = [content.index(one.tobytes()) for one in kernels]
+        self.assertEqual(places, sorted(places))
+        self.assertEndsWith(content.rstrip(b"\0"), kernels[-1].tobytes())
+        self.assertGreater(places[0], content.index(b"last in, first out"))
+
+    def test_all_else_lies_at_the_same_places_at_other_bits(self):
+        two, four = write(_graph("2/8")), write(_graph("4/8"))
+
+        self.assertEqual(_places(two), _places(four))
 
     def test_the_interpreter_reads_our_scales_and_zero_points(self):
         graph = _graph()
