@@ -18,6 +18,7 @@ What most programs need is here; the rest is in the sub-packages:
     measurements    rows, runs, reports
     pages           what draws a report: tables, plots, HTML
     export          LiteRT files and their verification
+    artifact        one file for all bit-widths
     models, data    small_cnn, resnet20; digits, any TFDS set
     training        fit, Recipe, KurtosisMonitor
     runs            what the tools do with a folder, without flags

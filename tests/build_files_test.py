@@ -108,6 +108,8 @@ def label_of(module):
     parts = module.split(".")
     if parts[0] == "kure_tf":
         return f":{parts[1]}" if len(parts) > 1 else ":kure_tf"
+    if (ROOT / f"{parts[0]}.py").is_file():
+        return f":{parts[0]}"
     for folder in ("tools", "tests"):
         if (ROOT / folder / f"{parts[0]}.py").is_file():
             return f":{folder}/{parts[0]}"

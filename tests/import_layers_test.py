@@ -18,6 +18,7 @@ HOUSE = (
     ("fake_quantized", "pages"),
     ("integer_graph",),
     ("ptq", "qat", "training", "export"),
+    ("artifact",),
     ("sweeps",),
     ("runs",),
     ("paper",),

@@ -14,6 +14,7 @@ says so (`step_size_source`). Files with a fake-quantized model's own codes:
 * `check_file`: a file beside the graph, tensor by tensor.
 * `export_exact`: all of it, and the file written if it answers as foretold.
 * `FileMetadata`: what a file says of itself; `file_note` reads it back.
+* `materialize`: the file of one bit-width of what `kure_tf.artifact` packed.
 * `c_array`: a file as C source; `vela_report`: what an Ethos-U runs of it.
 
 The same codes by your own `tf.lite.TFLiteConverter`:
@@ -22,6 +23,7 @@ The same codes by your own `tf.lite.TFLiteConverter`:
 * `check_converted_file`: whether the converter's file has the codes.
 """
 
+from kure_materialize import materialize
 from kure_tf.export.c_array import c_array
 from kure_tf.export.check import FileCheck, check_file
 from kure_tf.export.exact import export_exact
@@ -65,6 +67,7 @@ __all__ = [
     "fake_quant_model",
     "file_note",
     "integer_runner",
+    "materialize",
     "simulate",
     "to_integer_graph",
     "to_tflite",

@@ -87,7 +87,7 @@ def export_exact(
     graph = to_integer_graph(model, calibration, allow_float=allow_float)
     graph = with_container(graph, container)
     lowered = time.perf_counter()
-    content = _content(
+    content = exact_content(
         graph,
         metadata or FileMetadata(),
         float_ports=float_ports,
@@ -145,7 +145,14 @@ def _narrowest(graph):
     return min((one.container for one in graph.weights.values()), default=8)
 
 
-def _content(graph, metadata, **options):
+def exact_content(graph, metadata, **options) -> bytes:
+    """Returns the bytes of a graph's file.
+
+    Args:
+        graph: The `IntegerGraph`.
+        metadata: Its `FileMetadata`.
+        **options: As for `write`.
+    """
     content = write(graph, metadata=metadata.entries(graph), **options)
     return metadata.with_labels(content)
 

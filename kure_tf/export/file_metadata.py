@@ -63,15 +63,14 @@ class FileMetadata:
 
     def with_labels(self, content) -> bytes:
         """Returns the bytes of a file with the labels behind it."""
+        files = self.files()
+        return with_files(content, files) if files else content
+
+    def files(self) -> dict[str, bytes]:
+        """Returns `{name: bytes}` of what goes into the archive."""
         if not self.labels:
-            return content
-        stream = io.BytesIO()
-        stream.write(content)
-        with zipfile.ZipFile(stream, "a") as archive:
-            # The date of an archive's entries would change the bytes.
-            entry = zipfile.ZipInfo(_LABELS)
-            archive.writestr(entry, "\n".join(self.labels) + "\n")
-        return stream.getvalue()
+            return {}
+        return {_LABELS: ("\n".join(self.labels) + "\n").encode()}
 
     def _check_labels(self, graph):
         for name in graph.outputs if self.labels else ():
@@ -99,6 +98,23 @@ class FileMetadata:
     def _output(self, name):
         file = _LABELS if self.labels else None
         return metadata_tables.output_tensor(name, file)
+
+
+def with_files(content, files) -> bytes:
+    """Returns the bytes of a .tflite file with an archive behind it.
+
+    Args:
+        content: The bytes of the file.
+        files: `{name: bytes}`. They are not compressed, which not all of
+            LiteRT's readers could undo.
+    """
+    stream = io.BytesIO()
+    stream.write(content)
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, data in files.items():
+            # The date of an archive's entries would change the bytes.
+            archive.writestr(zipfile.ZipInfo(name), data)
+    return stream.getvalue()
 
 
 def file_note(content) -> dict:

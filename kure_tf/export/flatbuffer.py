@@ -4,6 +4,8 @@ import flatbuffers
 import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
+from kure_materialize import packed
+
 _TYPES = {
     np.dtype(np.int8): schema.TensorType.INT8,
     np.dtype(np.int32): schema.TensorType.INT32,
@@ -15,15 +17,6 @@ CONTAINERS = {
     2: schema.TensorType.INT2,
 }
 """How the schema calls integers of so many bits."""
-
-
-def packed(codes, bits) -> np.ndarray:
-    """Returns int8 codes as bytes of `bits` bits each, lowest bits first."""
-    codes = np.ravel(codes).astype(np.int8).view(np.uint8)
-    each = 8 // bits
-    rows = np.pad(codes & (2**bits - 1), (0, -codes.size % each))
-    shifts = (bits * np.arange(each)).astype(np.uint8)
-    return np.bitwise_or.reduce(rows.reshape(-1, each) << shifts, axis=1)
 
 
 class FlatbufferFile:

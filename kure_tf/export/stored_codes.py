@@ -3,7 +3,8 @@
 import flatbuffers
 import numpy as np
 
-from kure_tf.export.flatbuffer import CONTAINERS, Buffer, packed, schema
+from kure_materialize import packed
+from kure_tf.export.flatbuffer import CONTAINERS, Buffer, schema
 
 # The axis of a kernel's output channels, and its layout as seen from Keras.
 _LAYOUTS = {

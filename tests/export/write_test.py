@@ -17,7 +17,6 @@ from kure_tf.export import (
 )
 from kure_tf.export.file_details import file_details
 from kure_tf.export.file_operators import stored_kernel
-from kure_tf.export.flatbuffer import packed
 from kure_tf.export.stored_file import StoredFile
 
 _SHAPE = (6, 6, 2)
@@ -55,14 +54,6 @@ def _places(content):
         for buffer in buffers
         if buffer.DataLength()
     ]
-
-
-class PackedTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.parameters((4, [0x21, 0x0F]), (2, [0x39, 0x00][:1]))
-    def test_lowest_bits_come_first(self, bits, expected):
-        codes = {4: [1, 2, -1], 2: [1, -2, -1, 0]}[bits]
-
-        self.assertAllEqual(packed(np.array(codes), bits), expected)
 
 
 class WriteTest(tf.test.TestCase, parameterized.TestCase):

@@ -1,0 +1,150 @@
+"""Makes .tflite files of many bit-widths from one .kure file.
+
+    python -m kure_materialize model.kure --bits=3 --out=w3.tflite
+
+This file and NumPy are all that a device needs. A .kure file is the .tflite
+file of 8-bit weights, and runs as that. An archive behind it holds what other
+files have otherwise than a coarse reading of the 8-bit codes foretells.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import io
+import json
+import os
+import zipfile
+import zlib
+
+import numpy as np
+
+INDEX = "kure/1.json"  # The number is that of the format.
+_CHUNK = 1 << 14  # Codes, or bytes, at a time.
+
+
+def read(codes, bits, reading="even") -> np.ndarray:
+    """Returns the coarse integers that a device reads from int8 codes.
+
+    even      round(c / 2^k), ties to even, within +-(2^(bits-1) - 1)
+    middle    2 floor(c / 2^k) + 1, in units of 2^(k-1); c where k = 0
+    truncate  floor(c / 2^k)                                   (k = 8 - bits)
+    """
+    k, codes = 8 - bits, np.asarray(codes).astype(np.int16)
+    if k and reading == "even":
+        top = (1 << (bits - 1)) - 1
+        codes += (1 << (k - 1)) - 1 + ((codes >> k) & 1)
+        return np.clip(codes >> k, -top, top).astype(np.int8)
+    codes = 2 * (codes >> k) + 1 if k and reading == "middle" else codes >> k
+    return codes.astype(np.int8)
+
+
+def packed(codes, bits) -> np.ndarray:
+    """Returns int8 codes as bytes of `bits` bits each, lowest bits first."""
+    codes = np.ravel(codes).astype(np.int8, copy=False).view(np.uint8)
+    codes = np.pad(codes & (2**bits - 1), (0, -codes.size % (8 // bits)))
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    return np.bitwise_or.reduce(codes.reshape(-1, 8 // bits) << shifts, axis=1)
+
+
+def points(source) -> list[tuple]:
+    """Returns (bits, activation bits, container) of each file it makes."""
+    with _opened(source) as (_, index, _):
+        return [(*one["point"], one["container"]) for one in index["files"]]
+
+
+def materialize(source, bits, *, activation_bits=None, container=8) -> bytes:
+    """Returns a .tflite file, as kure_tf's exact writer makes it.
+
+    Of a .kure file, by its path or bytes: with `bits` for weights, and
+    `activation_bits` for activations (None: the most that there are), int8 or,
+    if `container` is 4, int4 where codes fit.
+    Raises ValueError if it is no whole .kure file, or makes no such file.
+    """
+    held, asked = points(source), (bits, activation_bits, container)
+    for point in held:  # The most activation bits come first.
+        if point == (bits, activation_bits or point[1], container):
+            with _opened(source) as opened:
+                return _made(point, *opened).tobytes()
+    raise ValueError(f"Expected one of the files {held}. Received: {asked}.")
+
+
+def _made(point, content, index, archive):
+    old, *others = index["files"]
+    content = content[: old["length"]]
+    for new in others:  # The file of this point in int8, then itself.
+        if (*new["point"], new["container"]) in ((*point[:2], 8), point):
+            content, start = predict(content, old, new, index), 0
+            old, unpack = new, zlib.decompressobj()
+            changes = archive.read(new["changes"])
+            while part := unpack.decompress(changes, _CHUNK):
+                content[start : start + len(part)] ^= np.frombuffer(part, "u1")
+                start, changes = start + len(part), unpack.unconsumed_tail
+    if hashlib.sha256(content).hexdigest() != old["sha256"]:
+        raise LookupError("it makes another file than it promises")
+    return content
+
+
+def predict(content, old, new, index) -> np.ndarray:
+    """Returns the file `new` as far as the bytes of `old` foretell it."""
+    out = np.zeros(new["length"], np.uint8)
+    end, old_end = new["places"][0], old["places"][0]
+    head = min(end, old_end)
+    out[end - head : end] = content[old_end - head : old_end]
+    bits = 8 if old["point"] == new["point"] else new["point"][0]
+    for number, kernel in enumerate(index["kernels"]):
+        end, old_end = new["places"][number], old["places"][number]
+        for start in range(0, kernel["size"], _CHUNK):
+            size = min(_CHUNK, kernel["size"] - start)
+            codes = content[old_end : old_end + size].view(np.int8)
+            if bits < 8 and not kernel["fixed"]:
+                place = np.arange(start, start + size) // kernel["stride"]
+                place %= kernel["channels"]
+                signs = 1 - 2 * np.isin(place, kernel["negative"]).view(np.int8)
+                codes = read(codes * signs, bits, index["reading"]) * signs
+            codes = packed(codes, new["containers"][number])
+            out[end : end + codes.size] = codes
+            end, old_end = end + codes.size, old_end + size
+    rest = content[old_end:][: out.size - end]
+    out[end : end + rest.size] = rest
+    return out
+
+
+@contextlib.contextmanager
+def _opened(source):
+    """Gives the bytes as an array, the index and the archive."""
+    given = isinstance(source, bytes | bytearray | memoryview)
+    file = io.BytesIO(source) if given else open(source, "rb")
+    try:
+        with file, zipfile.ZipFile(file) as archive:
+            content = source if given else np.memmap(file, np.uint8, "r")
+            index = json.loads(archive.read(INDEX))
+            yield np.frombuffer(content, np.uint8), index, archive
+    except Exception as error:  # Broken files raise a dozen kinds.
+        raise ValueError(
+            "Expected a whole .kure file. Received: "
+            f"{bytes(source[:8]) if given else source!r}, cut off, changed or "
+            f"of another kind: {error}. Copy or make it again."
+        ) from error
+
+
+def main(arguments=None):
+    """Writes the file that the flags ask for: whole, or not at all."""
+    parser = argparse.ArgumentParser("kure_materialize")
+    parser.add_argument("source", metavar="model.kure")
+    parser.add_argument("--bits", type=int, required=True)
+    parser.add_argument("--activations", type=int, dest="activation_bits")
+    parser.add_argument("--container", type=int, default=8)
+    parser.add_argument("--out", help="default: model_BITS.tflite")
+    asked = vars(parser.parse_args(arguments))
+    path = asked.pop("out") or "{source}_{bits}.tflite".format(**asked)
+    try:
+        content = materialize(**asked)
+        with open(f"{path}.tmp", "wb") as file:
+            file.write(content)
+        os.replace(f"{path}.tmp", path)
+    except (OSError, ValueError) as error:
+        parser.exit(1, f"{error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""A small net at settings that read one stored code for each weight."""
+
+import functools
+
+import numpy as np
+from litert_files import calibrated, randomized
+
+from kure_materialize import read
+from kure_tf.compat import keras
+from kure_tf.fake_quantized import (
+    paper_placement,
+    quantizers_of,
+    tflite_placement,
+)
+from kure_tf.ptq import minmax
+from kure_tf.settings import (
+    BatchNormStatistics,
+    BiasCorrection,
+    OperatingPoint,
+    RoundedWeights,
+    Setting,
+    StepSizes,
+)
+from kure_tf.settings.step_sizes import TensorStep
+
+SHAPE = (6, 6, 2)
+_ENDS = {"first_layer": 8, "last_layer": 8}
+PLACEMENTS = {
+    "per_tensor": paper_placement(**_ENDS),
+    "per_channel": tflite_placement(fold_batch_norm=False, **_ENDS),
+    "folded": tflite_placement(fold_batch_norm=True, **_ENDS),
+}
+
+
+def images(count=16, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(count, *SHAPE)).astype(np.float32)
+
+
+def _net():
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.Input(SHAPE, name="image"),
+        keras.layers.Conv2D(6, 3, use_bias=False, name="conv"),
+        keras.layers.BatchNormalization(name="conv_norm"),
+        keras.layers.ReLU(),
+        keras.layers.DepthwiseConv2D(3, padding="same", name="depthwise"),
+        keras.layers.BatchNormalization(name="depthwise_norm"),
+        keras.layers.ReLU(),
+        keras.layers.Conv2DTranspose(4, 2, strides=2, name="transposed"),
+        keras.layers.BatchNormalization(name="transposed_norm"),
+        keras.layers.ReLU(),
+        keras.layers.AveragePooling2D(4),
+        keras.layers.Flatten(),
+        keras.layers.Dense(9, activation="relu", name="hidden"),
+        keras.layers.Dense(3, name="logits"),
+    ]
+    model = randomized(keras.Sequential(layers, name="net"))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            signs = np.where(np.arange(layer.gamma.shape[0]) % 3, 1, -1)
+            layer.gamma.assign(np.abs(np.asarray(layer.gamma)) * signs)
+    return model
+
+
+@functools.cache
+def quantized_net(placement):
+    """Returns `(model, calibration)`."""
+    return calibrated(_net(), images(), PLACEMENTS[placement])
+
+
+def settings_of(placement, reading, points):
+    """Returns a `Setting` for each pair of bits, of the nearest codes."""
+    return nearest_settings(*quantized_net(placement), reading, points)
+
+
+def nearest_settings(model, calibration, reading, points):
+    """Likewise, of any model with a layer "hidden"."""
+    return [_setting(model, calibration, reading, *point) for point in points]
+
+
+def _setting(model, calibration, reading, bits, activation_bits=8):
+    point = OperatingPoint(8, activation_bits)
+    steps = minmax(calibration, point)
+    rounded, codes = {}, {}
+    tensors = quantizers_of(model)
+    for path, step in steps.tensors.items():
+        if tensors[path].kind != "weight":
+            continue
+        own = tensors[path].pinned_bits or bits
+        kernel = np.asarray(tensors[path].variable)
+        found = np.rint(kernel / step.step_size)
+        codes[path] = read(np.clip(found, -127, 127), own, reading)
+        grid_bits, unit = _grid(own, reading)
+        rounded[path] = TensorStep(step.step_size * unit, grid_bits)
+    grid_bits, _ = _grid(bits, reading)
+    grid = "full" if reading == "truncate" else "narrow"
+    return Setting(
+        OperatingPoint(grid_bits, activation_bits, grid=grid),
+        step_sizes=steps,
+        rounded_weights=RoundedWeights(codes, StepSizes(rounded)),
+        provenance={"nested_bits": bits, "reading": reading},
+        **_statistics(model, bits),
+    )
+
+
+def _grid(bits, reading):
+    """Returns bits of the grid of a reading, and its step in int8 steps."""
+    if reading == "middle" and bits < 8:
+        return bits + 1, 2 ** (7 - bits)
+    return bits, 2 ** (8 - bits)
+
+
+def _statistics(model, bits):
+    """Returns other statistics, or biases, for each width."""
+    rng = np.random.default_rng(bits)
+    norms = {
+        layer.name: BatchNormStatistics(
+            rng.normal(0, 0.3, layer.moving_mean.shape),
+            rng.uniform(0.3, 2.0, layer.moving_mean.shape),
+        )
+        for layer in model.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    }
+    hidden = next(one for one in model.layers if one.name == "hidden")
+    shift = rng.normal(0, 0.01, hidden.layer.bias.shape).astype(np.float32)
+    return {
+        "batch_norm": norms or None,
+        "bias_correction": BiasCorrection({"hidden": shift}),
+    }
