@@ -3,8 +3,7 @@
     python -m kure_materialize model.kure --bits=3 --out=w3.tflite
 
 This file and NumPy are all that a device needs. A .kure file is the .tflite
-file of 8-bit weights, and runs as that. An archive behind it holds what other
-files have otherwise than a coarse reading of the 8-bit codes foretells.
+file of 8-bit weights, and what others have that its codes do not foretell.
 """
 
 import argparse
@@ -12,14 +11,14 @@ import contextlib
 import hashlib
 import io
 import json
-import os
+import pathlib
 import zipfile
 import zlib
 
 import numpy as np
 
-INDEX = "kure/1.json"  # The number is that of the format.
-_CHUNK = 1 << 14  # Codes, or bytes, at a time.
+INDEX = "kure/1"  # The number is that of the format.
+_CHUNK = 1 << 13  # Codes, or bytes, at a time.
 
 
 def read(codes, bits, reading="even") -> np.ndarray:
@@ -63,48 +62,50 @@ def materialize(source, bits, *, activation_bits=None, container=8) -> bytes:
     held, asked = points(source), (bits, activation_bits, container)
     for point in held:  # The most activation bits come first.
         if point == (bits, activation_bits or point[1], container):
-            with _opened(source) as opened:
-                return _made(point, *opened).tobytes()
+            return _made(source, point).tobytes()
     raise ValueError(f"Expected one of the files {held}. Received: {asked}.")
 
 
-def _made(point, content, index, archive):
-    old, *others = index["files"]
-    content = content[: old["length"]]
-    for new in others:  # The file of this point in int8, then itself.
-        if (*new["point"], new["container"]) in ((*point[:2], 8), point):
-            content, start = predict(content, old, new, index), 0
-            old, unpack = new, zlib.decompressobj()
-            changes = archive.read(new["changes"])
-            while part := unpack.decompress(changes, _CHUNK):
-                content[start : start + len(part)] ^= np.frombuffer(part, "u1")
-                start, changes = start + len(part), unpack.unconsumed_tail
-    if hashlib.sha256(content).hexdigest() != old["sha256"]:
-        raise LookupError("it makes another file than it promises")
-    return content
+def _made(source, point):
+    with _opened(source) as (data, index, file):
+        old, *others = index["files"]
+        data = data[: old["length"]]
+        for new in others:  # The file of this point in int8, then itself.
+            if (*new["point"], new["container"]) in ((*point[:2], 8), point):
+                data, old = predict(data, old, new, index), new
+                start, unpack = 0, zlib.decompressobj()
+                changes = file.read(new["changes"])
+                while part := unpack.decompress(changes, _CHUNK):
+                    data[start : start + len(part)] ^= np.frombuffer(part, "u1")
+                    start, changes = start + len(part), unpack.unconsumed_tail
+                for *factors, to, n in new["products"]:  # Scales of biases.
+                    x, y = (data[at:][:n].view("<f4") for at in factors)
+                    data[to : to + n] = (x * y[:1]).view("u1")
+        if hashlib.sha256(data).hexdigest() != old["sha256"]:
+            raise LookupError("it makes another file than it promises")
+        return data
 
 
-def predict(content, old, new, index) -> np.ndarray:
+def predict(data, old, new, index) -> np.ndarray:
     """Returns the file `new` as far as the bytes of `old` foretell it."""
     out = np.zeros(new["length"], np.uint8)
     end, old_end = new["places"][0], old["places"][0]
     head = min(end, old_end)
-    out[end - head : end] = content[old_end - head : old_end]
+    out[end - head : end] = data[old_end - head : old_end]
     bits = 8 if old["point"] == new["point"] else new["point"][0]
     for number, kernel in enumerate(index["kernels"]):
         end, old_end = new["places"][number], old["places"][number]
         for start in range(0, kernel["size"], _CHUNK):
             size = min(_CHUNK, kernel["size"] - start)
-            codes = content[old_end : old_end + size].view(np.int8)
+            codes = data[old_end : old_end + size].view(np.int8)
             if bits < 8 and not kernel["fixed"]:
                 place = np.arange(start, start + size) // kernel["stride"]
-                place %= kernel["channels"]
-                signs = 1 - 2 * np.isin(place, kernel["negative"]).view(np.int8)
+                signs = np.int8(kernel["signs"])[place % len(kernel["signs"])]
                 codes = read(codes * signs, bits, index["reading"]) * signs
             codes = packed(codes, new["containers"][number])
             out[end : end + codes.size] = codes
             end, old_end = end + codes.size, old_end + size
-    rest = content[old_end:][: out.size - end]
+    rest = data[old_end:][: out.size - end]
     out[end : end + rest.size] = rest
     return out
 
@@ -116,14 +117,14 @@ def _opened(source):
     file = io.BytesIO(source) if given else open(source, "rb")
     try:
         with file, zipfile.ZipFile(file) as archive:
-            content = source if given else np.memmap(file, np.uint8, "r")
-            index = json.loads(archive.read(INDEX))
-            yield np.frombuffer(content, np.uint8), index, archive
+            data = source if given else np.memmap(file, np.uint8, "r")
+            index = json.loads(zlib.decompress(archive.read(INDEX)))
+            yield np.frombuffer(data, np.uint8), index, archive
     except Exception as error:  # Broken files raise a dozen kinds.
+        name = bytes(source[:8]) if given else source
         raise ValueError(
-            "Expected a whole .kure file. Received: "
-            f"{bytes(source[:8]) if given else source!r}, cut off, changed or "
-            f"of another kind: {error}. Copy or make it again."
+            f"Expected a whole .kure file. Received {name!r}, cut off, changed "
+            f"or of another kind: {error}. Copy or make it again."
         ) from error
 
 
@@ -138,10 +139,9 @@ def main(arguments=None):
     asked = vars(parser.parse_args(arguments))
     path = asked.pop("out") or "{source}_{bits}.tflite".format(**asked)
     try:
-        content = materialize(**asked)
-        with open(f"{path}.tmp", "wb") as file:
-            file.write(content)
-        os.replace(f"{path}.tmp", path)
+        new = pathlib.Path(f"{path}.tmp")
+        new.write_bytes(materialize(**asked))
+        new.replace(path)
     except (OSError, ValueError) as error:
         parser.exit(1, f"{error}\n")
 

@@ -15,6 +15,7 @@ import numpy as np
 from kure_materialize import INDEX, predict, read
 from kure_tf.artifact.kernel_places import kernel_places
 from kure_tf.artifact.nested_points import nested_points
+from kure_tf.artifact.scale_products import scale_products
 from kure_tf.export.exact import exact_content
 from kure_tf.export.file_metadata import FileMetadata, with_files
 from kure_tf.export.file_operators import stored_kernel
@@ -117,6 +118,7 @@ class _Packer:
             "sha256": hashlib.sha256(content).hexdigest(),
             "places": [places[n] for n in self._numbers],
             "containers": [weights[n].container for n in self._numbers],
+            "products": scale_products(content),
         }
         content = np.frombuffer(content, np.uint8)
         if self._first is None:
@@ -130,16 +132,21 @@ class _Packer:
 
     def _store(self, entry, content, old, before):
         """Stores what a file has otherwise than another one foretells."""
-        foretold = predict(before, old, entry, self._index)
-        name = f"kure/{len(self._changes)}"
-        self._changes[name] = zlib.compress(foretold ^ content, 9)
-        entry["changes"] = name
+        changes = predict(before, old, entry, self._index) ^ content
+        for *_, place, size in entry["products"]:
+            changes[place : place + size] = 0
+        entry["changes"] = f"kure/{len(self._changes) + 2}"
+        self._changes[entry["changes"]] = zlib.compress(changes, 9)
 
     def content(self, metadata) -> bytes:
         """Returns the artifact."""
         index = json.dumps(self._index, separators=(",", ":")).encode()
         _, first = self._first
-        files = {**metadata.files(), **self._changes, INDEX: index}
+        files = {
+            **metadata.files(),
+            **self._changes,
+            INDEX: zlib.compress(index, 9),
+        }
         return with_files(first.tobytes(), files)
 
     def _kernels(self):
@@ -159,19 +166,18 @@ class _Packer:
         """
         codes, axis = stored_kernel(operators[0])
         fixed = operators[0].weights.path not in self._nested.kernels
-        kernel = {
+        signs = np.ones(codes.shape[axis], int)
+        if not fixed and self._nested.reading != "even":  # Which is odd.
+            signs = self._signs(operators, codes, axis)
+        return {
             "size": codes.size,
             "fixed": fixed,
-            "channels": codes.shape[axis],
             "stride": int(np.prod(codes.shape[axis + 1 :])),
-            "negative": [],
+            "signs": [1] if (signs == 1).all() else signs.tolist(),
         }
-        if not fixed and self._nested.reading != "even":
-            kernel["negative"] = self._negative(operators, codes, axis)
-        return kernel
 
-    def _negative(self, operators, codes, axis):
-        """Returns the channels whose sign batch normalization has changed."""
+    def _signs(self, operators, codes, axis):
+        """Returns -1 for channels with the sign that batch norm changed."""
         others = tuple(a for a in range(codes.ndim) if a != axis)
         misses = {1: 0, -1: 0}
         for (bits, _), operator in zip(
@@ -181,4 +187,4 @@ class _Packer:
             for sign in misses:
                 foretold = sign * read(sign * codes, bits, self._nested.reading)
                 misses[sign] += (foretold != found).sum(others)
-        return np.flatnonzero(misses[-1] < misses[1]).tolist()
+        return np.where(misses[-1] < misses[1], -1, 1)
