@@ -48,7 +48,7 @@ def add_state(layer, name, shape, value, *, trainable=False, constraint=None):
     """Adds a float32 variable that mixed precision does not cast."""
     keras_3 = keras_of(layer) == "keras"
     autocast = "autocast" if keras_3 else "experimental_autocast"
-    return layer.add_weight(
+    variable = layer.add_weight(
         name=name,
         shape=shape,
         initializer=keras_module(layer).initializers.Constant(value),
@@ -57,6 +57,9 @@ def add_state(layer, name, shape, value, *, trainable=False, constraint=None):
         constraint=constraint,
         **{autocast: False},
     )
+    if keras_3:  # TensorFlow finds what checkpoints hold by attributes.
+        setattr(layer, name, variable)
+    return variable
 
 
 def tf_variable(variable):

@@ -120,6 +120,27 @@ class SaveTest(tf.test.TestCase, parameterized.TestCase):
         set_operating_point(copy, "FP/FP")
         self.assertAllEqual(copy(make_images()), loaded(make_images()))
 
+    def test_checkpoints_of_tensorflow_keep_operating_point_and_steps(self):
+        first = fake_quantize_model(randomized(make_functional()), Placement())
+        second = fake_quantize_model(make_functional(), Placement())
+        set_step_sizes(first, make_steps(first))
+        set_operating_point(first, "4/4")
+        path = tf.train.Checkpoint(model=first).save(_folder(self) + "/c")
+        tf.train.Checkpoint(model=second).restore(path)
+        self.assertAllEqual(first(make_images()), second(make_images()))
+        self.assertEqual(operating_point_of(second), (4, 4))
+
+    def test_a_saved_model_computes_the_same(self):
+        model = fake_quantize_model(randomized(make_functional()), Placement())
+        set_operating_point(model, "3/FP")
+        folder = _folder(self)
+        module = tf.Module()
+        module.model = model
+        module.call = tf.function(model).get_concrete_function(make_images())
+        tf.saved_model.save(module, folder)
+        loaded = tf.saved_model.load(folder)
+        self.assertAllClose(model(make_images()), loaded.call(make_images()))
+
     @parameterized.parameters(make_functional, make_nested)
     def test_a_weights_file_keeps_operating_point_and_step_sizes(self, make):
         first = fake_quantize_model(randomized(make(), 0), Placement())
