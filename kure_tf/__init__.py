@@ -26,6 +26,7 @@ What most programs need is here; the rest is in the sub-packages:
 
 import importlib
 
+from kure_tf.compat import Kernel
 from kure_tf.fake_quantized import (
     apply,
     fake_quantize_model,
@@ -50,6 +51,7 @@ _HEAVIER = {
 }
 
 __all__ = [
+    "Kernel",
     "KurtosisMonitor",
     "KurtosisRegularizer",
     "OperatingPoint",

@@ -38,6 +38,7 @@ class PublicApiTest(absltest.TestCase):
         self.assertEqual(
             set(kure_tf.__all__),
             {
+                "Kernel",
                 "KurtosisMonitor",
                 "KurtosisRegularizer",
                 "OperatingPoint",

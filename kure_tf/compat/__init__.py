@@ -11,6 +11,15 @@ from kure_tf.compat.active import (
     keras_of,
     register_serializable,
 )
+from kure_tf.compat.arguments import (
+    build_for_call,
+    call_like,
+    distinct_inputs,
+    inputs_of,
+    with_arguments,
+    with_mask_of,
+)
+from kure_tf.compat.attention import changing_products, products_of
 from kure_tf.compat.batch_norm import batch_norms_of, calling
 from kure_tf.compat.clone import (
     clone_model,
@@ -30,7 +39,8 @@ from kure_tf.compat.graph import (
     output_names,
     output_shape,
 )
-from kure_tf.compat.kernels import Kernel, channel_shape, kernels_of
+from kure_tf.compat.kernel import Kernel, channel_shape
+from kure_tf.compat.kernels import is_linear, kernels_of, why_no_kernels
 from kure_tf.compat.last_activation import last_activations
 from kure_tf.compat.moments import make_twice_differentiable
 from kure_tf.compat.replay import (
@@ -52,6 +62,16 @@ from kure_tf.compat.state import (
 )
 
 __all__ = [
+    "why_no_kernels",
+    "is_linear",
+    "products_of",
+    "changing_products",
+    "with_mask_of",
+    "with_arguments",
+    "inputs_of",
+    "call_like",
+    "distinct_inputs",
+    "build_for_call",
     "IS_KERAS_3",
     "KERAS_NAME",
     "KERAS_VERSION",

@@ -46,9 +46,12 @@ def calling(layer, call):
     What is around its call stays: casts of the input, masks, specifications.
     `call` takes the arguments that the layer's own takes.
     """
+    own = vars(layer).get("call")
     # Plain setattr is for what a layer tracks; a method is not.
     object.__setattr__(layer, "call", call)
     try:
         yield
     finally:
         object.__delattr__(layer, "call")
+        if own is not None:
+            object.__setattr__(layer, "call", own)

@@ -64,21 +64,24 @@ def check_kernels(model):
             Keras' own `quantize` in place of it.
     """
     for path, layer in layers_of(model):
-        if not kernels_of(layer):
-            continue
-        if getattr(layer, "lora_enabled", False):
-            raise ValueError(
-                f"Expected kernels that are variables. That of {path!r} is a "
-                "sum, since LoRA is enabled. `model.save_weights` merges it: "
-                "load the file into a model without LoRA."
-            )
-        mode = getattr(layer, "quantization_mode", None)
-        if mode is not None:
-            raise ValueError(
-                f"Expected kernels in floating point. {path!r} holds codes "
-                f"that Keras has made: quantize({mode!r}). Start from the "
-                "model as it was before."
-            )
+        for kernel in kernels_of(layer):
+            _check_owner(path, kernel.owner_in(layer))
+
+
+def _check_owner(path, layer):
+    if getattr(layer, "lora_enabled", False):
+        raise ValueError(
+            f"Expected kernels that are variables. That of {path!r} is a "
+            "sum, since LoRA is enabled. `model.save_weights` merges it: "
+            "load the file into a model without LoRA."
+        )
+    mode = getattr(layer, "quantization_mode", None)
+    if mode is not None:
+        raise ValueError(
+            f"Expected kernels in floating point. {path!r} holds codes "
+            f"that Keras has made: quantize({mode!r}). Start from the "
+            "model as it was before."
+        )
 
 
 def layers_of(model, prefix=""):

@@ -1,6 +1,7 @@
 """Variables of layers, and computing with something in their place."""
 
 import contextlib
+import functools
 import hashlib
 
 import numpy as np
@@ -15,28 +16,45 @@ def computing_with(layer, tensors, add_loss):
 
     Args:
         layer: A built Keras layer.
-        tensors: `{attribute name: tensor}`, each in the dtype and shape of the
-            variable of that name.
+        tensors: `[(owner, attribute, tensor), ...]`: `owner` is the layer, or
+            one inside it, that has a variable as that attribute; each tensor
+            has the variable's dtype and shape.
         add_loss: Called with each loss that the layer adds meanwhile (Keras 3
             drops them otherwise).
     """
     if keras_of(layer) == "keras":
-        keras = keras_module(layer)
-        mapping = [(getattr(layer, name), t) for name, t in tensors.items()]
-        with keras.StatelessScope(mapping, collect_losses=True) as scope:
+        mapping = [(getattr(owner, name), t) for owner, name, t in tensors]
+        with _values_instead(keras_module(layer))(
+            mapping, collect_losses=True
+        ) as scope:
             yield
         for loss in scope.losses:
             add_loss(loss)
         return
-    variables = {name: getattr(layer, name) for name in tensors}
+    variables = [
+        (owner, name, getattr(owner, name)) for owner, name, _ in tensors
+    ]
     try:
-        for name, tensor in tensors.items():
+        for owner, name, tensor in tensors:
             # Plain setattr would track the tensor as the layer's weight.
-            object.__setattr__(layer, name, as_weight(layer, tensor))
+            object.__setattr__(owner, name, as_weight(owner, tensor))
         yield
     finally:
-        for name, variable in variables.items():
-            object.__setattr__(layer, name, variable)
+        for owner, name, variable in variables:
+            object.__setattr__(owner, name, variable)
+
+
+@functools.cache
+def _values_instead(keras):
+    class ValuesInstead(keras.StatelessScope):
+        """Has other values for some variables; writes to the others."""
+
+        def add_update(self, update):
+            # Seeds of dropout and the states of recurrent layers move on.
+            variable, value = update
+            variable._direct_assign(value)
+
+    return ValuesInstead
 
 
 def as_weight(layer, tensor):

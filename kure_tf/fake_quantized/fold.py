@@ -122,7 +122,7 @@ def norms_behind(model) -> dict:
         inner = layer if hosted_tensors(layer) is None else layer.layer
         norm = graph.only_consumer(layer)
         if (
-            compat.kernels_of(inner)
+            compat.is_linear(inner)
             and isinstance(norm, keras.layers.BatchNormalization)
             and compat.is_stock(inner)
             and compat.is_stock(norm)

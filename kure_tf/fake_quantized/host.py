@@ -27,20 +27,20 @@ class HostedTensor:
 
 
 class Observed:
-    """What can hand the inputs of its calls to an observer.
+    """What can hand the activations of its calls to an observer.
 
-    It calls `observe` first of all.
+    It calls `observe` for each, before it is quantized.
     """
 
     _observer = None
 
-    def observe(self, layer, inputs):
+    def observe(self, layer, tensor, values):
         if self._observer is not None:
-            self._observer(layer, inputs)
+            self._observer(layer, tensor, values)
 
     @contextlib.contextmanager
     def observed_by(self, observer):
-        """While open, eager calls hand `(layer, inputs)` to `observer`."""
+        """While open, `observer(layer, tensor, values)` sees eager calls."""
         self._observer = observer
         try:
             yield

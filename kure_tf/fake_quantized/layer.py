@@ -21,16 +21,19 @@ def _deserialize(config):
 
 @register_serializable("kure_tf")
 class FakeQuantized(Observed, keras.layers.Layer):
-    """Computes a layer with fake-quantized kernels and input.
+    """Computes a layer with fake-quantized kernels, inputs and products.
 
-    It takes the name of the layer it wraps. The quantizers' variables (step
-    size, bits, ...) live here; at bits FP the outputs are those of the wrapped
-    layer, bit for bit.
+    It takes the name of the layer it wraps, and its arguments when called. The
+    quantizers' variables (step size, bits, ...) live here; at bits FP the
+    outputs are those of the wrapped layer, bit for bit (of attention in Keras
+    3 up to rounding: see `compat.changing_products`). The state that a
+    recurrent layer hands from one step to the next stays in float.
 
     Args:
-        layer: A convolution or dense layer.
+        layer: A layer with kernels: see `compat.kernels_of`.
         weight_quantizer: `Quantizer` for each kernel of the layer, or None.
-        input_quantizer: `Quantizer` for the layer's input, or None.
+        input_quantizer: `Quantizer` for each input of the layer, and for what
+            attention multiplies inside; None leaves them.
         pinned_bits: Bit-width that operating points do not change, for first
             and last layers; None follows the operating point.
         **kwargs: As for every Keras layer.
@@ -50,13 +53,14 @@ class FakeQuantized(Observed, keras.layers.Layer):
         kwargs.setdefault("name", layer.name)
         policy = "dtype_policy" if compat.IS_KERAS_3 else "_dtype_policy"
         kwargs.setdefault("dtype", getattr(layer, policy))
+        # Past Keras' tracking: it is not there yet.
+        object.__setattr__(self, "call", compat.call_like(layer, self))
         super().__init__(**kwargs)
-        self._kernels = compat.kernels_of(layer)
-        if not self._kernels:
+        if not compat.kernels_of(layer):
             raise TypeError(
-                "Expected a convolution or dense layer. Received: "
-                f"{type(layer).__name__} {layer.name!r}, which has no kernel "
-                "that kure_tf knows. Leave it as it is."
+                "Expected a layer with kernels, such as a convolution or dense "
+                f"layer. Received: {type(layer).__name__} {layer.name!r}: "
+                f"{compat.why_no_kernels(layer)}. Leave it as it is."
             )
         self.layer = layer
         self.weight_quantizer = weight_quantizer
@@ -65,60 +69,107 @@ class FakeQuantized(Observed, keras.layers.Layer):
         # A mask has to reach the layers behind, as it did before.
         self.supports_masking = layer.supports_masking
         self.states = {}
+        self._inputs = tuple(compat.inputs_of(layer))[:1]
 
-    def build(self, input_shape):
+    def __call__(self, *args, **kwargs):
+        if not self.built:
+            compat.build_for_call(self.layer, args, kwargs)
+            self._inputs = compat.distinct_inputs(self.layer, args, kwargs)
+        return super().__call__(*args, **kwargs)
+
+    def build(self, input_shape=None):
         if not self.layer.built:
             self.layer.build(input_shape)
             self.layer.built = True
+        self._found = compat.kernels_of(self.layer)
         if self.weight_quantizer is not None:
-            for kernel in self._kernels:
-                shape = tuple(getattr(self.layer, kernel.attribute).shape)
-                self._add_state(
-                    kernel.attribute,
-                    self.weight_quantizer,
-                    shape,
-                    kernel.channel_axes,
-                )
+            for name, kernel in self._kernels.items():
+                shape = tuple(kernel.variable_in(self.layer).shape)
+                self._add_state(name, shape, kernel.channel_axes)
         if self.input_quantizer is not None:
-            self._add_state("input", self.input_quantizer, tuple(input_shape))
+            for tensor in (*self._inputs, *compat.products_of(self.layer)):
+                self._add_state(tensor, ())
         super().build(input_shape)
 
-    def _add_state(self, tensor, quantizer, shape, channel_axes=()):
+    def _add_state(self, tensor, shape, channel_axes=()):
         # Keras would wrap and rename what is tracked through an attribute;
         # the variables are tracked by add_weight already.
+        quantizer = self.quantizer_of(tensor)
         self.states[tensor] = quantizer.build(self, tensor, shape, channel_axes)
 
-    def call(self, inputs):
-        self.observe(self, inputs)
-        if self.input_quantizer is not None:
-            inputs = quantized(
-                self.input_quantizer, inputs, self.states["input"]
-            )
-        with self._computing_with_quantized_kernels():
-            return self.layer(inputs)
+    def call(self, *args, **kwargs):
+        args, kwargs = self._with_quantized_inputs(args, kwargs)
+        with contextlib.ExitStack() as stack:
+            if self.weight_quantizer is not None:
+                stack.enter_context(self._computing_with_quantized_kernels())
+            if compat.products_of(self.layer):
+                stack.enter_context(
+                    compat.changing_products(self.layer, self._quantized)
+                )
+            return self.layer(*args, **kwargs)
+
+    @property
+    def _kernels(self):
+        return {kernel.name: kernel for kernel in self._found}
+
+    def _with_quantized_inputs(self, args, kwargs):
+        tensors = {
+            argument: tensor
+            for tensor, argument in compat.inputs_of(self.layer).items()
+        }
+        done = {}
+
+        def change(name, value):
+            if name not in tensors or value is None:
+                return value
+            if isinstance(value, (list, tuple)):  # tf_keras adds RNN states.
+                return [change(name, value[0]), *value[1:]]
+            if id(value) not in done:  # Self-attention has one, not three.
+                tensor = tensors[name]
+                tensor = tensor if tensor in self.states else "input"
+                done[id(value)] = self._quantized(tensor, value)
+            return done[id(value)]
+
+        return compat.with_arguments(self.layer, args, kwargs, change)
+
+    def _quantized(self, tensor, values):
+        """Returns the values of an activation, quantized if it has a state."""
+        self.observe(self, tensor, values)
+        if tensor not in self.states:
+            return values
+        return compat.with_mask_of(
+            values, quantized(self.input_quantizer, values, self.states[tensor])
+        )
 
     def _computing_with_quantized_kernels(self):
-        if self.weight_quantizer is None:
-            return contextlib.nullcontext()
-        tensors = {}
-        for kernel in self._kernels:
-            name = kernel.attribute
-            variable = getattr(self.layer, name)
-            tensors[name] = quantized(
-                self.weight_quantizer,
-                compat.full_precision(variable),
-                self.states[name],
+        tensors = []
+        for name, kernel in self._kernels.items():
+            variable = compat.full_precision(kernel.variable_in(self.layer))
+            tensor = quantized(
+                self.weight_quantizer, variable, self.states[name]
             )
+            owner = kernel.owner_in(self.layer)
+            tensors.append((owner, kernel.attribute, tensor))
         return compat.computing_with(self.layer, tensors, self.add_loss)
 
-    def compute_output_shape(self, input_shape):
-        return self.layer.compute_output_shape(input_shape)
+    def compute_output_shape(self, *args, **kwargs):
+        return self.layer.compute_output_shape(*args, **kwargs)
+
+    def compute_output_spec(self, *args, **kwargs):
+        return self.layer.compute_output_spec(*args, **kwargs)
+
+    def compute_mask(self, *args, **kwargs):
+        return self.layer.compute_mask(*args, **kwargs)
+
+    def get_build_config(self):
+        """Returns None: the calls of the graph build it, on all inputs."""
+        return None
 
     def quantizer_of(self, tensor):
-        """Returns the quantizer of "input" or of the kernel of that name."""
-        if tensor == "input":
-            return self.input_quantizer
-        return self.weight_quantizer
+        """Returns the quantizer of the kernel or activation of that name."""
+        if tensor in self._kernels:
+            return self.weight_quantizer
+        return self.input_quantizer
 
     @property
     def kure_tf_tensors(self):
@@ -128,9 +179,9 @@ class FakeQuantized(Observed, keras.layers.Layer):
                 quantizer=self.quantizer_of(tensor),
                 state=state,
                 pinned_bits=self.pinned_bits,
-                variable=None
-                if tensor == "input"
-                else getattr(self.layer, tensor),
+                variable=self._kernels[tensor].variable_in(self.layer)
+                if tensor in self._kernels
+                else None,
             )
             for tensor, state in self.states.items()
         }
@@ -164,12 +215,9 @@ def kernels_in(model):
         hosted = hosted_tensors(layer)
         inner = layer if hosted is None else layer.layer
         for kernel in compat.kernels_of(inner):
-            tensor = (hosted or {}).get(kernel.attribute)
+            tensor = (hosted or {}).get(kernel.name)
             if tensor is None:
-                yield (
-                    f"{path}/{kernel.attribute}",
-                    getattr(inner, kernel.attribute),
-                )
+                yield f"{path}/{kernel.name}", kernel.variable_in(inner)
             else:
                 layer_path = tensor.layer_path or path
-                yield f"{layer_path}/{kernel.attribute}", tensor.variable
+                yield f"{layer_path}/{kernel.name}", tensor.variable

@@ -80,7 +80,7 @@ def _second(graph, first, paths, relu6):
 
 def _why_not(layer):
     """Returns why a layer's channels cannot be scaled, None if they can."""
-    if not compat.is_stock(layer):
+    if not (compat.is_stock(layer) and compat.is_linear(layer)):
         return f"{layer.name} is a {type(layer).__name__}"
     if len(compat.kernels_of(layer)) > 1 or isinstance(
         layer, _layers.EinsumDense
@@ -108,9 +108,7 @@ def _why_not_homogeneous(layer):
     activation = getattr(layer, "activation", None)
     if activation is not None:
         name = getattr(activation, "__name__", type(activation).__name__)
-        known = compat.kernels_of(layer) or isinstance(
-            layer, _layers.Activation
-        )
+        known = compat.is_linear(layer) or isinstance(layer, _layers.Activation)
         if known and name in _HOMOGENEOUS:
             return None
         return f"the activation {name!r} of {layer.name} is not homogeneous"

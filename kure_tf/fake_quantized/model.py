@@ -22,9 +22,11 @@ def fake_quantize_model(model, placement="paper", *, verbose=False):
 
     Args:
         model: A built functional or sequential model; nested ones are opened.
-            Convolutions and dense layers are quantized; any other layer, a
-            user's own one among them, stays as it is. A warning names these
-            if they hold more than a tenth of the parameters.
+            Quantized are convolutions, dense and recurrent layers,
+            embeddings, attention, and a layer of your own that has a method
+            `kure_tf_kernels` (see `compat.Kernel`); others stay as they are.
+            A warning names these if they hold more than a tenth of the
+            parameters.
         placement: A `Placement`, or the name of a scheme: "paper" or "tflite".
         verbose: Whether to print what is quantized and what is not, and why,
             to the standard error stream.
@@ -65,7 +67,7 @@ def choose_layers(model, placement):
         raise ValueError(
             "Expected a model with something to quantize. In "
             f"{model.name!r}, nothing is left: {chosen.skipped}. Quantized are "
-            "convolutions and dense layers that are not pinned to float."
+            "layers with kernels that are not pinned to float."
         )
     warn_of_little(model)
     return model, chosen
@@ -88,12 +90,12 @@ def _wrapped(layer, path, placement, chosen):
 def _check_kernels_finite(model):
     for path, layer in compat.layers_of(model):
         for kernel in compat.kernels_of(layer):
-            value = compat.to_numpy(getattr(layer, kernel.attribute))
+            value = compat.to_numpy(kernel.variable_in(layer))
             bad = value.size - np.isfinite(value.astype(np.float32)).sum()
             if bad:
                 raise ValueError(
                     f"Expected finite kernels. Layer {path!r} has {bad} NaN "
                     f"or infinite values of {value.size} in "
-                    f"{kernel.attribute!r}. Training has diverged: go back to "
+                    f"{kernel.name!r}. Training has diverged: go back to "
                     "an earlier checkpoint."
                 )

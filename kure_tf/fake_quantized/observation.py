@@ -75,14 +75,16 @@ def observe_inputs(model, batches, progress=True):
     hosts = {}
     for path, tensor in quantizers_of(model).items():
         if tensor.kind == "activation":
-            hosts[id(tensor.layer)] = path
+            hosts[id(tensor.layer), path.rpartition("/")[2]] = path
     observations = {
         path: Observation(path, seed)
         for seed, path in enumerate(hosts.values())
     }
 
-    def observer(layer, inputs):
-        observations[hosts[id(layer)]].add(inputs)
+    def observer(layer, tensor, values):
+        path = hosts.get((id(layer), tensor))
+        if path is not None:
+            observations[path].add(values)
 
     images = 0
     with contextlib.ExitStack() as stack:

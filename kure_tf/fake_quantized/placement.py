@@ -14,10 +14,11 @@ _WEIGHT_GRIDS = ("narrow", "full", "reference", "equation1")
 class Placement:
     """Which tensors get a quantizer, and which layers are pinned.
 
-    Quantizers sit on the kernels and on the inputs of convolutions and dense
-    layers. A pinned layer does not follow the operating point: it is left in
-    float ("float"), or runs at a bit-width of its own whenever the point is
-    not float (8).
+    Quantizers sit on the kernels of layers and on their inputs: convolutions,
+    dense and recurrent layers, embeddings (kernels alone), attention (what it
+    multiplies inside, too). A pinned layer does not follow the operating point:
+    it is left in float ("float"), or runs at a bit-width of its own whenever
+    the point is not float (8).
 
     Attributes:
         weights: Quantizer of the kernels, on a symmetric grid; None leaves
@@ -92,10 +93,7 @@ class Placement:
         for path, layer in layers.items():
             if path not in with_kernels:
                 if layer.weights:
-                    skipped[path] = (
-                        f"{type(layer).__name__} is no convolution or dense "
-                        "layer"
-                    )
+                    skipped[path] = compat.why_no_kernels(layer)
             elif pins.get(path) == "float":
                 skipped[path] = "pinned to float"
             else:

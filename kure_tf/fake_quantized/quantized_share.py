@@ -15,10 +15,10 @@ def quantized_share(model) -> float:
 
         share = kernels / (kernels + overlooked)
 
-    `kernels` counts the elements of the kernels of convolutions and dense
-    layers, those pinned to float among them; `overlooked` the parameters of
-    all other layers (recurrent ones, embeddings, wrappers, a user's own).
-    Biases, normalization and the slopes of PReLU count as neither.
+    `kernels` counts the elements of kernels that kure_tf knows, those pinned
+    to float among them; `overlooked` the parameters of layers of which it
+    knows none (a user's own, wrappers). Biases, normalization and the slopes
+    of PReLU count as neither.
 
     Args:
         model: A built model, before or after `fake_quantize_model`.
@@ -26,7 +26,7 @@ def quantized_share(model) -> float:
     kernels, overlooked = 0, sum(overlooked_layers(model).values())
     for _, layer in _layers_without_hosts(model):
         for kernel in compat.kernels_of(layer):
-            kernels += math.prod(getattr(layer, kernel.attribute).shape)
+            kernels += math.prod(kernel.variable_in(layer).shape)
     return kernels / max(kernels + overlooked, 1)
 
 
@@ -53,8 +53,9 @@ def warn_of_little(model):
     )
     warnings.warn(
         f"Of {model.name!r} only {100 * share:.0f} % of the parameters are "
-        "quantized: kure_tf knows the kernels of convolutions and dense "
-        f"layers. In float stay, with their parameters: {listed}.",
+        "quantized. kure_tf knows no kernels of these layers, with their "
+        f"parameters: {listed}. A layer of your own names its kernels in a "
+        "method `kure_tf_kernels`.",
         stacklevel=3,
     )
 

@@ -91,7 +91,8 @@ def _check_quantized(model, tensors):
     in_float = [path for path, _ in kernels_in(model) if path not in tensors]
     for layer_path, layer in compat.layers_of(model):
         hosted = hosted_tensors(layer)
-        if hosted and not {"input", "output"} & set(hosted):
+        has_input = hosted and compat.inputs_of(layer.layer)
+        if has_input and not {"input", "output"} & set(hosted):
             in_float.append(f"{layer_path}/input")
     for path, tensor in tensors.items():
         if compat.to_numpy(tensor.state.bits) == FP:

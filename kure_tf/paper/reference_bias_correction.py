@@ -61,7 +61,7 @@ def _shifted(tensor):
     (channels,) = (
         kernel.channel_axes
         for kernel in compat.kernels_of(tensor.layer.layer)
-        if kernel.attribute == attribute
+        if kernel.name == attribute
     )
     axes = shared_axes(
         compat.channel_shape(kernel.shape, channels), kernel.ndim

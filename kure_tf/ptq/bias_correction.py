@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf import compat
+from kure_tf.compat import keras
 from kure_tf.data.batches import batches_of
 from kure_tf.data.sources import check_repeatable
 from kure_tf.fake_quantized import (
@@ -14,6 +15,7 @@ from kure_tf.fake_quantized import (
     set_operating_point,
     set_step_sizes,
 )
+from kure_tf.quantizers import shared_axes
 from kure_tf.settings.bias_correction import BiasCorrection
 from kure_tf.settings.operating_point import OperatingPoint
 
@@ -32,7 +34,8 @@ def bias_correction(calibration, point, step_sizes) -> BiasCorrection:
     weights to its float mean instead. That leaves the grid, so no integer
     device can run it.)
 
-    A layer without a bias is skipped. Fold batch normalization first (the
+    A layer without a bias is skipped, and one that is no convolution or dense
+    layer. Fold batch normalization first (the
     scheme "tflite"), and every convolution in front of one has a bias.
 
     Args:
@@ -51,16 +54,18 @@ def bias_correction(calibration, point, step_sizes) -> BiasCorrection:
             "make it by ptq.calibrate(model, batches)."
         )
     check_repeatable(images, "to measure the mean inputs of layers")
-    seen = _seen_inputs(model, images)
-    shifts, skipped = {}, []
+    hosts = _hosts(model)
+    linear = {p: h for p, h in hosts.items() if compat.is_linear(h.layer)}
+    shifts, skipped = {}, [path for path in hosts if path not in linear]
+    seen = _seen_inputs(model, linear, images)
     with keeping(model):
         set_step_sizes(model, step_sizes)
         set_operating_point(model, OperatingPoint(point.weight_bits, None))
-        for path, layer in _hosts(model).items():
-            if not getattr(layer.layer, "use_bias", False):
+        for path, host in linear.items():
+            if host.layer.bias is None:
                 skipped.append(path)
-                continue
-            shifts[path] = _shift(layer, seen[path])
+            else:
+                shifts[path] = _shift(host, seen[path])
     return BiasCorrection(shifts, tuple(skipped))
 
 
@@ -73,16 +78,15 @@ def _hosts(model):
     }
 
 
-def _seen_inputs(model, batches):
-    """Returns what reaches layers of the float model.
+def _seen_inputs(model, hosts, batches):
+    """Returns what reaches the layers `hosts` of the float model.
 
     `{layer path: {shape: (sum over the inputs of that shape, their number)}}`
     """
-    hosts = _hosts(model)
     paths = {id(host): path for path, host in hosts.items()}
     seen = {path: {} for path in hosts}
 
-    def observer(layer, inputs):
+    def observer(layer, tensor, inputs):
         found = seen[paths[id(layer)]]
         total, count = found.get(tuple(inputs.shape[1:]), (0.0, 0))
         total = total + np.sum(np.asarray(inputs, np.float64), axis=0)
@@ -99,7 +103,7 @@ def _seen_inputs(model, batches):
 
 
 def _shift(host, seen):
-    """Returns E[layer(x; W)] - E[layer(x; Q(W))] per output channel.
+    """Returns E[layer(x; W)] - E[layer(x; Q(W))] in the shape of the bias.
 
     The layer without bias and activation is linear in x: its mean output is
     its output for the mean input, of each shape.
@@ -112,9 +116,10 @@ def _shift(host, seen):
         )
         for name, kernel in zip(names, kernels, strict=True)
     ]
+    einsum = isinstance(host.layer, keras.layers.EinsumDense)
+    no_bias = {"bias_axes": None} if einsum else {"use_bias": False}
     linear = compat.copy_layer(
-        host.layer,
-        {"activation": "linear", "use_bias": False, "dtype": "float32"},
+        host.layer, {"activation": "linear", "dtype": "float32", **no_bias}
     )
     inputs = [
         (tf.constant((total / count)[np.newaxis], tf.float32), count)
@@ -124,16 +129,17 @@ def _shift(host, seen):
     means = []
     for weights in (kernels, quantized):
         linear.set_weights(weights)
-        means.append(_mean_output(linear, inputs))
+        means.append(_mean_output(linear, inputs, tuple(host.layer.bias.shape)))
     return means[0] - means[1]
 
 
-def _mean_output(linear, inputs):
-    """Returns the mean per channel over all inputs and their places."""
+def _mean_output(linear, inputs, bias_shape):
+    """Returns the mean over all inputs and all places that share a bias."""
     means, places = [], []
     for x, count in inputs:
         y = np.asarray(linear(x), np.float64)
-        y = y.reshape(-1, y.shape[-1])
-        means.append(y.mean(axis=0))
-        places.append(count * len(y))
-    return np.array(places) / sum(places) @ np.array(means)
+        shape = (*[1] * (y.ndim - len(bias_shape)), *bias_shape)
+        mean = y.mean(axis=shared_axes(shape, y.ndim))
+        means.append(mean.reshape(bias_shape))
+        places.append(count * y.size / mean.size)
+    return np.average(means, axis=0, weights=places)

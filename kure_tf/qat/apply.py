@@ -43,8 +43,7 @@ def quantize_aware(
 
     Args:
         model: A built functional or sequential model, normally a trained one;
-            nested ones are opened. What is no convolution or dense layer stays
-            as it is.
+            nested ones are opened. What has no kernels stays as it is.
         method: "lsq" (Esser et al. 2020), "dorefa" (Zhou et al. 2016), or a
             function of a `Placement` that puts quantizers of your own in it.
         weight_bits: Bits of the weights; None leaves them in float.
@@ -58,8 +57,9 @@ def quantize_aware(
             is None.
         engine: "native": kure_tf's own layer, for both Kerases. "tfmot": the
             wrapper of tensorflow-model-optimization, for tf_keras models (see
-            `to_tf_keras`). None: native for Keras 3 models, tfmot for tf_keras
-            ones.
+            `to_tf_keras`), of convolutions and dense layers only. None: tfmot
+            for tf_keras models that have no other layers with kernels, else
+            native.
         verbose: Whether to print what is quantized and what is not, and why,
             to the standard error stream.
         **options: Options of the method, such as `rescale=False` for "dorefa".
@@ -93,7 +93,7 @@ def quantize_aware(
 def _engine(name, model):
     if name is None:
         tf_keras = compat.keras_of(model) == "tf_keras"
-        name = "tfmot" if tf_keras else "native"
+        name = "tfmot" if tf_keras and _tfmot_hosts(model) else "native"
     if name == "native":
         return fake_quantize_model
     if name == "tfmot":
@@ -102,6 +102,14 @@ def _engine(name, model):
         return quantize_with_tfmot
     raise ValueError(
         f"Expected an engine, one of {ENGINES}, or None. Received: {name!r}."
+    )
+
+
+def _tfmot_hosts(model):
+    """Whether tfmot's wrapper can hold the kernels of all layers."""
+    return compat.is_graph_model(model) and all(
+        compat.is_linear(layer) or not compat.kernels_of(layer)
+        for _, layer in compat.layers_of(model)
     )
 
 

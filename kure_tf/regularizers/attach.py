@@ -2,6 +2,10 @@
 
 import collections
 import collections.abc
+import copy
+import fnmatch
+import functools
+import operator
 import sys
 
 from kure_tf import compat
@@ -37,23 +41,28 @@ def regularize_kurtosis(
         coefficient: lambda of Eq. 14. Every one of the L kernels gets
             coefficient / L.
         granularity: "per_tensor" or "per_channel", see `KurtosisRegularizer`.
-        layers: Which layers to take: "all_but_first", all convolutions and
-            dense layers but the first; "convs_but_first", without dense
-            layers (what the paper's code does); a collection of layer names
-            or paths; or a function of a layer that returns True for it.
+        layers: Which layers to take: "all_but_first", all with kernels but
+            the first (convolutions, dense and recurrent layers, attention,
+            embeddings); "convs_but_first", convolutions alone (what the
+            paper's code does); a collection of layer names or paths, or
+            patterns of these such as "block_*/conv?"; or a function of a
+            layer that returns True for it.
         min_channel_std: See `KurtosisRegularizer`.
         transform: See `KurtosisRegularizer`; "tanh" for DoReFa.
         verbose: Whether to print what was taken.
 
     Raises:
         TypeError, ValueError: If `model` is unbuilt, subclassed or of the
-            other Keras, if `layers` names what is not there, or if nothing is
-            left to regularize.
+            other Keras, if `layers` names what is not there, if nothing is
+            left to regularize, or if channels are asked for where one
+            regularizer serves several kernels, as in attention.
     """
     compat.check_graph_model(model)
     compat.check_kernels(model)
     taken, skipped = some_kernels(model, layers)
     count = sum(len(kernels) for kernels in taken.values())
+    if granularity == "per_channel":
+        _check_own_regularizers(taken)
 
     def regularizer(kernel):
         return KurtosisRegularizer(
@@ -83,9 +92,9 @@ def choose_kernels(model, layers):
     candidates = {
         path: layer
         for path, layer in compat.layers_of(model)
-        if compat.kernels_of(layer)
+        if _regularized_kernels(layer)
     }
-    reasons = _reasons(candidates, layers)
+    reasons = _reasons(candidates, layers) if candidates else {}
     taken, skipped = {}, {}
     for path, layer in compat.layers_of(model):
         if path in candidates and reasons[path] is not None:
@@ -95,10 +104,35 @@ def choose_kernels(model, layers):
             # constant.
             skipped[path] = "not trainable"
         elif path in candidates:
-            taken[path] = compat.kernels_of(layer)
+            taken[path] = _regularized_kernels(layer)
+        elif compat.kernels_of(layer):
+            skipped[path] = "its kernels take no regularizer"
         elif layer.weights:
-            skipped[path] = f"{type(layer).__name__} has no kernel"
+            skipped[path] = compat.why_no_kernels(layer)
     return taken, skipped
+
+
+def _regularized_kernels(layer):
+    kernels = compat.kernels_of(layer)
+    return tuple(kernel for kernel in kernels if kernel.regularizer)
+
+
+def _check_own_regularizers(taken):
+    """Raises if kernels with different channels share one regularizer."""
+    for path, kernels in taken.items():
+        axes = {_slot(kernel): kernel.channel_axes for kernel in kernels}
+        if any(axes[_slot(one)] != one.channel_axes for one in kernels):
+            raise ValueError(
+                "Expected a regularizer of its own for each kernel, since "
+                f"channels differ. {path!r} gives one to all of "
+                f"{[kernel.name for kernel in kernels]}: take "
+                'granularity="per_tensor", or leave the layer out of `layers=`.'
+            )
+
+
+def _slot(kernel):
+    """Returns the way to the regularizer in a layer's configuration."""
+    return (*kernel.config, kernel.regularizer)
 
 
 def some_kernels(model, layers):
@@ -106,9 +140,10 @@ def some_kernels(model, layers):
     taken, skipped = choose_kernels(model, layers)
     if not taken:
         raise ValueError(
-            "Expected a model with convolutions or dense layers to "
-            f"regularize. Received {model.name!r}, where none is left: "
-            f"{skipped or 'it has none'}. Choose others with `layers=`."
+            "Expected a model with kernels to regularize, such as those of "
+            f"convolutions and dense layers. Received {model.name!r}, where "
+            f"none is left: {skipped or 'it has none'}. Choose others with "
+            "`layers=`."
         )
     return taken, skipped
 
@@ -124,27 +159,48 @@ def _reasons(candidates, layers):
         if layers not in ("all_but_first", "convs_but_first"):
             raise ValueError(
                 "Expected layers to be 'all_but_first', 'convs_but_first', a "
-                "list of layer names, or a function of a layer. Received: "
+                "list of layer names or patterns, or a function of a layer. "
+                "Received: "
                 f"{layers!r}."
             )
-        dense = (keras.layers.Dense,) if layers == "convs_but_first" else ()
+        convs_only = layers == "convs_but_first"
         return {
             path: "the first layer"
             if index == 0
-            else ("a dense layer" if isinstance(layer, dense) else None)
+            else (
+                "no convolution" if convs_only and not _is_conv(layer) else None
+            )
             for index, (path, layer) in enumerate(candidates.items())
         }
     names = _names(layers)
-    known = set(candidates) | {layer.name for layer in candidates.values()}
-    if names - known:
+    unknown = {
+        name
+        for name in names
+        if not any(_fits(name, *one) for one in candidates.items())
+    }
+    if unknown:
         raise ValueError(
-            "Expected names of layers with a kernel, of "
-            f"{sorted(candidates)}. Received: {sorted(names - known)}."
+            "Expected names of layers with a kernel, or patterns of them, of "
+            f"{sorted(candidates)}. Received: {sorted(unknown)}."
         )
     return {
-        path: None if names & {path, layer.name} else "not chosen"
+        path: None
+        if any(_fits(name, path, layer) for name in names)
+        else "not chosen"
         for path, layer in candidates.items()
     }
+
+
+def _is_conv(layer):
+    dense = (keras.layers.Dense, keras.layers.EinsumDense)
+    return compat.is_linear(layer) and not isinstance(layer, dense)
+
+
+def _fits(pattern, path, layer):
+    """Whether a layer has that name or path, or one of that pattern."""
+    return pattern in (path, layer.name) or any(
+        fnmatch.fnmatchcase(name, pattern) for name in (path, layer.name)
+    )
 
 
 def _names(layers):
@@ -162,17 +218,21 @@ def _attach(model, kernels, regularizer):
 
     def make_layer(path, layer):
         if path not in kernels:
-            copy = compat.copy_layer(layer)
-            return copy, copy
-        changes = {}
-        for kernel in kernels[path]:
-            present = getattr(layer, kernel.regularizer)
+            made = compat.copy_layer(layer)
+            return made, made
+        config = copy.deepcopy(layer.get_config())
+        # Attention has one regularizer for its kernels.
+        for kernel in {_slot(one): one for one in kernels[path]}.values():
+            present = kernel.regularizer_in(layer)
             added = regularizer(kernel)
-            changes[kernel.regularizer] = keras.regularizers.serialize(
+            arguments = functools.reduce(
+                operator.getitem, kernel.config, config
+            )
+            arguments[kernel.regularizer] = keras.regularizers.serialize(
                 added if present is None else SumRegularizer(present, added)
             )
-        copy = compat.copy_layer(layer, changes)
-        return copy, copy
+        made = compat.copy_layer(layer, config)
+        return made, made
 
     return compat.clone_model(model, make_layer)
 

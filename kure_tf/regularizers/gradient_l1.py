@@ -82,7 +82,7 @@ class GradientL1Model(keras.Model):
         # Past the tracking of Keras, which would count the layers twice.
         self.__dict__.update(
             _kernels=[
-                getattr(layer, kernel.attribute)
+                kernel.variable_in(layer)
                 for layer, kernels in chosen.values()
                 for kernel in kernels
             ],
@@ -180,7 +180,7 @@ def _check(model, *coefficients):
 
 def _chosen(model, layers):
     """Returns `{path: (layer, its kernels)}` of the layers to regularize."""
-    rule = (lambda layer: True) if layers == "all" else layers
+    rule = compat.is_linear if layers == "all" else layers
     taken, _ = some_kernels(model, rule)
     found = dict(compat.layers_of(model))
     return {path: (found[path], kernels) for path, kernels in taken.items()}

@@ -8,6 +8,36 @@ from graph_models import Scaled
 from kure_tf import compat
 from kure_tf.compat import keras
 
+layers = keras.layers
+
+
+_RECURRENT = ["kernel", "recurrent_kernel"]
+INSIDE = (
+    (lambda: layers.Embedding(7, 3), (), ["embeddings"]),
+    (lambda: layers.LSTM(3), (4, 2), _RECURRENT),
+    (lambda: layers.GRU(3), (4, 2), _RECURRENT),
+    (lambda: layers.SimpleRNN(3), (4, 2), _RECURRENT),
+    (lambda: layers.ConvLSTM1D(3, 2), (4, 5, 2), _RECURRENT),
+    (lambda: layers.ConvLSTM2D(3, 2), (4, 5, 5, 2), _RECURRENT),
+    (lambda: layers.RNN(layers.GRUCell(3)), (4, 2), _RECURRENT),
+    (
+        lambda: layers.RNN([layers.LSTMCell(3), layers.SimpleRNNCell(2)]),
+        (4, 2),
+        [f"cell_{i}_{name}" for i in (0, 1) for name in _RECURRENT],
+    ),
+    (lambda: layers.TimeDistributed(layers.Dense(3)), (4, 2), ["kernel"]),
+    (
+        lambda: layers.TimeDistributed(layers.SeparableConv1D(3, 2)),
+        (4, 5, 2),
+        ["depthwise_kernel", "pointwise_kernel"],
+    ),
+    (
+        lambda: layers.Bidirectional(layers.GRU(3)),
+        (4, 2),
+        [f"{way}_{n}" for way in ("forward", "backward") for n in _RECURRENT],
+    ),
+)
+
 
 class KernelsTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(
@@ -65,11 +95,45 @@ class KernelsTest(tf.test.TestCase, parameterized.TestCase):
             layer.compute_output_shape(input_shape)[-1],
         )
 
+    @parameterized.parameters(*INSIDE)
+    def test_kernels_of_layers_inside(self, make, shape, names):
+        """All weights but biases, and where their regularizers are told."""
+        layer = make()
+        layer.build((2, *shape))
+        kernels = compat.kernels_of(layer)
+
+        self.assertEqual([kernel.name for kernel in kernels], names)
+        variables = [kernel.variable_in(layer) for kernel in kernels]
+        self.assertCountEqual(
+            [id(w) for w in layer.weights if "bias" not in w.name],
+            map(id, variables),
+        )
+        for kernel in kernels:
+            self.assertIsNone(kernel.regularizer_in(layer))
+            config = layer.get_config()
+            for key in kernel.config:
+                config = config[key]
+            self.assertIn(kernel.regularizer, config)
+
+    def test_a_layer_says_what_it_has(self):
+        class Own(keras.layers.Layer):
+            def kure_tf_kernels(self):
+                return [compat.Kernel("table", None, (-2,))]
+
+        self.assertEqual(
+            compat.kernels_of(Own()), (compat.Kernel("table", None, (-2,)),)
+        )
+
+    def test_spectral_normalization_says_the_way_out(self):
+        layer = keras.layers.SpectralNormalization(keras.layers.Dense(2))
+        self.assertEqual(compat.kernels_of(layer), ())
+        self.assertIn("the layer inside", compat.why_no_kernels(layer))
+
     def test_other_layers_have_none(self):
         for layer in (
             keras.layers.BatchNormalization(),
-            keras.layers.Embedding(3, 4),
-            keras.layers.LSTM(2),
+            keras.layers.TimeDistributed(keras.layers.Activation("relu")),
+            keras.layers.Attention(use_scale=True),
             Scaled(),
         ):
             self.assertEqual(compat.kernels_of(layer), ())

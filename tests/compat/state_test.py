@@ -16,7 +16,7 @@ class ComputingWithTest(tf.test.TestCase, parameterized.TestCase):
         before, weights = layer(x), layer.get_weights()
 
         with compat.computing_with(
-            layer, {"kernel": tf.ones((3, 2))}, lambda loss: None
+            layer, [(layer, "kernel", tf.ones((3, 2)))], lambda loss: None
         ):
             inside = layer(x)
 
@@ -33,7 +33,7 @@ class ComputingWithTest(tf.test.TestCase, parameterized.TestCase):
 
         with self.assertRaises(ZeroDivisionError):
             with compat.computing_with(
-                layer, {"kernel": tf.ones((3, 2))}, lambda loss: None
+                layer, [(layer, "kernel", tf.ones((3, 2)))], lambda loss: None
             ):
                 raise ZeroDivisionError
 
@@ -45,7 +45,7 @@ class ComputingWithTest(tf.test.TestCase, parameterized.TestCase):
         step = tf.Variable(2.0)
 
         with tf.GradientTape() as tape:
-            tensors = {"kernel": step * tf.ones((3, 2))}
+            tensors = [(layer, "kernel", step * tf.ones((3, 2)))]
             with compat.computing_with(layer, tensors, lambda loss: None):
                 y = layer(np.ones((1, 3), np.float32))
 
@@ -58,7 +58,7 @@ class ComputingWithTest(tf.test.TestCase, parameterized.TestCase):
 
         with compat.computing_with(
             layer,
-            {"kernel": compat.full_precision(layer.kernel)},
+            [(layer, "kernel", compat.full_precision(layer.kernel))],
             lambda loss: None,
         ):
             inside = layer(x)

@@ -261,7 +261,7 @@ class BadModelTest(tf.test.TestCase, parameterized.TestCase):
         none = keras.Sequential(
             [keras.Input((3,)), layers.LayerNormalization()]
         )
-        with self.assertRaisesRegex(ValueError, "LayerNormalization is no"):
+        with self.assertRaisesRegex(ValueError, "LayerNormalization has no"):
             fake_quantize_model(none, "tflite")
 
     def test_an_unknown_scheme_is_refused(self):

@@ -60,8 +60,8 @@ class PlanTest(tf.test.TestCase, parameterized.TestCase):
         self.assertIn("middle: quantized\n", text)
         self.assertIn("inner/deep: not quantized: pinned to float", text)
         self.assertIn(
-            "norm: not quantized: BatchNormalization is no convolution or "
-            "dense layer",
+            "norm: not quantized: BatchNormalization has no kernels that "
+            "kure_tf knows",
             text,
         )
         self.assertNotIn("relu", text.lower())

@@ -112,7 +112,9 @@ class CalibrationLossTest(tf.test.TestCase, parameterized.TestCase):
         loss = ptq.CalibrationLoss(model, _batches())
         call = FakeQuantized.call
         try:
-            FakeQuantized.call = lambda layer, inputs: layer.layer(inputs)
+            FakeQuantized.call = lambda host, *args, **kwargs: host.layer(
+                *args, **kwargs
+            )
             with self.assertRaisesRegex(ValueError, "of.*'d/kernel'"):
                 next(
                     loss.gradients_of_values(POINT, _steps(0.4), [np.arange(8)])

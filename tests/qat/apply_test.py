@@ -200,6 +200,28 @@ class SweepTest(tf.test.TestCase):
 
 
 class BadInputTest(tf.test.TestCase):
+    def test_recurrent_layers_are_trained_too(self):
+        """By kure_tf's own engine: tfmot's wrapper cannot reach their cells."""
+        layers = keras.layers
+        model = keras.Sequential(
+            [keras.Input((4, 3)), layers.GRU(2, name="gru")]
+        )
+        placement = Placement(activations=None)
+        copy = kure_tf.quantize_aware(
+            model, "lsq", 3, None, placement=placement, verbose=False
+        )
+        copy.compile("sgd", "mse")
+        before = {
+            path: compat.to_numpy(tensor.state.step_size)
+            for path, tensor in quantizers_of(copy).items()
+        }
+        copy.fit(np.ones((2, 4, 3)), np.ones((2, 2)), verbose=0)
+        self.assertEqual(list(before), ["gru/kernel", "gru/recurrent_kernel"])
+        for path, tensor in quantizers_of(copy).items():
+            self.assertNotEqual(
+                compat.to_numpy(tensor.state.step_size), before[path]
+            )
+
     def test_unknown_method_and_engine_list_the_choices(self):
         with self.assertRaisesRegex(ValueError, "dorefa.*lsq.*'pact'"):
             make_quantized("pact")

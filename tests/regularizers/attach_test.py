@@ -207,6 +207,7 @@ class RegularizeKurtosisTest(tf.test.TestCase, parameterized.TestCase):
         ("as_in_the_paper", "convs_but_first", ["left", "right", "depthwise"]),
         ("by_name", ["first", "dense"], ["first", "dense"]),
         ("one_tuple", ("dense",), ["dense"]),
+        ("by_pattern", ["d*", "?ight"], ["right", "depthwise", "dense"]),
         ("by_rule", lambda layer: layer.name.startswith("d"), None),
     )
     def test_layers(self, layers, expected):
@@ -231,7 +232,7 @@ class RegularizeKurtosisTest(tf.test.TestCase, parameterized.TestCase):
             "5 kernels of 4 layers coefficient 2 / 5".split()
             + "left right depthwise dense.".split()
             + "first (the first layer);".split()
-            + "bn (BatchNormalization has no kernel).".split(),
+            + "bn (BatchNormalization has no kernels that".split(),
         )
 
     def test_it_can_be_quiet(self):

@@ -82,15 +82,15 @@ class HostedQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
         """Returns `[(kernel, its TensorHost), ...]`.
 
         Raises:
-            TypeError: If `layer` has no kernel that kure_tf knows.
+            TypeError: If `layer` is no convolution or dense layer.
         """
         kernels = compat.kernels_of(layer)
-        if not kernels:
+        if not compat.is_linear(layer):
             raise TypeError(
                 f"Expected {type(self).__name__} on a convolution or dense "
                 f"layer of tf_keras. Received: {type(layer).__name__} "
-                f"{layer.name!r}, which has no kernel that kure_tf knows. "
-                "Leave the layer without annotation."
+                f"{layer.name!r}, whose kernels tfmot's wrapper does not "
+                "reach. Leave the layer without annotation."
             )
         if self.weight_quantizer is None:
             return []

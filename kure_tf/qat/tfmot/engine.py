@@ -35,14 +35,16 @@ def quantize_with_tfmot(model, placement="paper", *, verbose=False):
     Raises:
         TypeError: If `model` is one of Keras 3 or subclassed, or has a layer
             that cannot be made from its own configuration.
-        ValueError: If `model` is unbuilt, has nothing to quantize, has NaN or
-            infinity in a kernel, or cannot be copied faithfully.
+        ValueError: If `model` is unbuilt, has nothing to quantize or layers
+            with kernels that tfmot cannot host, has NaN or infinity in a
+            kernel, or cannot be copied faithfully.
     """
     _check(model)
     placement = placements.get(placement)
     if placement.fold_batch_norm:
         compat.check_active_keras(model)  # Folding makes layers of its own.
     model, chosen = choose_layers(model, placement)
+    _check_hosted(model, chosen)
     if verbose:
         print(chosen, file=sys.stderr)
     annotated = _annotated(model, placement, chosen)
@@ -79,6 +81,21 @@ def _check(model):
             f"lose. {model.name!r}, a {type(model).__name__}, has "
             f"{[*added, *compat.training_methods_of(model)]}. Without tfmot: "
             'quantize_aware(model, engine="native").'
+        )
+
+
+def _check_hosted(model, chosen):
+    layers = dict(compat.layers_of(model))
+    others = [
+        f"{path} ({type(layers[path]).__name__})"
+        for path in chosen.quantized
+        if not compat.is_linear(layers[path])
+    ]
+    if others:
+        raise ValueError(
+            "Expected convolutions and dense layers, whose kernels tfmot's "
+            f"wrapper replaces. It cannot host: {', '.join(others)}. Pin them "
+            'to float (Placement(pinned=...)), or leave tfmot: engine="native".'
         )
 
 

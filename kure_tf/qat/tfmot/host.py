@@ -104,7 +104,7 @@ class TensorHost(Observed, tfmot.quantization.keras.quantizers.Quantizer):
             state.origin.assign(min(lowest, 0.0))
 
     def __call__(self, inputs, training, weights, **kwargs):
-        self.observe(self._wrapper, inputs)
+        self.observe(self._wrapper, self.tensor, inputs)
         return quantized(
             self.quantizer,
             compat.full_precision(inputs),

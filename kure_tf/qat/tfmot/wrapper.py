@@ -37,7 +37,7 @@ class HostWrapper(Observed, quantize_wrapper.QuantizeWrapperV2):
         ]
 
     def call(self, inputs, training=None, mask=None, **kwargs):
-        self.observe(self, inputs)
+        self.observe(self, "input", inputs)
         if mask is not None and self.layer._expects_mask_arg:
             kwargs["mask"] = mask
         for host, state in self._inputs:
@@ -45,10 +45,10 @@ class HostWrapper(Observed, quantize_wrapper.QuantizeWrapperV2):
         # Without tfmot's condition on `training`: our quantizers do the same in
         # both cases, and TensorFlow cannot differentiate custom gradients
         # inside a conditional in a conditional.
-        kernels = {
-            host.tensor: host(kernel, training, state)
+        kernels = [
+            (self.layer, host.tensor, host(kernel, training, state))
             for kernel, host, state in self._weight_vars
-        }
+        ]
         with compat.computing_with(self.layer, kernels, self.add_loss):
             return self.layer(inputs, **kwargs)
 

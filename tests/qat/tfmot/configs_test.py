@@ -193,7 +193,7 @@ class ConfigsTest(tf.test.TestCase, parameterized.TestCase):
             LSQQuantizeConfig(activations="inside")
 
     def test_a_layer_without_kernel_is_named(self):
-        with self.assertRaisesRegex(TypeError, "ReLU 'relu'.*no kernel"):
+        with self.assertRaisesRegex(TypeError, "ReLU 'relu'.*does not reach"):
             LSQQuantizeConfig().get_weights_and_quantizers(
                 layers.ReLU(name="relu")
             )

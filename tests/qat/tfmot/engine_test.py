@@ -11,6 +11,7 @@ from kure_tf.fake_quantized import (
     Placement,
     integer_weights,
     kernels_in,
+    paper_placement,
     quantizers_of,
     set_operating_point,
     set_step_sizes,
@@ -339,14 +340,17 @@ class QuantizeWithTfmotTest(tf.test.TestCase, parameterized.TestCase):
                 layers.Masking(),
                 layers.Dense(3, name="a"),
                 layers.Dense(3, name="b"),
-                layers.GRU(2),
+                layers.GRU(2, name="gru"),
                 layers.Dense(3),
             ]
         )
+        with self.assertRaisesRegex(ValueError, "cannot host: gru .GRU"):
+            quantize_with_tfmot(model)
         x = np.random.default_rng(0).normal(size=(2, 5, 4))
         x[:, 3:] = 0.0
 
-        copy = quantize_with_tfmot(model)
+        placement = paper_placement(pinned={"gru": "float"})
+        copy = quantize_with_tfmot(model, placement)
 
         self.assertIn("b/kernel", quantizers_of(copy))
         self.assertAllEqual(copy(x), model(x))

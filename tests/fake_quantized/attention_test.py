@@ -1,0 +1,119 @@
+"""What attention multiplies, quantized, against NumPy."""
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from kure_tf import (
+    compat,
+    fake_quantize_model,
+    ptq,
+    set_operating_point,
+    set_step_sizes,
+)
+from kure_tf.compat import keras
+from kure_tf.fake_quantized import Placement, quantizers_of
+from kure_tf.quantizers import UniformQuantizer
+
+layers = keras.layers
+ON_GRID = Placement(
+    weights=None, activations=UniformQuantizer("signed_or_unsigned")
+)
+PRODUCTS = ["query", "key", "value", "probabilities", "context"]
+
+
+def _cross_attention(**options):
+    queries, values = keras.Input((3, 4)), keras.Input((5, 6))
+    layer = layers.MultiHeadAttention(2, 3, name="a", **options)
+    return keras.Model([queries, values], layer(queries, values))
+
+
+def _calibrated(model, inputs, bits):
+    quantized = fake_quantize_model(model, ON_GRID)
+    calibration = ptq.calibrate(quantized, [(inputs,)], progress=False)
+    set_step_sizes(quantized, ptq.minmax(calibration, f"FP/{bits}"))
+    set_operating_point(quantized, f"FP/{bits}")
+    return quantized
+
+
+class _Numpy:
+    """Cross-attention in NumPy, with each tensor on the grid of its step."""
+
+    def __init__(self, model, quantized, bits):
+        self._weights = [np.float64(w) for w in model.get_weights()]
+        self._tensors = quantizers_of(quantized)
+        self._bits = bits
+
+    def on_grid(self, name, values):
+        state = self._tensors[f"a/{name}"].state
+        step = float(compat.to_numpy(state.step_size))
+        signed = float(compat.to_numpy(state.origin)) < 0
+        high = 2 ** (self._bits - signed) - 1
+        return step * np.clip(np.rint(values / step), -signed * high, high)
+
+    def __call__(self, queries, values):
+        qk, qb, kk, kb, vk, vb, ok, ob = self._weights
+        x = self.on_grid("input", queries)
+        y = self.on_grid("value_input", values)
+        query = np.einsum("btd,dnh->btnh", x, qk) + qb
+        key = np.einsum("bsd,dnh->bsnh", y, kk) + kb
+        value = np.einsum("bsd,dnh->bsnh", y, vk) + vb
+        scores = np.einsum(
+            "btnh,bsnh->bnts",
+            self.on_grid("query", query),
+            self.on_grid("key", key),
+        ) / np.sqrt(3)
+        raised = np.exp(scores - scores.max(-1, keepdims=True))
+        shares = raised / raised.sum(-1, keepdims=True)
+        context = np.einsum(
+            "bnts,bsnh->btnh",
+            self.on_grid("probabilities", shares),
+            self.on_grid("value", value),
+        )
+        context = self.on_grid("context", context)
+        return np.einsum("btnh,nhd->btd", context, ok) + ob
+
+
+def _inputs():
+    random = np.random.default_rng(3)
+    return tuple(
+        random.normal(size=(2, *sizes)).astype(np.float32)
+        for sizes in ((3, 4), (5, 6))
+    )
+
+
+class AttentionTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(3, 6)
+    def test_inputs_and_products_are_on_their_grids(self, bits):
+        model, inputs = _cross_attention(), _inputs()
+        quantized = _calibrated(model, inputs, bits)
+        self.assertEqual(
+            [*quantizers_of(quantized)],
+            [f"a/{name}" for name in ["input", "value_input", *PRODUCTS]],
+        )
+        expected = _Numpy(model, quantized, bits)(*inputs)
+        self.assertAllClose(quantized(inputs), expected, atol=1e-5)
+        self.assertNotAllClose(quantized(inputs), model(inputs), atol=1e-3)
+
+    def test_self_attention_has_one_input(self):
+        inputs = keras.Input((3, 4))
+        layer = layers.MultiHeadAttention(2, 3, name="a")
+        model = keras.Model(inputs, layer(inputs, inputs, inputs))
+        self.assertEqual(
+            [*quantizers_of(fake_quantize_model(model, ON_GRID))],
+            [f"a/{name}" for name in ["input", *PRODUCTS]],
+        )
+
+    def test_scores_that_are_asked_for_still_come(self):
+        inputs = keras.Input((3, 4))
+        layer = layers.MultiHeadAttention(2, 3, dropout=0.5)
+        outputs = layer(inputs, inputs, return_attention_scores=True)
+        model = keras.Model(inputs, outputs)
+        quantized = fake_quantize_model(model, ON_GRID)
+        x = _inputs()[0]
+        for ours, theirs in zip(quantized(x), model(x), strict=True):
+            self.assertAllClose(ours, theirs, atol=1e-6)
+
+
+if __name__ == "__main__":
+    tf.test.main()
