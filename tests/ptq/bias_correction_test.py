@@ -26,10 +26,11 @@ LAYERS = {
 }
 
 
-def _calibrated(layer, seed=0):
-    shape = (6,) if isinstance(layer, layers.Dense) else (7, 7, 2)
+def _calibrated(layer, shape=None):
+    if shape is None:
+        shape = (6,) if isinstance(layer, layers.Dense) else (7, 7, 2)
     model = keras.Sequential([keras.Input(shape), layer])
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
     images = rng.normal(0.8, 1.0, (30, *shape)).astype(np.float32)
     copy = fake_quantize_model(model, Placement())
@@ -69,6 +70,29 @@ class BiasCorrectionTest(tf.test.TestCase, parameterized.TestCase):
         apply(copy, Setting(POINT, bias_correction=correction))
         self.assertAllClose(copy.layers[-1].layer.bias, bias + shift)
         self.assertAllClose(model.get_weights()[1], bias)
+
+    def test_einsum_dense_has_a_bias_of_two_axes(self):
+        layer = layers.EinsumDense(
+            "abc,cde->abde", (None, 4, 3), bias_axes="de", name="l"
+        )
+        model, copy, calibration, images = _calibrated(layer, shape=(5, 6))
+        steps = ptq.lp_norm(calibration, POINT)
+        correction = ptq.bias_correction(calibration, POINT, steps)
+        self.assertEqual(correction.shifts["l"].shape, (4, 3))
+        apply(
+            copy, Setting(POINT, step_sizes=steps, bias_correction=correction)
+        )
+        self.assertAllClose(
+            np.mean(copy(images), (0, 1)),
+            np.mean(model(images), (0, 1)),
+            atol=1e-4,
+        )
+
+    def test_layers_that_are_not_linear_are_skipped(self):
+        _, _, calibration, _ = _calibrated(layers.GRU(2, name="l"), (5, 6))
+        steps = ptq.lp_norm(calibration, POINT)
+        correction = ptq.bias_correction(calibration, POINT, steps)
+        self.assertEqual(correction.skipped, ("l",))
 
     def test_a_layer_without_bias_is_skipped(self):
         layer = layers.Conv2D(2, 1, use_bias=False, name="l")
