@@ -12,8 +12,9 @@ _LARGEST = {8: 127, 4: 7, 2: 1}
 def with_container(graph, bits, *, depthwise=True) -> IntegerGraph:
     """Returns a graph whose kernels are stored in `bits` bits where they fit.
 
-    Kernels that were quantized to more bits stay in 8. So do those of grouped
-    convolutions, which no kernel set is known to run in 4. The answers stay
+    Kernels that were quantized to more bits stay in 8. So do those of
+    transposed convolutions, which LiteRT does not run in 4, and of grouped
+    ones, which no kernel set is known to run so. The answers stay
     those of the built-in and reference kernels; the default kernels, XNNPACK,
     have none for convolutions of 4 bits, which then run on the built-in ones:
     a file of half the size, slower on a CPU.
@@ -60,6 +61,6 @@ def _stays(operator, bits, depthwise):
             f"{weights.path!r}. Use a container of 4 bits, which holds the "
             "same codes."
         )
-    if "groups" in operator.options:  # No kernel set is known to agree.
+    if operator.kind == "TRANSPOSE_CONV" or "groups" in operator.options:
         return True
     return operator.kind == "DEPTHWISE_CONV_2D" and not depthwise

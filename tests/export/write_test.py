@@ -172,6 +172,21 @@ class ContainersTest(tf.test.TestCase):
         self.assertEqual(graph.weights["depthwise"].container, 8)
         self.assertEqual(graph.weights["hidden"].container, 4)
 
+    def test_transposed_kernels_stay_at_8_bits_which_litert_runs(self):
+        layers = [
+            keras.Input(_SHAPE, name="image"),
+            keras.layers.Conv2D(4, 3, name="first"),
+            keras.layers.Conv2DTranspose(4, 2, name="transposed"),
+            keras.layers.Conv2D(3, 2, name="last"),
+        ]
+        model = at_point(keras.Sequential(layers), _images(), "4/8")
+        graph = with_container(to_integer_graph(model, [_images()]), 4)
+
+        content = write(graph, batch_size=16)
+
+        codes = graph.quantization("image").codes_of(_images())
+        self.assertAllEqual(run(content, [codes]), simulate(graph, codes))
+
     def test_2_bits_are_refused_for_convolutions(self):
         with self.assertRaisesRegex(
             ValueError, "a DEPTHWISE_CONV_2D of 2.*'depthwise/"
