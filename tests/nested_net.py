@@ -75,7 +75,7 @@ def settings_of(placement, reading, points):
 
 
 def nearest_settings(model, calibration, reading, points):
-    """Likewise, of any model with a layer "hidden"."""
+    """Likewise, of any model."""
     return [_setting(model, calibration, reading, *point) for point in points]
 
 
@@ -122,9 +122,12 @@ def _statistics(model, bits):
         for layer in model.layers
         if isinstance(layer, keras.layers.BatchNormalization)
     }
-    hidden = next(one for one in model.layers if one.name == "hidden")
-    shift = rng.normal(0, 0.01, hidden.layer.bias.shape).astype(np.float32)
+    shifts = {
+        layer.name: rng.normal(0, 0.01, layer.layer.bias.shape)
+        for layer in model.layers
+        if layer.name == "hidden"
+    }
     return {
         "batch_norm": norms or None,
-        "bias_correction": BiasCorrection({"hidden": shift}),
+        "bias_correction": BiasCorrection(shifts),
     }

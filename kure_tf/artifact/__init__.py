@@ -3,10 +3,11 @@
 * `pack`: a model at several points of nested weights as one file.
 * `materialize`: of it the .tflite file of one point, to the last bit, without
   TensorFlow; `points`: which there are.
-* `graph_at`, `metadata_at`: what the file of one setting is written from.
+* `verify_artifact`: each of these files run beside what was foretold.
 """
 
 from kure_materialize import materialize, points
-from kure_tf.artifact.pack import graph_at, metadata_at, pack
+from kure_tf.artifact.pack import pack
+from kure_tf.artifact.verify import VerifiedFile, verify_artifact
 
-__all__ = ["graph_at", "materialize", "metadata_at", "pack", "points"]
+__all__ = ["VerifiedFile", "materialize", "pack", "points", "verify_artifact"]

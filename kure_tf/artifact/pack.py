@@ -50,7 +50,7 @@ def pack(
         containers: Bits that files give each code where they fit: 8, and 4 if
             it is wanted (see `with_container`).
         metadata: `FileMetadata` of all files; each adds its "point" to the
-            note (see `metadata_at`).
+            note.
         float_ports, file_batch_size, allow_float: As for `export_exact`.
 
     Raises:
@@ -68,16 +68,18 @@ def pack(
         for setting in nested.settings
     ]
     packer = _Packer(nested, graphs)
-    for number, setting in enumerate(nested.settings):
-        for container in sorted(containers, reverse=True):
-            graph = with_container(graphs[number], container)
-            content = exact_content(
-                graph,
-                metadata_at(metadata, setting),
-                float_ports=float_ports,
-                batch_size=file_batch_size,
-            )
-            packer.add(nested.points[number], container, graph, content)
+    for point, setting, graph in zip(
+        nested.points, nested.settings, graphs, strict=True
+    ):
+        for file in files_at(
+            setting,
+            graph,
+            containers=containers,
+            metadata=metadata,
+            float_ports=float_ports,
+            file_batch_size=file_batch_size,
+        ):
+            packer.add(point, *file)
     return packer.content(metadata or FileMetadata())
 
 
@@ -88,11 +90,34 @@ def graph_at(model, setting, calibration, *, allow_float=False):
         return to_integer_graph(model, calibration, allow_float=allow_float)
 
 
-def metadata_at(metadata, setting) -> FileMetadata:
-    """Returns the `FileMetadata` of the file of one setting."""
+def files_at(
+    setting,
+    graph,
+    *,
+    containers=(8, 4),
+    metadata=None,
+    float_ports=False,
+    file_batch_size=None,
+):
+    """Yields container, graph and bytes of each file of a setting.
+
+    Args:
+        setting: The `Setting`.
+        graph: Its `IntegerGraph`.
+        containers, metadata, float_ports, file_batch_size: As for `pack`.
+    """
     metadata = metadata or FileMetadata()
     note = {**metadata.note, "point": str(setting.point)}
-    return dataclasses.replace(metadata, note=note)
+    metadata = dataclasses.replace(metadata, note=note)
+    for container in sorted(containers, reverse=True):
+        stored = with_container(graph, container)
+        content = exact_content(
+            stored,
+            metadata,
+            float_ports=float_ports,
+            batch_size=file_batch_size,
+        )
+        yield container, stored, content
 
 
 class _Packer:

@@ -94,28 +94,23 @@ def export_exact(
         batch_size=file_batch_size,
     )
     written = time.perf_counter()
-    verification = ExactVerification(
-        container=_narrowest(graph),
-        **_checked_content(content, graph),
-        **_answers(
-            _pairs(
-                content,
-                graph,
-                kernels,
-                file_batch_size=file_batch_size,
-                num_threads=num_threads,
-                batch_size=batch_size,
-            ),
-            keras_runner(model),
+    verification = dataclasses.replace(
+        exact_verification(
+            content,
+            graph,
+            model,
             split,
-            batch_size=batch_size * num_threads,
+            kernels=kernels,
+            file_batch_size=file_batch_size,
+            batch_size=batch_size,
+            num_threads=num_threads,
             progress=progress,
         ),
         lower_seconds=round(lowered - start, 3),
         write_seconds=round(written - lowered, 4),
         seconds=round(time.perf_counter() - start, 3),
     )
-    _raise_failures(verification, model, path)
+    raise_failures(verification, model, path)
     _write(path, content, verification)
     return verification
 
@@ -138,6 +133,51 @@ def check_exact_options(container, kernels) -> tuple[str, ...]:
             f"{sorted(RESOLVERS)}. Received: {kernels!r}."
         )
     return tuple(dict.fromkeys(names))
+
+
+def exact_verification(
+    content,
+    graph,
+    model,
+    split,
+    *,
+    kernels,
+    file_batch_size=None,
+    batch_size=64,
+    num_threads=2,
+    progress=True,
+) -> ExactVerification:
+    """Returns how a file does beside its graph and its Keras model.
+
+    Args:
+        content: The bytes of the file.
+        graph: The `IntegerGraph` that it should hold.
+        model: The fake-quantized model, at the point of the file.
+        split: As for `export_exact`, and so are all others.
+    """
+    start = time.perf_counter()
+    pairs = _pairs(
+        content,
+        graph,
+        check_exact_options(8, kernels),
+        file_batch_size=file_batch_size,
+        num_threads=num_threads,
+        batch_size=batch_size,
+    )
+    return ExactVerification(
+        container=_narrowest(graph),
+        **_checked_content(content, graph),
+        **_answers(
+            pairs,
+            keras_runner(model),
+            split,
+            batch_size=batch_size * num_threads,
+            progress=progress,
+        ),
+        lower_seconds=0.0,
+        write_seconds=0.0,
+        seconds=round(time.perf_counter() - start, 3),
+    )
 
 
 def _narrowest(graph):
@@ -227,7 +267,8 @@ def _answers(pairs, model, split, **options):
     }
 
 
-def _raise_failures(verification, model, path):
+def raise_failures(verification, model, path):
+    """Raises a `VerificationError` if a file is not what was foretold."""
     if verification.failures:
         lines = "\n".join(f"* {failure}" for failure in verification.failures)
         raise VerificationError(

@@ -6,6 +6,7 @@ Each goes on where it was if it is killed and called again.
 from kure_tf.runs.calibrate import calibrate
 from kure_tf.runs.compare import compare
 from kure_tf.runs.export import export
+from kure_tf.runs.export_artifact import export_artifact
 from kure_tf.runs.export_exact import export_exact
 from kure_tf.runs.folder import run_folder
 from kure_tf.runs.kure import Kure
@@ -25,6 +26,7 @@ __all__ = [
     "calibrate",
     "compare",
     "export",
+    "export_artifact",
     "export_exact",
     "load_model",
     "load_saved_model",

@@ -93,7 +93,7 @@ def export_exact(
     kernels = check_exact_options(container, kernels)
     facts = {**(provenance or {}), **measurement_facts(model, dataset)}
     if not quantizers_of(model):
-        model = fake_quantize_model(model, _without_floats(scheme))
+        model = fake_quantize_model(model, without_floats(scheme))
         facts["scheme"] = placements.get(scheme).name
     exporter = _Exporter(
         model,
@@ -195,7 +195,8 @@ class _Exporter:
         return _row(self.name, setting, wanted.ptq, found, split, written)
 
 
-def _without_floats(scheme):
+def without_floats(scheme):
+    """Returns a placement with 8 bits where `scheme` pins ends to float."""
     placement = placements.get(scheme)
     ends = {
         end: 8

@@ -1,0 +1,64 @@
+"""One artifact of a model, written once all its files answer as foretold."""
+
+import pathlib
+from unittest import mock
+
+import pytest
+import tensorflow as tf
+from nested_net import nearest_settings
+from small_run import make_dataset, make_model
+
+from kure_tf import artifact, runs
+from kure_tf.export import VerificationError, file_note
+from kure_tf.files import read_json
+
+pytestmark = pytest.mark.one_keras
+
+
+def _search(calibration):
+    points = ((8, 8), (3, 8))
+    return nearest_settings(calibration.model, calibration, "even", points)
+
+
+class ExportArtifactTest(tf.test.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.get_temp_dir())
+        self.dataset = make_dataset()
+
+    def _export(self):
+        return runs.export_artifact(
+            make_model(), self.dataset, self.folder, _search, progress=False
+        )
+
+    def test_the_table_is_that_of_the_files_it_makes(self):
+        found = self._export()
+
+        self.assertEqual(read_json(self.folder / "model.json"), found)
+        path = self.folder / "model.kure"
+        content = path.read_bytes()
+        self.assertEqual(found["artifact"]["bytes"], len(content))
+        self.assertEqual(
+            [(one["bits"], one["container"]) for one in found["files"]],
+            [(8, 8), (3, 8), (3, 4)],
+        )
+        for one in found["files"]:
+            file = artifact.materialize(
+                path, one["bits"], container=one["container"]
+            )
+            self.assertLen(file, one["bytes"])
+            self.assertEqual(file_note(file)["point"], one["point"])
+            self.assertEqual(one["differing_codes"], 0)
+            self.assertEqual(one["examples"], self.dataset.test.count)
+
+    def test_nothing_is_written_if_a_file_is_not_as_foretold(self):
+        error = VerificationError("no", None)
+        with mock.patch.object(artifact, "verify_artifact", side_effect=error):
+            with self.assertRaises(VerificationError):
+                self._export()
+
+        self.assertEmpty([*self.folder.iterdir()])
+
+
+if __name__ == "__main__":
+    tf.test.main()
