@@ -56,7 +56,8 @@ def main(path, data):
         right = accuracy(content, data["images"], data["labels"])
         print(
             f"battery {1 - step / STEPS:4.0%}  {bits} bits  "
-            f"accuracy {right:6.1%}  {len(content):,} bytes to read, {read:,} so far"
+            f"accuracy {right:6.1%}  {len(content):,} bytes to read, "
+            f"{read:,} so far"
         )
 
 
