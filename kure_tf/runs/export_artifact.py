@@ -2,7 +2,10 @@
 
 import dataclasses
 import hashlib
+import io
 import pathlib
+
+import numpy as np
 
 from kure_tf import artifact, export, ptq
 from kure_tf.export.exact import check_exact_options
@@ -27,6 +30,7 @@ def export_artifact(
     allow_float=False,
     file_batch_size=None,
     labels=(),
+    example_images=0,
     provenance=None,
     progress=True,
 ) -> dict:
@@ -48,6 +52,8 @@ def export_artifact(
         kernels: A set of kernels, or several: see `export.export_exact`.
         allow_float, file_batch_size: Likewise.
         labels: Names of the classes, for the files' metadata.
+        example_images: How many test images, with their labels, to write to
+            images.npz, for a demonstration.
         provenance: What model.json says beyond what is known here.
         progress: Whether to show progress bars.
 
@@ -95,9 +101,20 @@ def export_artifact(
             },
         }
     )
+    if example_images:
+        _write_images(dataset.test, example_images, path.parent)
     write_atomically(path, content)
     write_json(path.with_suffix(".json"), result)
     return result
+
+
+def _write_images(split, count, folder):
+    images, labels = next(iter(split.batches(count)))
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer, images=np.asarray(images), labels=np.asarray(labels)
+    )
+    write_atomically(folder / "images.npz", buffer.getvalue())
 
 
 def _metadata(settings, dataset, facts, labels):

@@ -3,6 +3,7 @@
 import pathlib
 from unittest import mock
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from nested_net import nearest_settings
@@ -26,9 +27,14 @@ class ExportArtifactTest(tf.test.TestCase):
         self.folder = pathlib.Path(self.get_temp_dir())
         self.dataset = make_dataset()
 
-    def _export(self):
+    def _export(self, **options):
         return runs.export_artifact(
-            make_model(), self.dataset, self.folder, _search, progress=False
+            make_model(),
+            self.dataset,
+            self.folder,
+            _search,
+            progress=False,
+            **options,
         )
 
     def test_the_table_is_that_of_the_files_it_makes(self):
@@ -50,6 +56,14 @@ class ExportArtifactTest(tf.test.TestCase):
             self.assertEqual(file_note(file)["point"], one["point"])
             self.assertEqual(one["differing_codes"], 0)
             self.assertEqual(one["examples"], self.dataset.test.count)
+
+    def test_examples_are_the_first_images_of_the_test_split(self):
+        self._export(example_images=5, containers=(8,))
+
+        found = np.load(self.folder / "images.npz")
+        images, labels = next(iter(self.dataset.test.batches(5)))
+        self.assertAllEqual(found["images"], images)
+        self.assertAllEqual(found["labels"], labels)
 
     def test_nothing_is_written_if_a_file_is_not_as_foretold(self):
         error = VerificationError("no", None)

@@ -21,6 +21,7 @@ ALL_TOOLS = (
     "compare.py",
     "devices.py",
     "exact_families.py",
+    "export_artifact.py",
     "export_tflite.py",
     "report.py",
     "reproduce.py",
