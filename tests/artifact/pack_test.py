@@ -172,6 +172,42 @@ class PackTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(materialize(content, 2, container=4), expected)
 
 
+def _shared_net():
+    """Returns a net that calls a layer twice, with gains of other signs."""
+    inputs = keras.Input((6, 4), name="rows")
+    shared = keras.layers.Conv1D(4, 2, padding="same", name="shared")
+    x = keras.layers.BatchNormalization(name="plus")(shared(inputs))
+    y = keras.layers.BatchNormalization(
+        gamma_initializer=keras.initializers.Constant(-0.7), name="minus"
+    )(shared(keras.layers.ReLU()(x)))
+    x = keras.layers.Flatten()(keras.layers.Add()([x, y]))
+    return keras.Model(inputs, keras.layers.Dense(2, name="last")(x))
+
+
+class SharedLayerTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters("even", "middle", "truncate")
+    def test_a_layer_that_is_called_twice_is_read_for_both_calls(self, reading):
+        rows = np.random.default_rng(0).normal(size=(8, 6, 4))
+        rows = rows.astype(np.float32)
+        model, calibration = calibrated(
+            _shared_net(),
+            rows,
+            paper_placement(first_layer=None, last_layer=None),
+        )
+        settings = nearest_settings(model, calibration, reading, _FEW[:2])
+
+        content = pack(model, settings, [rows], containers=(8,))
+
+        with keeping(model):
+            apply(model, settings[1])
+            graph = to_integer_graph(model, [rows])
+        note = {"point": str(settings[1].point)}
+        metadata = FileMetadata(note=note).entries(graph)
+        self.assertEqual(
+            materialize(content, 3), write(graph, metadata=metadata)
+        )
+
+
 class RefusalTest(tf.test.TestCase, parameterized.TestCase):
     @classmethod
     def setUpClass(cls):
