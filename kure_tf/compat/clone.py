@@ -1,6 +1,7 @@
 """Copies of models and layers."""
 
 import contextlib
+import inspect
 
 from kure_tf.compat.active import IS_KERAS_3, keras, keras_module
 from kure_tf.compat.graph import is_graph_model
@@ -23,7 +24,8 @@ def clone_model(model, make_layer):
             the same one). `copy_layer` makes a plain copy.
 
     Raises:
-        TypeError: If a class that says how it is trained would be lost.
+        TypeError: If a class that says how it is trained would be lost, or
+            two layers share a weight.
     """
     made, pairs = {}, []
 
@@ -62,6 +64,7 @@ def clone_model(model, make_layer):
             inner.set_weights(original.get_weights())
         if hasattr(inner, "finalize_state"):
             inner.finalize_state()  # Normalization computes from copies.
+    _check_tied(pairs)
     copy_compilation(model, copy)
     return copy
 
@@ -78,17 +81,17 @@ def copy_layer(layer, changes=None):
     Raises:
         TypeError: If the layer cannot be made from its own configuration.
     """
-    options = {}
-    if IS_KERAS_3 and isinstance(layer, keras.layers.Lambda):
-        # Keras 3 distrusts functions in files; this one is in memory already.
-        options["safe_mode"] = False
+    if type(layer) is keras.layers.Lambda:
+        return _copied_lambda(layer)
     try:
+        config = layer.get_config()
         config = {
-            **layer.get_config(),
+            **config,
+            **_functions(layer, config),
             **_adapted(layer),
             **(changes or {}),
         }
-        return type(layer).from_config(config, **options)
+        return type(layer).from_config(config)
     except Exception as error:
         raise TypeError(
             f"Layer {layer.name!r} of class {type(layer).__name__} cannot be "
@@ -96,6 +99,52 @@ def copy_layer(layer, changes=None):
             "Give the class a `get_config` that returns all arguments of its "
             f"constructor. Keras says: {error}"
         ) from error
+
+
+def _copied_lambda(layer):
+    """Returns a layer of the same function: a configuration has but its code.
+
+    What the function names around it, such as a global, would be lost.
+    """
+    plain = keras.layers.Layer.get_config(layer)
+    return keras.layers.Lambda(
+        layer.function,
+        output_shape=layer._output_shape,
+        mask=layer.mask,
+        arguments=layer.arguments,
+        **plain,
+    )
+
+
+def _functions(layer, config):
+    """Returns the activations of a layer that are functions, as they are.
+
+    Of one that is not registered the configuration has but the name.
+    """
+    found = {
+        name: getattr(layer, name, None)
+        for name in config
+        if name.endswith("activation")
+    }
+    return {name: f for name, f in found.items() if inspect.isfunction(f)}
+
+
+def _check_tied(pairs):
+    """Raises if layers that share a weight would have one each."""
+    twins = {}
+    for original, inner, _ in pairs:
+        copied = getattr(inner, "weights", ())
+        if len(copied) != len(original.weights):
+            continue  # Folded, for instance; its own are checked by outputs.
+        for before, after in zip(original.weights, copied, strict=True):
+            if twins.setdefault(id(before), after) is not after:
+                raise TypeError(
+                    "Expected layers with weights of their own. "
+                    f"{original.name!r} shares one of shape "
+                    f"{tuple(before.shape)} with another layer; the copy would "
+                    "have two that part in training. Compute both in one "
+                    "layer that is called twice."
+                )
 
 
 def _check_class(model, copy):

@@ -58,6 +58,10 @@ def _with_operations():
     )
 
 
+def _halved(x):
+    return 0.5 * x
+
+
 def _plain_copy(path, layer):
     copy = compat.copy_layer(layer)
     return copy, copy
@@ -71,6 +75,38 @@ def _randomize(model):
 
 
 class CloneModelTest(tf.test.TestCase, parameterized.TestCase):
+    def test_activations_and_lambdas_of_the_users_own_are_kept(self):
+        """Neither a closure nor a global is in a configuration."""
+        factor = 3.0
+
+        def cubed(x):
+            return factor * x**3
+
+        inputs = keras.Input((4,))
+        x = keras.layers.Dense(3, activation=cubed)(inputs)
+        x = keras.layers.Lambda(
+            lambda x, power: _halved(x**power), arguments={"power": 2}
+        )(x)
+        model = keras.Model(inputs, x)
+        x = np.ones((2, 4), np.float32)
+
+        self.assertAllEqual(compat.clone_model(model, _plain_copy)(x), model(x))
+
+    def test_weights_that_layers_share_are_refused(self):
+        first = keras.layers.Dense(4, name="first")
+        second = keras.layers.Dense(4, name="second", use_bias=False)
+        inputs = keras.Input((4,))
+        x = first(inputs)
+        second(x)
+        if compat.IS_KERAS_3:
+            second._tracker.unlock()
+            second._trainable_variables[:] = [first.kernel]
+        else:
+            second._trainable_weights = [first.kernel]
+        second._kernel = second.kernel = first.kernel
+        with self.assertRaisesRegex(TypeError, "'second' shares one of shape"):
+            compat.clone_model(keras.Model(inputs, second(x)), _plain_copy)
+
     @parameterized.parameters(*MODELS)
     def test_the_copy_computes_the_same_with_weights_of_its_own(self, name):
         model = MODELS[name][0]()
