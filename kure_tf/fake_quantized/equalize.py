@@ -11,8 +11,10 @@ from kure_tf.fake_quantized.layer_pairs import (
     layer_pairs,
     with_relu,
 )
+from kure_tf.fake_quantized.same_outputs import check_same_outputs
 from kure_tf.quantizers import shared_axes
 
+_WAY_OUT = "Go on without equalize: a layer scales in a way of its own."
 _ROUNDS = 100
 _TOLERANCE = 1e-4  # Of the logarithm of a scale: then nothing moves any more.
 
@@ -51,8 +53,8 @@ def equalize(model, *, relu6="keep", verbose=False):
 
     Raises:
         TypeError: If `model` is subclassed or of the other Keras.
-        ValueError: If it is unbuilt, no pair is found, or `relu6` is
-            something else.
+        ValueError: If it is unbuilt, no pair is found, `relu6` is something
+            else, or the copy computes something else on a random batch.
     """
     if relu6 not in ("keep", "relu"):
         raise ValueError(
@@ -86,6 +88,8 @@ def equalize(model, *, relu6="keep", verbose=False):
             break
     for weights in kernels.values():
         weights.write()
+    if not any(pair.replaced for pair in pairs):
+        check_same_outputs(model, copy, tolerance=1e-3, way_out=_WAY_OUT)
     return copy
 
 

@@ -6,6 +6,10 @@ from kure_tf import compat
 from kure_tf.compat import keras, register_serializable
 from kure_tf.fake_quantized.host import hosted_tensors
 from kure_tf.fake_quantized.layer_graph import LayerGraph
+from kure_tf.fake_quantized.same_outputs import check_same_outputs
+
+_TOLERANCE = 1e-3  # A tiny variance makes of a last bit much more than that.
+_WAY_OUT = "Leave batch normalization: Placement(fold_batch_norm=False)."
 
 
 def fold_batch_norm(model):
@@ -30,7 +34,8 @@ def fold_batch_norm(model):
 
     Raises:
         TypeError, ValueError: If `model` is unbuilt, subclassed or of the
-            other Keras, or a kernel is no floating-point variable.
+            other Keras, a kernel is no floating-point variable, or the copy
+            computes something else on a random batch.
     """
     compat.check_graph_model(model)
     compat.check_kernels(model)
@@ -47,7 +52,12 @@ def fold_batch_norm(model):
         copy = compat.copy_layer(layer, {"use_bias": True})
         return copy, _Folded(layer, pairs[layer], copy)
 
-    return compat.clone_model(model, make_layer)
+    folded = compat.clone_model(model, make_layer)
+    if pairs:
+        check_same_outputs(
+            model, folded, tolerance=_TOLERANCE, way_out=_WAY_OUT
+        )
+    return folded
 
 
 @register_serializable("kure_tf")

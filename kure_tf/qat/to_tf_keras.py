@@ -5,8 +5,12 @@ import inspect
 import tensorflow as tf
 
 from kure_tf import compat
-from kure_tf.qat.same_outputs import check_same_outputs
+from kure_tf.fake_quantized.same_outputs import check_same_outputs
 from kure_tf.regularizers import KurtosisRegularizer, SumRegularizer
+
+WITHOUT_TFMOT = (
+    'Without tf_keras and tfmot: quantize_aware(model, engine="native").'
+)
 
 
 def to_tf_keras(model):
@@ -42,7 +46,7 @@ def to_tf_keras(model):
     compat.check_graph_model(model, any_keras=True)
     register_regularizers()
     copy = _Rebuilding().model(model)
-    check_same_outputs(model, copy)
+    check_same_outputs(model, copy, losses=True, way_out=WITHOUT_TFMOT)
     return copy
 
 

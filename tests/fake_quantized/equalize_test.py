@@ -211,6 +211,15 @@ class EqualizeTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "relu6='keep'"):
             equalize(make(6.0), relu6="drop")
 
+    def test_a_model_that_would_compute_something_else_is_refused(self):
+        first = keras.layers.Dense(3)
+        model = keras.Sequential(
+            [keras.Input((3,)), first, keras.layers.Dense(2)]
+        )
+        first.call = lambda inputs, training=None: inputs + 7.0
+        with self.assertRaisesRegex(ValueError, "without equalize"):
+            equalize(model)
+
     def test_a_channel_without_weights_stays(self):
         model = keras.Sequential(
             [

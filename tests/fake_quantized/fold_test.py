@@ -241,6 +241,17 @@ class FoldTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(np.mean(y, 0), beta, atol=1e-4)
         self.assertAllClose(np.std(y, 0), np.abs(gamma), rtol=1e-2)
 
+    def test_a_model_that_would_compute_something_else_is_refused(self):
+        """As where a layer's call was replaced: the copy has the stock one."""
+        layers = keras.layers
+        dense = layers.Dense(3)
+        model = keras.Sequential(
+            [keras.Input((3,)), dense, layers.BatchNormalization()]
+        )
+        dense.call = lambda inputs, training=None: 2.0 * inputs
+        with self.assertRaisesRegex(ValueError, "fold_batch_norm=False"):
+            fold_batch_norm(model)
+
 
 if __name__ == "__main__":
     tf.test.main()

@@ -8,13 +8,14 @@ from kure_tf import compat
 from kure_tf.fake_quantized import placement as placements
 from kure_tf.fake_quantized.first_steps import set_first_weight_steps
 from kure_tf.fake_quantized.model import choose_layers
-from kure_tf.qat.same_outputs import check_same_outputs
+from kure_tf.fake_quantized.same_outputs import check_same_outputs
 from kure_tf.qat.tfmot.annotation import Annotation
 from kure_tf.qat.tfmot.configs import HostedQuantizeConfig
 from kure_tf.qat.tfmot.flatten import flatten
 from kure_tf.qat.tfmot.imported import tfmot
 from kure_tf.qat.tfmot.scheme import KureQuantizeScheme
 from kure_tf.qat.tfmot.scope import quantize_scope
+from kure_tf.qat.to_tf_keras import WITHOUT_TFMOT
 
 
 def quantize_with_tfmot(model, placement="paper", *, verbose=False):
@@ -48,7 +49,7 @@ def quantize_with_tfmot(model, placement="paper", *, verbose=False):
     if verbose:
         print(chosen, file=sys.stderr)
     annotated = _annotated(model, placement, chosen)
-    check_same_outputs(model, annotated, losses=False)
+    check_same_outputs(model, annotated, losses=False, way_out=WITHOUT_TFMOT)
     quantized = _applied(annotated)
     if not model.trainable:  # True would be handed down to frozen layers.
         quantized.trainable = False
