@@ -130,13 +130,31 @@ class LayerCall:
             return self.layer(tensors[0] if len(tensors) == 1 else [*tensors])
 
     def repeat(self, *tensors):
-        """Calls the layer as the graph does, on other tensors."""
+        """Calls the layer as the graph does, on other tensors.
+
+        Its kernels are those of the point; what it reads and what attention
+        multiplies inside is in float.
+        """
         left = iter(tensors)
         args, kwargs = tf.nest.map_structure(
             lambda leaf: next(left) if compat.is_symbolic(leaf) else leaf,
             (self.args, self.kwargs),
         )
-        return self.layer(*args, **kwargs)
+        kernels = self._kernels_at_the_point()
+        with compat.computing_with(self.inner, kernels, lambda loss: None):
+            return self.inner(*args, **kwargs)
+
+    def _kernels_at_the_point(self):
+        found = []
+        for kernel in compat.kernels_of(self.inner):
+            hosted = self.hosted.get(kernel.name)
+            if hosted is not None:
+                with tf.init_scope():  # Values: the file is to hold no more.
+                    variable = compat.full_precision(hosted.variable)
+                    value = hosted.quantizer(variable, hosted.state).numpy()
+                owner = kernel.owner_in(self.inner)
+                found.append((owner, kernel.attribute, tf.constant(value)))
+        return found
 
     def refuse(self, why):
         """Raises that this layer has no integer operator."""

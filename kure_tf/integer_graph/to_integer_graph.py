@@ -79,11 +79,25 @@ def _read_or_leave(call):
     states = [tensor.state for tensor in call.hosted.values()]
     in_float = FP in [compat.to_numpy(state.bits) for state in states]
     if in_float or compat.kernels_of(call.inner) and not states:
-        return call.leave_in_float()
+        return _left_in_float(call)
     try:
         return read_layer(call)
     except NoIntegerOperatorError:
-        return call.leave_in_float()
+        return _left_in_float(call)
+
+
+def _left_in_float(call):
+    """Leaves a layer in float that reads values, not indices."""
+    for tensor in tf.nest.flatten((call.args, call.kwargs)):
+        kind = compat.is_symbolic(tensor) and tf.as_dtype(tensor.dtype)
+        if kind and kind.is_integer and kind.size > 1:
+            raise NoIntegerOperatorError(
+                "Expected layers that read values, which an exact file holds "
+                f"as int8 codes. {call.inner.name!r} reads {kind.name}, such "
+                "as indices, which codes would round. Convert the float "
+                'model: to_tflite(mode="converter_int8").'
+            )
+    return call.leave_in_float()
 
 
 def _check_quantized(model, tensors):
