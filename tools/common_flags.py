@@ -8,6 +8,7 @@ import importlib
 import json
 import os
 import pathlib
+import re
 import sys
 import zipfile
 
@@ -52,7 +53,11 @@ WEIGHTS = flags.DEFINE_string(
 DATASET = flags.DEFINE_string(
     "dataset",
     "digits",
-    "'digits' (bundled), 'imagenet', or the name of a TFDS set.",
+    "'digits' (bundled); 'imagenet'; the name of a TFDS set; folder:PATH, with "
+    "a sub-folder of images for each class, below train/, val/ and test/ where "
+    "they are; or package.module:function, which returns (train, validation, "
+    "test), each (images, labels) or a tf.data.Dataset of such pairs. The "
+    "module is found as that of --model.",
 )
 DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Folder of TFDS data sets; default: TFDS's own."
@@ -60,8 +65,8 @@ DATA_DIR = flags.DEFINE_string(
 IMAGE_SIZE = flags.DEFINE_integer(
     "image_size",
     None,
-    "TFDS: side in pixels that images are resized to; default: as they are "
-    "(imagenet: 224).",
+    "Side in pixels that images of a folder or a TFDS set are resized to; "
+    "default: as they are (imagenet: 224).",
     lower_bound=1,
 )
 CALIBRATION_COUNT = flags.DEFINE_integer(
@@ -83,6 +88,10 @@ _NOT_PART_OF_THE_RUN = (
 )
 # Flags that name files to read: these are the same if their content is.
 _FILES = ("model", "weights", "step_sizes", "setting")
+# Flags that may name a function of the user's.
+_OF_THE_USER = ("model", "dataset", "metric")
+# No "mnist:3.0.1", which is a version of a TFDS set.
+_FUNCTION = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
 # Flags that there were: what to write in their place.
 _GONE = {"traceback": "Bugs show their traceback by themselves: leave it out."}
 
@@ -216,8 +225,16 @@ def _import_kure_tf():
             raise
         print(_NOT_INSTALLED, file=sys.stderr)
         sys.exit(2)
-    if ":" in MODEL.value:
+    if any(map(_names_function, _key_flags())):
         sys.path.append(os.getcwd())
+
+
+def _names_function(flag):
+    return (
+        flag.name in _OF_THE_USER
+        and _FUNCTION.fullmatch(flag.value or "") is not None
+        and not flag.value.startswith("folder:")
+    )
 
 
 def _choose_keras():
@@ -277,18 +294,23 @@ def load_dataset(**streamed):
     Args:
         **streamed: Further options of data sets of TFDS.
     """
-    from kure_tf import data
+    from kure_tf import runs
 
     options = {
         "calibration_count": CALIBRATION_COUNT.value,
         "calibration_seed": CALIBRATION_SEED.value,
     }
-    if DATASET.value != "digits":
+    name = DATASET.value
+    if IMAGE_SIZE.value is not None and name != "digits":
+        options["image_size"] = IMAGE_SIZE.value
+    if not (
+        name == "digits"
+        or name.startswith("folder:")
+        or _names_function(flags.FLAGS["dataset"])
+    ):
         options.update(streamed, data_dir=DATA_DIR.value)
-        if IMAGE_SIZE.value is not None:
-            options["image_size"] = IMAGE_SIZE.value
     print(f"Data set: {DATASET.value}.", file=sys.stderr)
-    return data.get(DATASET.value, **options)
+    return runs.load_dataset(DATASET.value, **options)
 
 
 def load_model(dataset):

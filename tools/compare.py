@@ -32,6 +32,7 @@ def main():
     plans = quantization_flags.plans()
     measure_options = {
         "also": quantization_flags.parity(),
+        "metric": train_options["metric"],
         "provenance": {"flags": common_flags.effective_flags()},
     }
     with common_flags.workdir() as folder:
@@ -49,7 +50,10 @@ def main():
             notes=_NOTES.value,
             train_options=train_options,
             measure_options=measure_options,
-            export_options=export_flags.limits(),
+            export_options={
+                **export_flags.limits(),
+                "metric": train_options["metric"],
+            },
         )
         common_flags.print_report(report, page)
 

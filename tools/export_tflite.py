@@ -16,6 +16,7 @@ A file that fails is not written.
 
 import common_flags
 import export_flags
+import metric_flag
 import quantization_flags
 from absl import flags
 
@@ -70,6 +71,7 @@ _VELA = flags.DEFINE_string(
 _NAME = flags.DEFINE_string("name", "model", "What the report calls it.")
 flags.adopt_module_key_flags(common_flags)
 flags.adopt_module_key_flags(export_flags)
+flags.adopt_module_key_flags(metric_flag)
 for _name in ("scheme", "ptq", "step_sizes"):
     flags.declare_key_flag(_name)
 
@@ -80,22 +82,23 @@ def main():
 
     if _VELA.value:
         vela_command()  # Raises before the work if it is not installed.
+    metric = metric_flag.metric()
     with common_flags.workdir() as folder:
         dataset = common_flags.load_dataset()
         model = common_flags.load_model(dataset)
         if _POINT.value or _SETTING.value:
-            rows = _exact(model, dataset, folder).runs[0].rows
+            rows = _exact(model, dataset, folder, metric).runs[0].rows
         else:
             modes = export_flags.EXPORT.value
-            limits = export_flags.limits()
+            limits = {**export_flags.limits(), "metric": metric}
             rows = runs.export(model, dataset, folder, modes, **limits)
         for row in rows:
-            _print(folder, row)
+            _print(folder, row, metric)
             if _VELA.value:
                 _print_vela(folder / row.details["file"])
 
 
-def _exact(model, dataset, folder):
+def _exact(model, dataset, folder, metric):
     from kure_tf import runs
     from kure_tf.settings import Setting
 
@@ -118,13 +121,18 @@ def _exact(model, dataset, folder):
         allow_float=_ALLOW_FLOAT.value,
         file_batch_size=_FILE_BATCH_SIZE.value,
         labels=_LABELS.value,
+        metric=metric,
         name=_NAME.value,
         provenance={"flags": common_flags.effective_flags()},
     )
 
 
-def _print(folder, row):
+def _print(folder, row, metric):
     details = row.details
+    measured = ""
+    if metric is not None:
+        value = details[metric.metric_name]
+        measured = f"{metric.metric_name} {value:.4g}, "
     latency = (
         f", {details['latency_ms']:.3f} ms for one image on one thread"
         if "latency_ms" in details
@@ -136,8 +144,9 @@ def _print(folder, row):
     print(
         f"{folder / details['file']}: {details['file_size']:,} bytes, "
         f"accuracy {100 * row.value:.2f} % on {row.examples} {row.split} "
-        f"images, agreement with Keras {100 * details['agreement']:.2f} %, "
-        f"accuracy drop {100 * details['accuracy_drop']:.2f} points{latency}."
+        f"images, {measured}agreement with Keras "
+        f"{100 * details['agreement']:.2f} %, accuracy drop "
+        f"{100 * details['accuracy_drop']:.2f} points{latency}."
     )
 
 

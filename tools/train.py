@@ -56,10 +56,12 @@ def _print(folder, record):
     ]
     qat = record["run"]["qat"]
     at = f" at {qat['point']}" if qat else ""
+    named = record["run"].get("metric")
+    measured = f", {named} {record['test'][named]:.4g}" if named else ""
     print(
         f"{folder / 'model.keras'}: test accuracy{at} "
         f"{100 * record['test']['accuracy']:.2f} % on "
-        f"{record['test']['images']} images, mean kurtosis of "
+        f"{record['test']['images']} images{measured}, mean kurtosis of "
         f"{len(chosen)} kernels {sum(chosen) / len(chosen):.2f}."
     )
 

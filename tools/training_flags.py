@@ -1,6 +1,7 @@
 """Flags of training: those of `Recipe`, `Kure` and `Qat`."""
 
 import common_flags
+import metric_flag
 from absl import flags
 from fields import Fields, numbers
 
@@ -29,6 +30,7 @@ _TENSORBOARD = flags.DEFINE_bool(
 _SEEDS = flags.DEFINE_list(
     "seeds", [], "Repeat everything with these seeds; default: --seed."
 )
+flags.adopt_module_key_flags(metric_flag)
 common_flags.gone(
     runs="Write the seeds: --seeds=0,1,2.",
     weight_bits="Write --qat_point, the operating point: --qat_point=4/8.",
@@ -65,5 +67,6 @@ def options():
         )
     return {
         "qat": _QAT.made() if flags.FLAGS.qat else None,
+        "metric": metric_flag.metric(),
         "tensorboard": _TENSORBOARD.value,
     }

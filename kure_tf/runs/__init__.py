@@ -5,11 +5,13 @@ Each goes on where it was if it is killed and called again.
 
 from kure_tf.runs.calibrate import calibrate
 from kure_tf.runs.compare import compare
+from kure_tf.runs.dataset import load_dataset
 from kure_tf.runs.export import export
 from kure_tf.runs.export_artifact import export_artifact
 from kure_tf.runs.export_exact import export_exact
 from kure_tf.runs.folder import run_folder
 from kure_tf.runs.kure import Kure
+from kure_tf.runs.metric import load_metric
 from kure_tf.runs.model import (
     load_model,
     load_saved_model,
@@ -28,6 +30,8 @@ __all__ = [
     "export",
     "export_artifact",
     "export_exact",
+    "load_dataset",
+    "load_metric",
     "load_model",
     "load_saved_model",
     "measure",

@@ -4,6 +4,7 @@ import pathlib
 
 from kure_tf.export import export_tflite
 from kure_tf.measurements import Row
+from kure_tf.runs.file_metric import with_metric
 from kure_tf.settings.operating_point import OperatingPoint
 
 _POINTS = {
@@ -21,6 +22,7 @@ def export(
     folder,
     modes=("converter_int8",),
     *,
+    metric=None,
     name="model",
     **limits,
 ):
@@ -31,6 +33,8 @@ def export(
         dataset: The `Dataset` with calibration images and test split.
         folder: Gets <mode>.tflite and <mode>.json.
         modes: Files to write: modes of `to_tflite` for a float model.
+        metric: A metric, such as `evaluation.top_5`, that is measured of the
+            files beside their accuracy; None for none.
         name: What the report calls the model.
         **limits: `min_agreement`, `max_accuracy_drop`: see `export_tflite`.
 
@@ -51,7 +55,8 @@ def export(
             mode=mode,
             **limits,
         )
-        rows.append(_row(name, mode, path, found, dataset.test.name))
+        row = _row(name, mode, path, found, dataset.test.name)
+        rows.append(with_metric(row, path.parent, dataset.test, metric))
     return tuple(rows)
 
 

@@ -20,6 +20,7 @@ from kure_tf.measurements import Report, Row, Run
 from kure_tf.pages import save_report
 from kure_tf.runs.exact_request import check_points, check_same, request_of
 from kure_tf.runs.file_metadata import file_metadata
+from kure_tf.runs.file_metric import with_metric
 from kure_tf.runs.file_settings import file_settings
 from kure_tf.sweeps.provenance import measurement_facts
 from kure_tf.sweeps.robustness import finished_rows
@@ -41,6 +42,7 @@ def export_exact(
     allow_float=False,
     file_batch_size=None,
     labels=(),
+    metric=None,
     name="model",
     provenance=None,
     progress=True,
@@ -73,6 +75,8 @@ def export_exact(
         file_batch_size: Batch size fixed in the files, which models with
             transposed convolutions need; None for any.
         labels: Names of the classes, for the files' metadata.
+        metric: A metric, such as `evaluation.top_5`, that is measured of the
+            files beside their accuracy; None for none.
         name: What the report calls the model.
         provenance: What the report says beyond what is known here.
         progress: Whether to show progress bars.
@@ -117,7 +121,8 @@ def export_exact(
     finished = exporter.finished(wanted_files)
     rows = []
     for wanted in wanted_files:
-        rows.append(finished.get(wanted.file) or exporter.row(wanted))
+        row = finished.get(wanted.file) or exporter.row(wanted)
+        rows.append(with_metric(row, folder, dataset.test, metric))
         _report(name, rows, facts).save(folder)
     report = _report(name, _with_latencies(rows, folder), facts)
     save_report(report, folder)

@@ -1,12 +1,11 @@
 """The model of a run: found by its name, saved and loaded again."""
 
-import importlib
-import inspect
 import pathlib
 import zipfile
 
 from kure_tf import compat, models
 from kure_tf.files import read_json, replacing
+from kure_tf.runs.user_function import user_function
 
 
 def load_model(name, dataset, weights=None, safe_mode=True):
@@ -33,7 +32,7 @@ def load_model(name, dataset, weights=None, safe_mode=True):
     if name.endswith((".keras", ".h5")) or pathlib.Path(name).exists():
         model = load_saved_model(name, safe_mode)
     elif ":" in name:
-        model = _user_function(name, shape)(**shape)
+        model = user_function(name, **shape)(**shape)
         compat.check_graph_model(model)
     else:
         model = models.get(name)(**shape)
@@ -91,17 +90,3 @@ def _is_hosted_by_tfmot(path):
             return b"HostWrapper" in archive.read("config.json")
     except (OSError, KeyError, zipfile.BadZipFile):
         return False
-
-
-def _user_function(name, arguments):
-    module, _, function = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), function)
-        inspect.signature(found).bind(**arguments)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise ValueError(
-            "Expected package.module:function, a function of "
-            f"{' and '.join(arguments)} that can be imported, tools: from the "
-            f"working directory. Received: {name!r} ({error})."
-        ) from error
-    return found

@@ -44,6 +44,7 @@ def measure(
     folder,
     *,
     name="model",
+    metric=None,
     record=None,
     provenance=None,
     also=(),
@@ -59,6 +60,7 @@ def measure(
         folder: Keeps <scheme>/report.json after each row, and what a search
             that takes minutes has seen.
         name: What the report calls the model.
+        metric: What is measured: see `measure_robustness`.
         record: What `training_record` returned: where kurtosis came from, and
             how training went. Without it, kurtosis is measured on the model.
         provenance: What the report says beyond what is known here.
@@ -84,6 +86,7 @@ def measure(
                 dataset,
                 _completed(plan, trained, part),
                 name=name,
+                metric=metric,
                 folder=part,
                 provenance=provenance,
             )

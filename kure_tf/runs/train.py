@@ -23,6 +23,7 @@ def train(
     *,
     kure=None,
     qat=None,
+    metric=None,
     tensorboard=False,
 ):
     """Trains a model and keeps what came out in a folder.
@@ -39,6 +40,8 @@ def train(
             training.json.
         kure: A `Kure`; None trains without.
         qat: A `Qat`; None trains in float.
+        metric: A metric, such as `evaluation.top_5`, that is measured on the
+            test split beside accuracy and loss; None for none.
         tensorboard: Whether to write TensorBoard logs to `folder/logs`.
 
     Returns:
@@ -53,6 +56,8 @@ def train(
     compat.keras.utils.set_random_seed(recipe.seed)
     model = make_model()
     run = _run(model, dataset, recipe, kure, qat)
+    if metric is not None:
+        run["metric"] = metric.metric_name
     record = _kept(folder / "training.json", run)
     if "checkpoint_hash" in record and (folder / "model.keras").is_file():
         print(f"Already trained: {folder / 'model.keras'}.", file=sys.stderr)
@@ -86,7 +91,7 @@ def train(
         "history": list(result.history),
         "seconds": result.seconds,
         "checkpoint_hash": compat.array_hash(model),
-        "test": _measured(model, dataset.test),
+        "test": _measured(model, dataset.test, metric),
         "kurtosis": _kurtosis(
             model, before, chosen if kure.coefficient else ()
         ),
@@ -96,8 +101,10 @@ def train(
     return model, record
 
 
-def _measured(model, split):
+def _measured(model, split, metric):
     found = evaluate(model, split, progress=True)
+    if metric is not None:
+        found.update(evaluate(model, split, (metric,), progress=True))
     values = {name: one.value for name, one in found.items()}
     return {**values, "images": split.count}
 

@@ -4,9 +4,11 @@ import functools
 import itertools
 import pathlib
 
+import numpy as np
+
 from kure_tf import ptq
 from kure_tf.data.split import calibration_draw
-from kure_tf.evaluation import Evaluator
+from kure_tf.evaluation import Evaluator, loss_of
 from kure_tf.fake_quantized import (
     batch_norm_statistics,
     fake_quantize_model,
@@ -29,7 +31,15 @@ from kure_tf.sweeps.sensitivity import layer_settings
 
 
 def measure_robustness(
-    model, dataset, plan, *, name, folder=None, provenance=None, progress=True
+    model,
+    dataset,
+    plan,
+    *,
+    name,
+    metric=None,
+    folder=None,
+    provenance=None,
+    progress=True,
 ):
     """Sweeps a model over the operating points of a plan.
 
@@ -45,6 +55,8 @@ def measure_robustness(
         dataset: A `Dataset`.
         plan: A `SweepPlan`.
         name: What the report calls the model.
+        metric: What is measured, such as `evaluation.top_5`; the loss stands
+            in the details. None: accuracy.
         folder: Where `report.json` is kept after each row. Rows found there
             are not measured again. None keeps nothing.
         provenance: What the report says beyond what is known here.
@@ -68,7 +80,7 @@ def measure_robustness(
         batch_norm_statistics(quantized)  # Raises where there is none.
     provenance = {**(provenance or {}), **_provenance(model, dataset, plan)}
     finished = finished_rows(folder, name, provenance)
-    bench = _Bench(quantized, dataset, plan, progress)
+    bench = _Bench(quantized, dataset, plan, metric, progress)
     done = []
 
     def keep(before, rows):
@@ -115,10 +127,14 @@ def _check_plan(model, plan):
 class _Bench:
     """One model, with what its sweeps have in common: each found once."""
 
-    def __init__(self, model, dataset, plan, progress):
+    def __init__(self, model, dataset, plan, metric, progress):
         self._model, self._dataset, self._plan = model, dataset, plan
-        self._progress = progress
-        self._evaluate = Evaluator(dataset.test, batch_size=plan.batch_size)
+        self._metric, self._progress = metric, progress
+        self._evaluate = Evaluator(
+            dataset.test,
+            None if metric is None else (metric, _loss(model)),
+            batch_size=plan.batch_size,
+        )
         self._batch_norm = batch_norm_batches(dataset, plan)
         # Several sweeps go through the same bits.
         self._calibration = functools.cache(self._calibrated)
@@ -138,6 +154,7 @@ class _Bench:
             ptq=sweep.method,
             calibration_seed=seed,
             reestimated_batch_norm=reestimated,
+            metric=self._metric and self._metric.metric_name,
             examples=self._dataset.test.count,
             split=self._dataset.test.name,
             progress=self._progress,
@@ -180,6 +197,11 @@ class _Bench:
                 },
                 progress=self._progress,
             )
+
+
+def _loss(model):
+    # The labels of a Dataset are class numbers.
+    return loss_of(model, np.zeros(1, np.int64))
 
 
 def _calibration_images(dataset, seed):

@@ -47,6 +47,9 @@ class BadInputTest(parameterized.TestCase):
         cases = {
             "no_data_set": "train.py --workdir=a --dataset=lost --data_dir=.",
             "no_imagenet": "train.py --workdir=a --dataset=imagenet",
+            "no_images": "train.py --workdir=a --dataset=folder:other",
+            "no_metric": "sweep.py --workdir=a --metric=speed",
+            "own_data": "calibrate.py --workdir=a --dataset=own:nothing",
             "other_run": "train.py --workdir=other --epochs=3",
             "no_such_model": "sweep.py --workdir=b --model=resnet9",
             "missing_file": "sweep.py --workdir=c --model=gone.keras",
@@ -103,6 +106,9 @@ class BadInputTest(parameterized.TestCase):
     @parameterized.named_parameters(
         ("no_data_set", "'lost'.*--data_dir"),
         ("no_imagenet", "ILSVRC2012_img_train.tar.*--data_dir"),
+        ("no_images", "'other'.*Received: none.*each class into a folder"),
+        ("no_metric", "one of .*'top_5'.*'speed'"),
+        ("own_data", "of no arguments.*'own:nothing'"),
         ("other_run", "another run.*there --.*--epochs=77.*here.*--epochs=3"),
         ("no_such_model", "small_cnn.*'resnet9'"),
         ("missing_file", "gone.keras"),

@@ -9,6 +9,14 @@ from absl.testing import absltest
 from forked_tools import Call, run_all
 
 LEGACY = os.environ.get("TF_USE_LEGACY_KERAS", "0").lower() in ("1", "true")
+_OWN = """
+import numpy as np
+
+def images():
+    x = np.random.default_rng(0).integers(0, 9, (60, 8, 8, 1), np.uint8)
+    pair = x, np.arange(60) % 3
+    return pair, None, pair
+"""
 _SAVED = ("--model=trained/model.keras", "--ptq=minmax")
 
 
@@ -29,6 +37,12 @@ class SmokeTest(absltest.TestCase):
                     "--workdir=swept",
                 ),
             ),
+            "own": Call(
+                "train.py",
+                ("--epochs=1", "--dataset=own:images", "--metric=top_5")
+                + ("--keras=keras3", "--workdir=own"),
+                before={"own.py": _OWN},
+            ),
         }
         with tempfile.TemporaryDirectory() as folder:
             results = run_all(calls, folder, "keras3")
@@ -37,6 +51,8 @@ class SmokeTest(absltest.TestCase):
                 self.assertEqual(code, 0, printed)
             (run,) = json.loads(report.read_text())["runs"]
         self.assertIn("Keras: keras3 (which saved", results["sweep"][1])
+        # There are 3 classes: the right one is always among the best 5.
+        self.assertIn("on 60 images, top_5 1, mean", results["own"][1])
         self.assertEqual(
             [row["point"] for row in run["rows"]], ["FP/FP", "4/FP"]
         )

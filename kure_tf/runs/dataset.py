@@ -1,0 +1,117 @@
+"""The data set of a run: found by its name, or made by a user's function."""
+
+import hashlib
+import re
+
+import numpy as np
+import tensorflow as tf
+
+from kure_tf import data
+from kure_tf.runs.user_function import user_function
+
+# TFDS writes versions behind a colon ("mnist:3.0.1"): no Python name.
+_FUNCTION = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
+_SPLITS = ("training", "validation", "test")
+
+
+def load_dataset(name, **options) -> data.Dataset:
+    """Returns the data set that a text names.
+
+    Args:
+        name: A name that `data.get` knows; or "package.module:function", a
+            function without arguments that returns (train, validation, test),
+            each of them images and integer labels: a pair of arrays, or a
+            `tf.data.Dataset` of pairs, batched or not. Validation may be None.
+            Images are uint8, which is divided by 255, or floating point, which
+            is used as it is. A `data.Dataset` is returned as it is.
+        **options: As for `data.get`; for a function, `calibration_count` and
+            `calibration_seed`.
+
+    Raises:
+        OSError: If a file is missing.
+        TypeError, ValueError: As `data.get` and `data.from_arrays`; if there
+            is no such function, or it returns something else.
+    """
+    if name.startswith("folder:") or not _FUNCTION.fullmatch(name):
+        return data.get(name, **options)
+    if "image_size" in options:
+        raise ValueError(
+            "Expected --image_size with a folder or a TFDS data set only. "
+            f"What {name} returns has its size: resize it there."
+        )
+    parts = user_function(name)()
+    if isinstance(parts, data.Dataset):
+        return parts
+    if not isinstance(parts, (tuple, list)) or len(parts) != 3:
+        raise ValueError(
+            f"Expected {name} to return (train, validation, test), or a "
+            f"kure_tf.data.Dataset. Received: {_shown(parts)}."
+        )
+    train, validation, test = (
+        None if part is None else _arrays(part, f"{split} data of {name}")
+        for split, part in zip(_SPLITS, parts, strict=True)
+    )
+    if train is None or test is None:
+        raise ValueError(
+            f"Expected {name} to return images to train on and images to test "
+            "on. Received None: only validation may be None."
+        )
+    return data.from_arrays(
+        train,
+        test,
+        validation=validation,
+        name=f"{name} {_digest(train, validation, test)}",
+        notes=(
+            f"{name}: the hash is of the values of all its images and labels.",
+        ),
+        **options,
+    )
+
+
+def _arrays(part, what):
+    """Returns images and labels as arrays."""
+    if isinstance(part, tf.data.Dataset):
+        return _gathered(part, what)
+    if isinstance(part, (tuple, list)) and len(part) == 2:
+        images, labels = map(np.asarray, part)
+        return images, labels
+    raise ValueError(
+        f"Expected the {what} as (images, labels), or as a tf.data.Dataset of "
+        f"such pairs. Received: {_shown(part)}."
+    )
+
+
+def _gathered(part, what):
+    if int(part.cardinality()) == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(
+            f"Expected the {what} to end. Received a tf.data.Dataset that "
+            "repeats for ever: remove .repeat()."
+        )
+    spec = part.element_spec
+    if not isinstance(spec, tuple) or len(spec) != 2:
+        raise ValueError(
+            f"Expected the {what} as a tf.data.Dataset of (image, label). "
+            f"Received elements of {spec}."
+        )
+    pairs = list(part.as_numpy_iterator())
+    if not pairs:
+        raise ValueError(f"The {what} are empty: expected images.")
+    single = spec[0].shape.rank == 3
+    join = np.stack if single else np.concatenate
+    images, labels = zip(*pairs, strict=True)
+    return join(images), join(labels)
+
+
+def _digest(*parts):
+    """Returns a hash of the values of arrays in pairs, some of them None."""
+    found = hashlib.sha256()
+    for part in parts:
+        for array in part or ():
+            found.update(f"{array.dtype} {array.shape}".encode())
+            found.update(np.ascontiguousarray(array))
+    return found.hexdigest()[:8]
+
+
+def _shown(value):
+    length = f" of {len(value)}" if isinstance(value, (tuple, list)) else ""
+    return f"{type(value).__name__}{length}"

@@ -1,0 +1,22 @@
+"""What else was measured of a LiteRT file."""
+
+import dataclasses
+
+from kure_tf.evaluation import evaluate, litert_runner
+
+
+def with_metric(row, folder, split, metric):
+    """Returns the row of a file, with the value of a metric in its details.
+
+    Args:
+        row: A `Row` of the file; if it has the value, it is returned as it is.
+        folder: Where the file is.
+        split: The `Split` to evaluate it on.
+        metric: A metric, such as `evaluation.top_5`; None for none.
+    """
+    if metric is None or metric.metric_name in row.details:
+        return row
+    runner = litert_runner((folder / row.details["file"]).read_bytes())
+    (found,) = evaluate(runner, split, (metric,)).values()
+    details = {**row.details, metric.metric_name: found.value}
+    return dataclasses.replace(row, details=details)

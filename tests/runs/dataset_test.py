@@ -1,0 +1,137 @@
+"""Data sets and metrics that a user's own functions give."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl.testing import parameterized
+from small_run import RECIPE, make_dataset, make_model, make_plan
+
+from kure_tf import evaluation, runs
+
+pytestmark = pytest.mark.one_keras
+
+
+def pair(count, first=0):
+    """Returns `count` images whose values are their places, and labels."""
+    images = np.zeros((count, 4, 4, 1), np.float32)
+    images += np.arange(first, first + count).reshape(-1, 1, 1, 1) / 100
+    return images, np.arange(count) % 3
+
+
+def stream(count, first):
+    return tf.data.Dataset.from_tensor_slices(pair(count, first))
+
+
+@evaluation.metric("right_or_first", higher_is_better=True)
+def right_or_first(y, outputs):
+    return (outputs.argmax(-1) == y) | (y == 0)
+
+
+RETURNED = {
+    "arrays": (pair(9), None, pair(6, 20)),
+    "single": (stream(9, 0), stream(3, 10), stream(6, 20)),
+    "batched": (stream(9, 0).batch(4), None, stream(6, 20).batch(6)),
+    "other": (stream(9, 1), None, stream(6, 20)),
+    "two": (pair(9), pair(6)),
+    "none": (pair(9), pair(6), None),
+    "endless": (stream(9, 0).repeat(), None, stream(6, 20)),
+    "text": ("train", None, "test"),
+    "ready": make_dataset(),
+}
+
+
+class OwnDataTest(tf.test.TestCase, parameterized.TestCase):
+    def setUp(self):
+        super().setUp()
+        module = types.ModuleType("own_for_test")
+        for name, value in RETURNED.items():
+            setattr(module, name, lambda value=value: value)
+        module.right_or_first = right_or_first
+        module.unmarked = lambda y, outputs: y
+        sys.modules["own_for_test"] = module
+        self.addCleanup(sys.modules.pop, "own_for_test")
+
+    @parameterized.parameters("arrays", "single", "batched")
+    def test_a_function_returns_the_splits(self, name):
+        dataset = runs.load_dataset(f"own_for_test:{name}", calibration_count=5)
+
+        self.assertEqual(dataset.calibration.count, 5)
+        self.assertEqual(dataset.num_classes, 3)
+        for split, (images, labels) in (
+            (dataset.train, pair(9)),
+            (dataset.test, pair(6, 20)),
+        ):
+            self.assertAllClose(split.arrays()[0], images)
+            self.assertAllEqual(split.arrays()[1], labels)
+        self.assertEqual(dataset.validation is None, name != "single")
+
+    def test_a_data_set_is_taken_as_it_is(self):
+        found = runs.load_dataset("own_for_test:ready")
+
+        self.assertIs(found, RETURNED["ready"])
+
+    def test_the_name_covers_the_values(self):
+        names = [
+            runs.load_dataset(f"own_for_test:{name}").name
+            for name in ("arrays", "batched", "other")
+        ]
+
+        self.assertEqual(names[0].split()[1], names[1].split()[1])
+        self.assertNotEqual(names[1].split()[1], names[2].split()[1])
+
+    def test_a_version_of_a_tfds_set_is_no_function(self):
+        with self.assertRaisesRegex(FileNotFoundError, "'mnist:3.0.1'"):
+            runs.load_dataset("mnist:3.0.1", data_dir="/no/such/folder")
+
+    @parameterized.parameters(
+        ("missing", "function of no arguments.*own_for_test:missing"),
+        ("two", "train, validation, test.*tuple of 2"),
+        ("none", "only validation may be None"),
+        ("endless", "training data.*remove .repeat"),
+        ("text", r"training data.*\(images, labels\).*str"),
+    )
+    def test_another_result_is_refused(self, name, message):
+        with self.assertRaisesRegex(ValueError, message):
+            runs.load_dataset(f"own_for_test:{name}")
+
+    def test_a_metric_is_found_by_its_name(self):
+        found = runs.load_metric("own_for_test:right_or_first")
+
+        self.assertIs(found, right_or_first)
+        self.assertIs(runs.load_metric("top_5"), evaluation.top_5)
+
+    @parameterized.parameters(
+        ("accuracy", "one of.*'top_5'.*'accuracy'"),
+        ("Runner", "one of.*'top_5'.*'Runner'"),
+        ("own_for_test:unmarked", "name and direction"),
+        ("own_for_test:two", "labels and outputs"),
+    )
+    def test_no_metric_is_refused(self, name, message):
+        with self.assertRaisesRegex((TypeError, ValueError), message):
+            runs.load_metric(name)
+
+    def test_training_and_sweep_measure_a_metric(self):
+        dataset, folder = RETURNED["ready"], self.get_temp_dir()
+
+        model, record = runs.train(
+            make_model, dataset, RECIPE, folder, metric=right_or_first
+        )
+        report, _ = runs.sweep(
+            model, dataset, [make_plan()], folder, metric=right_or_first
+        )
+
+        images, labels = dataset.test.arrays()
+        right = np.argmax(model(images), -1) == labels
+        truth = np.mean(right | (labels == 0))
+        self.assertAllClose(record["test"]["right_or_first"], truth)
+        (in_float, row) = report.runs[0].rows
+        self.assertEqual(in_float.metric, "right_or_first")
+        self.assertAllClose(in_float.value, truth)
+        self.assertIn("loss", row.details)
+
+
+if __name__ == "__main__":
+    tf.test.main()
