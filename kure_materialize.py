@@ -131,11 +131,11 @@ def _opened(source):
 def main(arguments=None):
     """Writes the file that the flags ask for: whole, or not at all."""
     parser = argparse.ArgumentParser("kure_materialize")
-    parser.add_argument("source", metavar="model.kure")
+    parser.add_argument("source", metavar="FILE")
     parser.add_argument("--bits", type=int, required=True)
     parser.add_argument("--activations", type=int, dest="activation_bits")
     parser.add_argument("--container", type=int, default=8)
-    parser.add_argument("--out", help="default: model_BITS.tflite")
+    parser.add_argument("--out", help="default: FILE_BITS.tflite")
     asked = vars(parser.parse_args(arguments))
     path = asked.pop("out") or "{source}_{bits}.tflite".format(**asked)
     try:

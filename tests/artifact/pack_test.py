@@ -320,6 +320,14 @@ class MaterializeTest(tf.test.TestCase, parameterized.TestCase):
         )
         self.assertLen([*self.folder.iterdir()], 4)  # And the bytecode.
 
+    def test_the_command_writes_beside_the_artifact_by_default(self):
+        kure_materialize.main([str(self.path), "--bits=3", "--activations=4"])
+
+        self.assertEqual(
+            (self.folder / "net.kure_3.tflite").read_bytes(),
+            materialize(self.content, 3, activation_bits=4),
+        )
+
     def test_the_command_refuses_in_words_and_writes_nothing(self):
         with self.assertRaises(SystemExit) as raised:
             kure_materialize.main([str(self.path), "--bits=5"])
