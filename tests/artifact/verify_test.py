@@ -48,7 +48,7 @@ class VerifyArtifactTest(tf.test.TestCase):
             self.assertEqual(one.verification.differing_codes, 0)
 
     def test_a_file_of_other_codes_is_refused(self):
-        with self.assertRaisesRegex(VerificationError, "depthwise/kernel"):
+        with self.assertRaisesRegex(VerificationError, "transposed/kernel"):
             list(self._verify(self.others[1:]))
 
 
