@@ -68,7 +68,7 @@ endif
 
 # The stamp is written last, so an interrupted installation has none, and is
 # started over: pip takes a half-copied package for an installed one.
-$(STAMP): setup.cfg pyproject.toml constraints.txt
+$(STAMP): setup.cfg setup.py pyproject.toml constraints.txt
 	@usable='import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))'; \
 	owner=$$(cat $(MARKER) 2>/dev/null); \
 	if [ -n "$$owner" ] && kill -0 "$$owner" 2>/dev/null; then \

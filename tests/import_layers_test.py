@@ -12,7 +12,7 @@ from module_imports import ROOT, imports_of, module_name
 # DESIGN: values on the ground, verbs above, pages on the roof, the paper next
 # door. A part imports from lower rows; inside its own, only what INSIDE says.
 HOUSE = (
-    ("version",),
+    ("version", "extras"),
     ("files", "compat", "ops", "data", "settings"),
     ("quantizers", "measurements", "evaluation", "regularizers", "models"),
     ("fake_quantized", "pages"),
@@ -30,7 +30,7 @@ LARGEST_SHARE = 0.15
 
 KERASES = ("keras", "tf_keras")
 ONLY_IN_FUNCTIONS = (
-    *("matplotlib", "pandas"),
+    *("matplotlib", "pandas", "jinja2", "tensorboard"),
     *("tensorflow_datasets", "ai_edge_litert"),
 )
 TFMOT = "tensorflow_model_optimization"

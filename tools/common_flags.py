@@ -4,7 +4,7 @@ Nothing here imports TensorFlow before `run` has parsed the flags: `--help`
 answers at once, and the Keras to use is chosen before TensorFlow is loaded.
 """
 
-import importlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -31,7 +31,7 @@ KERAS = flags.DEFINE_enum(
     None,
     ["tf_keras", "keras3"],
     "Which Keras to run on. Default: the one that saved --model if that is a "
-    ".keras file, else tf_keras.",
+    ".keras file, else tf_keras where it is installed.",
 )
 MODEL = flags.DEFINE_string(
     "model",
@@ -88,6 +88,8 @@ _NOT_PART_OF_THE_RUN = (
 )
 # Flags that name files to read: these are the same if their content is.
 _FILES = ("model", "weights", "step_sizes", "setting")
+# What nearly every call has.
+_FIRST = ("workdir", "model", "dataset")
 # Flags that may name a function of the user's.
 _OF_THE_USER = ("model", "dataset", "metric")
 # No "mnist:3.0.1", which is a version of a TFDS set.
@@ -148,10 +150,15 @@ def _parse_flags(argv):
 def _print_help():
     """Prints what the tool does and its flags, its own ones first."""
     own = flags.FLAGS.flags_by_module_dict().get(_main_module(), [])
-    names = {flag.name for flag in own}
-    shared = [flag for flag in _key_flags() if flag.name not in names]
+    names = {*_FIRST, *(flag.name for flag in own)}
+    known = {flag.name: flag for flag in _key_flags()}
+    groups = {
+        "First of all": [known[name] for name in _FIRST if name in known],
+        "Its own flags": own,
+        "Shared flags": [known[name] for name in known if name not in names],
+    }
     print(sys.modules["__main__"].__doc__)
-    for title, group in (("Its own flags", own), ("Shared flags", shared)):
+    for title, group in groups.items():
         print(f"{title}:\n" if group else "", end="")
         for flag in group:
             no = "[no]" if flag.boolean else ""
@@ -184,7 +191,7 @@ def _check(argv):
         _fail(f"Unexpected arguments: {argv[1:]}. Flags start with '--'.")
     if not WORKDIR.value:
         _fail(
-            f"tools/{tool}.py needs --workdir, the folder for its results. "
+            f"{tool} needs --workdir, the folder for its results. "
             f"For instance: --workdir=runs/{tool}."
         )
     for name, path in _named_files():
@@ -242,6 +249,8 @@ def _choose_keras():
     if KERAS.value is None and saved is not None:
         return saved, f"which saved {MODEL.value}"
     if KERAS.value is None:
+        if importlib.util.find_spec("tf_keras") is None:
+            return "keras3", "tf_keras is not installed"
         return "tf_keras", "the default; --keras=keras3 switches"
     return KERAS.value, "as --keras says"
 

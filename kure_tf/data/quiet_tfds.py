@@ -2,11 +2,14 @@
 
 import contextlib
 
+from kure_tf import extras
+
 
 @contextlib.contextmanager
 def quiet_tfds():
     """Keeps TFDS from logging and from drawing its own progress bars."""
-    import tensorflow_datasets as tfds
+    with extras.needed("A data set of TensorFlow Datasets"):
+        import tensorflow_datasets as tfds
     from absl import logging
 
     verbosity = logging.get_verbosity()

@@ -6,6 +6,7 @@ from importlib import metadata
 
 import numpy as np
 
+from kure_tf import extras
 from kure_tf.data.ports import Port
 from kure_tf.evaluation.captured_output import captured_output
 from kure_tf.evaluation.runner import Runner
@@ -211,7 +212,8 @@ def _signature_names(interpreter):
 def _interpreter(content, resolver):
     # The resolvers must come from the package of the interpreter: the enum of
     # tf.lite is another one, which it takes for its default.
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    with extras.needed("Running a LiteRT file"):
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     resolver_type = {
         "default": OpResolverType.AUTO,

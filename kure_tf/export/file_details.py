@@ -5,6 +5,8 @@ import functools
 import hashlib
 import math
 
+from kure_tf import extras
+
 _FLOATS = ("float16", "float32", "float64", "bfloat16")
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 
@@ -31,7 +33,8 @@ def file_details(content) -> dict:
           the batch size in `shape` is None where any will do. A value x is
           stored as round(x / scale) + zero_point; both are None in float.
     """
-    from ai_edge_litert import schema_py_generated as schema
+    with extras.needed("Reading a LiteRT file"):
+        from ai_edge_litert import schema_py_generated as schema
 
     model = schema.Model.GetRootAs(content, 0)
     graphs = [model.Subgraphs(i) for i in range(model.SubgraphsLength())]

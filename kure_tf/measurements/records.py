@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 
+from kure_tf import extras
 from kure_tf.measurements.rows import Row
 from kure_tf.settings.operating_point import OperatingPoint
 
@@ -59,14 +60,8 @@ def to_csv(runs) -> str:
 
 def to_frame(runs):
     """Returns all rows of `runs` as a pandas DataFrame."""
-    try:
+    with extras.needed("A data frame (`Report.to_csv` does without)"):
         import pandas as pd
-    except ImportError as error:
-        raise ImportError(
-            "A report becomes a data frame with pandas, which is not "
-            "installed. Install it: pip install pandas. `Report.to_csv` does "
-            "without."
-        ) from error
     return pd.DataFrame(list(records(runs)), columns=list(COLUMNS))
 
 

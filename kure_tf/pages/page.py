@@ -6,21 +6,13 @@ between light and dark.
 """
 
 import dataclasses
+import functools
 import pathlib
 
-import jinja2
-
+from kure_tf import extras
 from kure_tf.files import write_atomically
 from kure_tf.pages.elements import Section
 from kure_tf.pages.plots.svg import RUN_COLOURS
-
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 # Outlines of the legend's markers, in the order of `plots.panel.MARKERS`.
 _SHAPES = (
@@ -75,13 +67,17 @@ class Page:
 
     def to_html(self) -> str:
         """Returns one file that needs nothing else; all text is escaped."""
-        return _TEMPLATES.get_template("page.html").render(
-            title=self.title,
-            facts=" \N{MIDDLE DOT} ".join(self.facts),
-            summary=_unbroken(self.summary),
-            sections=self.sections,
-            shapes=_SHAPES,
-            colours=RUN_COLOURS,
+        return (
+            _templates()
+            .get_template("page.html")
+            .render(
+                title=self.title,
+                facts=" \N{MIDDLE DOT} ".join(self.facts),
+                summary=_unbroken(self.summary),
+                sections=self.sections,
+                shapes=_SHAPES,
+                colours=RUN_COLOURS,
+            )
         )
 
     def to_markdown(self) -> str:
@@ -111,3 +107,18 @@ def _texts(part):
         lines = [": ".join(filter(None, item)) for item in part.content]
         return ["\n".join(f"* {line}" for line in lines)]
     return []
+
+
+@functools.cache
+def _templates():
+    with extras.needed("The page of a report"):
+        import jinja2
+
+    folder = pathlib.Path(__file__).parent / "templates"
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -2,7 +2,7 @@
 
 import sys
 
-from kure_tf import compat
+from kure_tf import compat, extras
 from kure_tf.fake_quantized import (
     FIRST_BITS,
     fake_quantize_model,
@@ -97,7 +97,8 @@ def _engine(name, model):
     if name == "native":
         return fake_quantize_model
     if name == "tfmot":
-        from kure_tf.qat.tfmot import quantize_with_tfmot
+        with extras.needed("engine='tfmot'"):
+            from kure_tf.qat.tfmot import quantize_with_tfmot
 
         return quantize_with_tfmot
     raise ValueError(

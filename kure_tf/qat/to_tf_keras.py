@@ -4,7 +4,7 @@ import inspect
 
 import tensorflow as tf
 
-from kure_tf import compat
+from kure_tf import compat, extras
 from kure_tf.fake_quantized.same_outputs import check_same_outputs
 from kure_tf.regularizers import KurtosisRegularizer, SumRegularizer
 
@@ -56,7 +56,8 @@ def register_regularizers():
     It would otherwise copy a layer that has one to a layer that has only its
     name.
     """
-    import tf_keras
+    with extras.needed("A model of tf_keras"):
+        import tf_keras
 
     register = tf_keras.utils.register_keras_serializable("kure_tf")
     for regularizer in (KurtosisRegularizer, SumRegularizer):

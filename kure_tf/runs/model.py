@@ -3,7 +3,7 @@
 import pathlib
 import zipfile
 
-from kure_tf import compat, models
+from kure_tf import compat, extras, models
 from kure_tf.files import read_json, replacing
 from kure_tf.runs.user_function import user_function
 
@@ -51,7 +51,8 @@ def load_saved_model(path, safe_mode=True):
     """
     if not _is_hosted_by_tfmot(path):
         return compat.load_model(path, safe_mode=safe_mode)
-    from kure_tf.qat.tfmot import quantize_scope
+    with extras.needed("A model of the engine 'tfmot'"):
+        from kure_tf.qat.tfmot import quantize_scope
 
     with quantize_scope():
         return compat.load_model(path, safe_mode=safe_mode)

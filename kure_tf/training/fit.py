@@ -1,7 +1,6 @@
 """Training: one loop over epochs that can be interrupted anywhere."""
 
 import dataclasses
-import importlib.util
 import math
 import pathlib
 import time
@@ -9,7 +8,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from kure_tf import compat
+from kure_tf import compat, extras
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import check_step_sizes
 from kure_tf.training.checkpoint import (
@@ -356,8 +355,5 @@ def _check_tensorboard(workdir):
             "tensorboard=True needs a workdir: logs are written to its folder "
             "'logs'."
         )
-    if importlib.util.find_spec("tensorboard") is None:
-        raise ImportError(
-            "tensorboard=True needs TensorBoard, which is not installed: run "
-            "`pip install tensorboard`, or use tensorboard=False."
-        )
+    with extras.needed("tensorboard=True"):
+        import tensorboard  # noqa: F401

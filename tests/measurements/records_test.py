@@ -72,7 +72,7 @@ class FrameTest(absltest.TestCase):
         try:
             import pandas  # noqa: F401
         except ImportError:
-            with self.assertRaisesRegex(ImportError, "pip install pandas"):
+            with self.assertRaisesRegex(ImportError, "kure-tf.frames"):
                 report().to_frame()
             return
 

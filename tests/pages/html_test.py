@@ -232,7 +232,7 @@ class HtmlTest(parameterized.TestCase):
 
         with (
             mock.patch.dict(sys.modules, {"matplotlib": None}),
-            self.assertRaisesRegex(ImportError, "pip install matplotlib"),
+            self.assertRaisesRegex(ImportError, "kure-tf.report"),
         ):
             to_html(found)
 

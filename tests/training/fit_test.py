@@ -270,7 +270,7 @@ class TensorBoardTest(FitTestCase):
             )
 
         if importlib.util.find_spec("tensorboard") is None:
-            with self.assertRaisesRegex(ImportError, "pip install tensorboard"):
+            with self.assertRaisesRegex(ImportError, "kure-tf.report"):
                 train()
             return
         train()

@@ -5,6 +5,8 @@ import html
 import io
 import re
 
+from kure_tf import extras
+
 RUN_COLOURS = 8
 
 INK = "#02fe00"
@@ -90,15 +92,9 @@ def to_svg(drawn, prefix, description) -> str:
 
 
 def _matplotlib():
-    try:
+    with extras.needed("A plot (report.json and its tables do without)"):
         import matplotlib
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "The plots of a report need matplotlib, which is not installed. "
-            "Install it: pip install matplotlib. report.json and the tables "
-            "(`pages.to_markdown`) do without."
-        ) from error
     return matplotlib, Figure
 
 

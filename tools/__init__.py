@@ -1,0 +1,1 @@
+"""The tools; an installed package calls them kure_tf_tools."""

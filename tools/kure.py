@@ -1,0 +1,59 @@
+"""The command `kure`: the tools by their names.
+
+kure train --workdir=runs/kure
+
+does what python tools/train.py --workdir=runs/kure does.
+"""
+
+import ast
+import pathlib
+import runpy
+import sys
+
+_TOOLS = pathlib.Path(__file__).resolve().parent
+_FILES = {
+    "train": "train",
+    "calibrate": "calibrate",
+    "sweep": "sweep",
+    "compare": "compare",
+    "export": "export_tflite",
+    "artifact": "export_artifact",
+    "devices": "devices",
+    "report": "report",
+    "reproduce": "reproduce",
+    "theory": "theory",
+    "benchmark": "benchmark",
+}
+
+
+def main():
+    """Runs the tool that the first argument names, with the others."""
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if name in ("--help", "-h", "help"):
+        print(_help())
+        return
+    if name not in _FILES:
+        print(
+            f"error: Expected a command, one of {', '.join(_FILES)}. "
+            f"Received: {name!r}. kure --help says what they do.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    path = _TOOLS / f"{_FILES[name]}.py"
+    sys.argv = [str(path), *arguments]
+    sys.path.insert(0, str(_TOOLS))  # As for `python tools/NAME.py`.
+    runpy.run_path(str(path), run_name="__main__")
+
+
+def _help():
+    lines = ["usage: kure COMMAND [--flag=value ...]", ""]
+    for name, file in _FILES.items():
+        source = (_TOOLS / f"{file}.py").read_text(encoding="utf-8")
+        says = ast.get_docstring(ast.parse(source)).partition("\n")[0]
+        lines.append(f"  {name:<10} {says}")
+    lines += ["", "kure COMMAND --help shows the flags of one."]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
