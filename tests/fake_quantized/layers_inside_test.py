@@ -46,11 +46,18 @@ MODELS = {
     "time_distributed": lambda: _on_sequence(
         layers.TimeDistributed(layers.Dense(2))
     ),
+    "conv_lstm": lambda: _on_sequence(
+        lambda x: layers.ConvLSTM1D(2, 2)(layers.Reshape((2, 2, 3))(x))
+    ),
     "attention": lambda: _with_attention(
         layers.MultiHeadAttention(2, 3, value_dim=2)
     ),
 }
-if IS_KERAS_3:
+if not IS_KERAS_3:
+    MODELS["locally_connected"] = lambda: _on_sequence(
+        layers.LocallyConnected1D(2, 2)
+    )
+else:
     MODELS["grouped_attention"] = lambda: _with_attention(
         layers.GroupQueryAttention(3, 4, 2)
     )
