@@ -46,6 +46,7 @@ from kure_tf.version import __version__
 _HEAVIER = {
     "KurtosisMonitor": "kure_tf.training",
     "quantize_aware": "kure_tf.qat",
+    "evaluate_robustness": "kure_tf.sweeps",
     "run_sweep": "kure_tf.sweeps",
     "to_tflite": "kure_tf.export",
 }
@@ -59,6 +60,7 @@ __all__ = [
     "SumRegularizer",
     "__version__",
     "apply",
+    "evaluate_robustness",
     "fake_quantize_model",
     "keeping",
     "kurtosis",
@@ -79,3 +81,7 @@ def __getattr__(name):
     value = getattr(importlib.import_module(_HEAVIER[name]), name)
     globals()[name] = value
     return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

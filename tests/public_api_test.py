@@ -46,6 +46,7 @@ class PublicApiTest(absltest.TestCase):
                 "SumRegularizer",
                 "__version__",
                 "apply",
+                "evaluate_robustness",
                 "fake_quantize_model",
                 "keeping",
                 "kurtosis",
@@ -63,6 +64,9 @@ class PublicApiTest(absltest.TestCase):
             value = getattr(kure_tf, name)
             if name != "__version__":
                 self.assertTrue(inspect.getdoc(value), name)
+
+    def test_dir_shows_every_name(self):
+        self.assertContainsSubset(kure_tf.__all__, dir(kure_tf))
 
     def test_an_unknown_name_is_an_attribute_error(self):
         with self.assertRaisesRegex(AttributeError, "no attribute 'kure'"):

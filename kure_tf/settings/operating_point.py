@@ -22,6 +22,7 @@ _PATTERN = re.compile(
     r"(?:\s+(?P<grid>narrow|full))?",
     re.IGNORECASE,
 )
+_LETTERS = re.compile(r"^W\s*(FP|\d+)\s*/?\s*A\s*(FP|\d+)", re.IGNORECASE)
 _ROUNDINGS = {"nearest": "pow2", "up": "pow2-up"}
 _GRIDS = ("narrow", "full")
 _MODE = re.compile(r"nearest|half_up|floor|stochastic(:\d+)?")
@@ -34,7 +35,8 @@ class OperatingPoint:
 
     Written `4/8`, `4/FP`, `4/4 x1.02`, `4/4 x1/1.1` (ratio of the weights /
     of the activations), `3/FP pow2`, `4/FP floor`, `4/4 half-up`,
-    `4/FP stochastic:3`, `4/8 full`; `str` and `parse` convert.
+    `4/FP stochastic:3`, `4/8 full`; `str` and `parse` convert. `parse` reads
+    `W4A8` too.
 
     Attributes:
         weight_bits: Bit-width of the weights, 1 to 16; None is float ("FP").
@@ -102,7 +104,8 @@ class OperatingPoint:
         """Returns the point that `text` writes; a point is returned as is."""
         if isinstance(text, cls):
             return text
-        match = _PATTERN.fullmatch(str(text).strip())
+        plain = _LETTERS.sub(r"\1/\2", str(text).strip())
+        match = _PATTERN.fullmatch(plain)
         if match is None:
             raise ValueError(
                 "Expected an operating point '<weight bits>/<activation "

@@ -6,6 +6,7 @@ from kure_tf.sweeps.device_profile import (
     device_profiles,
 )
 from kure_tf.sweeps.devices import check_devices
+from kure_tf.sweeps.evaluate_robustness import evaluate_robustness
 from kure_tf.sweeps.methods import method_named
 from kure_tf.sweeps.plan import SweepPlan
 from kure_tf.sweeps.provenance import (
@@ -23,6 +24,7 @@ __all__ = [
     "builtin_profiles",
     "check_devices",
     "device_profiles",
+    "evaluate_robustness",
     "measure_robustness",
     "measure_sensitivity",
     "method_named",

@@ -26,6 +26,16 @@ def versions() -> dict:
     return found
 
 
+def model_facts(model) -> dict:
+    """Returns what reports say of a model and of the software."""
+    return {
+        "model": model.name,
+        "checkpoint_hash": compat.array_hash(model),
+        "quantized_parameters": f"{100 * quantized_share(model):.1f} %",
+        "versions": versions(),
+    }
+
+
 def measurement_facts(model, dataset, batch_norm=None, **calibration) -> dict:
     """Returns what reports say of model, data and software.
 
@@ -35,9 +45,7 @@ def measurement_facts(model, dataset, batch_norm=None, **calibration) -> dict:
         **calibration: What to say beyond number and source of the images.
     """
     facts = {
-        "model": model.name,
-        "checkpoint_hash": compat.array_hash(model),
-        "quantized_parameters": f"{100 * quantized_share(model):.1f} %",
+        **model_facts(model),
         "data_set": dataset.name,
         "split": dataset.test.name,
         "images": dataset.test.count,
@@ -48,7 +56,6 @@ def measurement_facts(model, dataset, batch_norm=None, **calibration) -> dict:
             "source": f"{dataset.calibration.name} (training images)",
             **calibration,
         },
-        "versions": versions(),
     }
     return {**facts, "batch_norm": batch_norm} if batch_norm else facts
 

@@ -70,7 +70,7 @@ def measure_robustness(
             trained steps are asked of a float model, or batch norm is to be
             estimated again in a model without one.
     """
-    _check_plan(model, plan)
+    check_plan(model, plan)
     quantized = model
     if not quantizers_of(model):
         quantized = fake_quantize_model(model, plan.scheme)
@@ -108,7 +108,8 @@ def measure_robustness(
     return _report(name, done, provenance)
 
 
-def _check_plan(model, plan):
+def check_plan(model, plan):
+    """Raises a ValueError if a model cannot be put at the points of a plan."""
     tensors = quantizers_of(model)
     if None in plan.ptq_methods.values() and not tensors:
         raise ValueError(

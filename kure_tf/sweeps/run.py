@@ -9,6 +9,7 @@ from kure_tf.evaluation import Evaluator
 from kure_tf.fake_quantized import apply, keeping
 from kure_tf.measurements import Report, Row, Run
 from kure_tf.settings import OperatingPoint, Setting, all_points
+from kure_tf.sweeps.calibrated import calibrated_settings, check_label
 from kure_tf.sweeps.kinds import kind_of
 from kure_tf.sweeps.result import result_fields
 
@@ -19,6 +20,7 @@ def run_sweep(
     *,
     evaluate,
     setting_for=None,
+    calibration=None,
     name="model",
     ptq=None,
     scheme=None,
@@ -51,8 +53,12 @@ def run_sweep(
             `ptq.settings_for(calibration, ptq.lp_norm)`. It is given what
             `points` holds, an `OperatingPoint` or a `Setting`, and the model
             as it came. None keeps the clipping ranges that the model has.
+        calibration: In place of `setting_for`: batches for `ptq.calibrate`, or
+            what it returned, on which the method `ptq` chooses step sizes.
         name: What the report calls the model.
-        ptq: What the rows say of the PTQ method; those in float say None.
+        ptq: With `calibration`, the PTQ method, such as "lapq" (see
+            `method_named`). Else what the rows say of the PTQ method. Those in
+            float say None.
         scheme: What the rows say of the placement.
         reestimated_batch_norm: Whether `setting_for` measures batch-norm
             statistics again, for the rows.
@@ -78,7 +84,8 @@ def run_sweep(
 
     Raises:
         TypeError: If `setting_for` returns something else than a `Setting`.
-        ValueError: If a text writes no points, a point cannot be set,
+        ValueError: If a text writes no points, a point cannot be set, `ptq`
+            names a method that is given nothing to look at,
             `setting_for` returns a setting of another point, or nothing says
             the direction of the metric or how many examples it comes from.
             Rows so far were handed to `on_row`.
@@ -86,6 +93,18 @@ def run_sweep(
     if hasattr(evaluate, "batches"):
         examples, split = evaluate.count, evaluate.name
         evaluate = Evaluator(evaluate)
+    if calibration is not None:
+        if setting_for is not None or ptq is None:
+            raise ValueError(
+                "Expected with calibration= the name of a PTQ method, such as "
+                f"ptq='lapq', and no setting_for. Received: ptq={ptq!r}, "
+                f"setting_for={setting_for!r}."
+            )
+        ptq, setting_for = calibrated_settings(
+            model, ptq, calibration, progress=progress
+        )
+    elif setting_for is None:
+        check_label(ptq)
     shared = {
         "run": name,
         "scheme": scheme,

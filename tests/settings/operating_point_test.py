@@ -60,7 +60,15 @@ class OperatingPointTest(parameterized.TestCase):
         self.assertEqual(OperatingPoint.parse(str(point)), point)
 
     @parameterized.parameters(
-        "  4/8 ", "4 / 8", "4/8 x1", "4/8 X1.0", "4/8  x1e0", "4/8 NARROW"
+        "  4/8 ",
+        "4 / 8",
+        "4/8 x1",
+        "4/8 X1.0",
+        "4/8  x1e0",
+        "4/8 NARROW",
+        "W4A8",
+        "w4/a8",
+        "W4 A8 x1",
     )
     def test_reading_is_lenient_about_spaces_and_case(self, text):
         self.assertEqual(OperatingPoint.parse(text), OperatingPoint(4, 8))

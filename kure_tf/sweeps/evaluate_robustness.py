@@ -1,0 +1,156 @@
+"""The shortest way from a Keras model and data to a report."""
+
+import functools
+
+from kure_tf import ptq as methods
+from kure_tf.data import Dataset
+from kure_tf.data.sources import name_of
+from kure_tf.evaluation import Evaluator
+from kure_tf.fake_quantized import fake_quantize_model, keeping, quantizers_of
+from kure_tf.measurements import Report, Run
+from kure_tf.pages import save_report
+from kure_tf.sweeps.kinds import SENSITIVITY
+from kure_tf.sweeps.methods import ADAROUND
+from kure_tf.sweeps.plan import SweepPlan
+from kure_tf.sweeps.provenance import model_facts, weight_kurtosis
+from kure_tf.sweeps.robustness import check_plan
+from kure_tf.sweeps.run import run_sweep
+from kure_tf.sweeps.sensitivity import layer_settings
+
+_WITH_LOSS = ("lapq", "lapq_gradient", "learned_steps")
+
+
+def evaluate_robustness(
+    model,
+    data,
+    *,
+    calibration=None,
+    points=None,
+    ptq="lp_norm",
+    scheme="paper",
+    metric=None,
+    name=None,
+    path=None,
+    batch_size=256,
+    progress=True,
+) -> Report:
+    """Returns how good a model stays when it is quantized.
+
+    It is quantized in simulation, and evaluated in float and at each point.
+    Nothing is trained; the model is left as it was.
+
+    Args:
+        model: A built functional or sequential Keras model; or one that has
+            quantizers already.
+        data: Labelled examples to evaluate on: arrays (x, y), a
+            `tf.data.Dataset`, a `PyDataset`, a `Split`; or a `Dataset`, whose
+            test split it is then.
+        calibration: Training examples, as `data`, from which activations get
+            their step sizes. None: the calibration split of a `Dataset`; of
+            other data the weights alone are quantized, since nothing may be
+            chosen on what is evaluated.
+        points: What to measure, as for `SweepPlan`: patterns such as
+            "{8..2}/FP" and "W4A8", presets ("bits", "steps", "pow2", ...). One
+            text or several. None: "bits", of the weights alone where there is
+            no calibration.
+        ptq: The PTQ method of points that name none, as for `SweepPlan`.
+        scheme: "paper", "tflite" or a `Placement`.
+        metric: What is measured, such as `evaluation.top_5`. None: the
+            accuracy where labels are class numbers, else the loss that the
+            model was compiled with.
+        name: What the report calls the model; None: its own name.
+        path: Folder that gets the report with its page, report.html; None
+            writes nothing.
+        batch_size: Examples per step, for arrays and a `Split`.
+        progress: Whether to show progress bars.
+
+    Raises:
+        TypeError, ValueError: If a point needs calibration and there is none;
+            as `SweepPlan`, `fake_quantize_model` and `run_sweep`.
+
+    Example:
+        >>> report = evaluate_robustness(  # doctest: +SKIP
+        ...     model, (x_test, y_test), calibration=(x_train[:512],),
+        ...     path="runs/robustness")
+    """
+    if isinstance(data, Dataset):
+        calibration = data.calibration if calibration is None else calibration
+        notes, facts, data = data.notes, {"data_set": data.name}, data.test
+    else:
+        notes, facts = (), {"data_set": type(data).__name__}
+    if points is None:
+        points = ("{8..2}/FP",) if calibration is None else ("bits",)
+    points = (points,) if isinstance(points, str) else tuple(points)
+    plan = SweepPlan(points, ptq=ptq, scheme=scheme, batch_size=batch_size)
+    _check_calibration(plan, calibration)
+    check_plan(model, plan)
+    own = quantizers_of(model)
+    quantized = model if own else fake_quantize_model(model, scheme)
+    setting_for = _settings(quantized, plan, calibration, progress)
+    evaluate = Evaluator(
+        data, metric and (metric,), batch_size=batch_size, progress=False
+    )
+    name = name or model.name
+    facts |= {
+        **model_facts(model),
+        "ptq": list(plan.ptq_methods),
+        "scheme": "qat" if own else str(scheme),
+    }
+    rows = []
+    for sweep in plan.sweeps:
+        swept = sweep.points
+        if sweep.kind == SENSITIVITY:
+            swept = layer_settings(quantized, swept)
+        found = run_sweep(
+            quantized,
+            swept,
+            evaluate=evaluate,
+            setting_for=setting_for(sweep.method),
+            name=name,
+            ptq=sweep.method,
+            scheme=facts["scheme"],
+            sweep=sweep.kind,
+            split=name_of(data) or "evaluation",
+            provenance=facts,
+            progress=progress,
+        ).runs[0]
+        rows += found.rows
+    kurtosis = {
+        kernel: {"before": None, "after": value}
+        for kernel, value in weight_kurtosis(model).items()
+    }
+    run = Run(name, tuple(rows), provenance=found.provenance, kurtosis=kurtosis)
+    report = Report(runs=(run,), title=f"Robustness of {name}", notes=notes)
+    if path is not None:
+        save_report(report, path)
+    return report
+
+
+def _check_calibration(plan, calibration):
+    for sweep in plan.sweeps:
+        if (sweep.method or "").endswith(ADAROUND):
+            raise ValueError(
+                "Expected points without learned rounding, which "
+                f"`measure_robustness` offers. Received: {sweep.method!r}."
+            )
+        for point in sweep.points:
+            looks = point.activation_bits or sweep.method in _WITH_LOSS
+            if looks and calibration is None and sweep.method != "trained":
+                raise ValueError(
+                    f"Expected calibration= some training examples, which "
+                    f"{sweep.method} at {point} chooses step sizes on. "
+                    "Received none. Pass them, or points of weights alone "
+                    "such as '{8..2}/FP'."
+                )
+
+
+def _settings(model, plan, calibration, progress):
+    """Returns a function from a method's name to `setting_for`, kept."""
+    with keeping(model):
+        calibrated = methods.calibrate(model, calibration, progress=progress)
+
+    @functools.cache
+    def setting_for(name):
+        return methods.settings_for(calibrated, plan.ptq_methods.get(name))
+
+    return setting_for
