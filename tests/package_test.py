@@ -148,6 +148,7 @@ class PackageTest(parameterized.TestCase):
         (["--help"], 0, "(?s)train +Trains a model.*theory"),
         (["train", "--help"], 0, "(?s)--workdir.*--model.*--epochs"),
         (["export", "--help"], 0, "(?s)--workdir.*--container"),
+        (["materialize", "--help"], 0, "(?s)--bits.*--container"),
         (["train"], 2, "train needs --workdir"),
         (["trian"], 2, "one of train, calibrate.*'trian'"),
     )

@@ -18,6 +18,7 @@ _FILES = {
     "compare": "compare",
     "export": "export_tflite",
     "artifact": "export_artifact",
+    "materialize": "kure_materialize",
     "devices": "devices",
     "report": "report",
     "reproduce": "reproduce",
@@ -39,18 +40,24 @@ def main():
             file=sys.stderr,
         )
         sys.exit(2)
-    path = _TOOLS / f"{_FILES[name]}.py"
+    path = _path(name)
     sys.argv = [str(path), *arguments]
     sys.path.insert(0, str(_TOOLS))  # As for `python tools/NAME.py`.
     runpy.run_path(str(path), run_name="__main__")
 
 
+def _path(name):
+    """Returns the file of a command, in or beside the folder of the tools."""
+    path = _TOOLS / f"{_FILES[name]}.py"
+    return path if path.is_file() else _TOOLS.parent / path.name
+
+
 def _help():
     lines = ["usage: kure COMMAND [--flag=value ...]", ""]
-    for name, file in _FILES.items():
-        source = (_TOOLS / f"{file}.py").read_text(encoding="utf-8")
+    for name in _FILES:
+        source = _path(name).read_text(encoding="utf-8")
         says = ast.get_docstring(ast.parse(source)).partition("\n")[0]
-        lines.append(f"  {name:<10} {says}")
+        lines.append(f"  {name:<11} {says}")
     lines += ["", "kure COMMAND --help shows the flags of one."]
     return "\n".join(lines)
 
