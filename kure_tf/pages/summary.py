@@ -102,8 +102,14 @@ def _sentence(where, subject, own, best):
     if best is None:
         return f"{reached}."
     rival, other = best
-    verdict = _verdict(subject.name, own, other)
+    verdict = _verdict(subject.name, own, other) + _seeds(own, other)
     return f"{reached} and {rival.name} {_value(other)}: {verdict}."
+
+
+def _seeds(*estimates):
+    """Says where no spread over training runs is known."""
+    alone = all(estimate.deviation is None for estimate in estimates)
+    return " (one training run each)" if alone else ""
 
 
 def _verdict(name, own, other):

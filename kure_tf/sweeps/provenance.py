@@ -9,6 +9,7 @@ from kure_tf import compat
 from kure_tf.evaluation import loss_of
 from kure_tf.fake_quantized import kernels_in, quantized_share
 from kure_tf.ops.kurtosis import kurtosis
+from kure_tf.sweeps.machine import machine_facts
 from kure_tf.version import __version__
 
 _PACKAGES = ("tensorflow", "keras", "tf_keras", "numpy", "ai-edge-litert")
@@ -27,12 +28,13 @@ def versions() -> dict:
 
 
 def model_facts(model) -> dict:
-    """Returns what reports say of a model and of the software."""
+    """Returns what reports say of a model, the software and the machine."""
     return {
         "model": model.name,
         "checkpoint_hash": compat.array_hash(model),
         "quantized_parameters": f"{100 * quantized_share(model):.1f} %",
         "versions": versions(),
+        **machine_facts(),
     }
 
 

@@ -56,7 +56,7 @@ class MetricTest(parameterized.TestCase):
         self.assertIn(
             "At W4 (4/FP, minmax) KURE reaches mean absolute error 2.25 and "
             "plain mean absolute error 2.5: KURE is 0.25 ahead, more than two "
-            "standard errors (0.0283).",
+            "standard errors (0.0283) (one training run each).",
             markdown,
         )
 
@@ -76,7 +76,7 @@ class MetricTest(parameterized.TestCase):
 
     def test_without_standard_errors_nothing_is_called_clear(self):
         markdown, page = texts(None)
-        self.assertIn("KURE is 0.25 ahead. ", markdown)
+        self.assertIn("KURE is 0.25 ahead (one training run each). ", markdown)
         self.assertNotIn("standard error", markdown)
         self.assertNotIn("<strong>", page)
 

@@ -36,7 +36,8 @@ class SummaryTest(parameterized.TestCase, tf.test.TestCase):
         # sqrt(.813 * .187 + .435 * .565) / 100 = 0.63 points
         self.assertIn(
             "At W3 (3/FP, minmax) with reaches 81.3 % and plain 43.5 %: with "
-            "is 37.8 points ahead, more than two standard errors (1.3).",
+            "is 37.8 points ahead, more than two standard errors (1.3) "
+            "(one training run each).",
             text,
         )
         self.assertIn("In float with reaches 88.0 %", text)

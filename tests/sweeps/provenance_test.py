@@ -1,4 +1,7 @@
 import hashlib
+import os
+import pathlib
+from unittest import mock
 
 import numpy as np
 import scipy.stats
@@ -12,6 +15,7 @@ from kure_tf.sweeps import (
     weight_histograms,
     weight_kurtosis,
 )
+from kure_tf.sweeps.machine import machine_facts
 
 
 def _model():
@@ -53,6 +57,18 @@ class ProvenanceTest(tf.test.TestCase):
         self.assertEqual(array_hash(model), hashlib.sha256(raw).hexdigest())
         model.layers[-1].bias.assign(np.ones(3))
         self.assertNotEqual(array_hash(model), hashlib.sha256(raw).hexdigest())
+
+    def test_processor_and_threads_are_named(self):
+        name = "TF_NUM_INTRAOP_THREADS"
+        with mock.patch.dict(os.environ, {name: "3"}):
+            self.assertEqual(machine_facts()["threads"], 3)
+        with mock.patch.dict(os.environ, {name: ""}):
+            allowed = len(os.sched_getaffinity(0))
+            self.assertEqual(machine_facts()["threads"], allowed)
+
+        described = pathlib.Path("/proc/cpuinfo").read_text()
+        self.assertNotEmpty(machine_facts()["processor"])
+        self.assertIn(machine_facts()["processor"], described)
 
     def test_versions_name_the_active_keras(self):
         self.assertIn(KERAS_NAME, versions()["active Keras"])
