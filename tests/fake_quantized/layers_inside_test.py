@@ -87,8 +87,16 @@ class LayersInsideTest(tf.test.TestCase, parameterized.TestCase):
                 variable = kernel.variable_in(layer)
                 variable.assign(_rounded(compat.to_numpy(variable)))
         self.assertAllClose(quantized(x), model(x), atol=1e-5)
+
+    @parameterized.parameters("gru", "attention")
+    def test_it_is_compiled(self, name):
+        quantized, x = (
+            fake_quantize_model(MODELS[name](), WEIGHTS),
+            _sequences(),
+        )
+        set_operating_point(quantized, "4/FP")
         compiled = tf.function(quantized, jit_compile=True)
-        self.assertAllClose(compiled(x), model(x), atol=1e-5)
+        self.assertAllClose(compiled(x), quantized(x), atol=1e-5)
 
     def test_rows_of_an_embedding_have_steps_of_their_own(self):
         tokens = keras.Input((4,), dtype="int32")
