@@ -39,7 +39,8 @@ def regularize_kurtosis(
         model: A built functional or sequential model; nested ones are opened.
         target: K_T, see `KurtosisRegularizer`.
         coefficient: lambda of Eq. 14. Every one of the L kernels gets
-            coefficient / L.
+            coefficient / L. Start with 0.1 in a recurrent net: in a small GRU
+            over text, 1 cost accuracy and gained nothing.
         granularity: "per_tensor" or "per_channel", see `KurtosisRegularizer`.
         layers: Which layers to take: "all_but_first", all with kernels but
             the first (convolutions, dense and recurrent layers, attention,
