@@ -20,7 +20,7 @@ help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' \
 		Makefile
 
-demo: $(STAMP) ## Trains, sweeps, exports and reports on the bundled digits.
+demo: $(STAMP) ## Trains three seeds on the bundled digits, sweeps, reports.
 	$(RUN) tools/compare.py --flagfile=configs/digits/demo.cfg
 
 # What reaches no Keras, and what says the same under both, runs in the first
