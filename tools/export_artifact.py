@@ -1,12 +1,12 @@
 """Writes one .kure file of which a device makes its files of all bit-widths.
 
 python tools/export_artifact.py --model=runs/kure/model.keras \\
-    --setting=w8.npz --setting=w3.npz --workdir=runs/artifact
+    --bits=8,6,4,3,2 --workdir=runs/artifact
 
-packs settings that read one 8-bit code for each weight. Each .tflite file that
-the artifact makes is compared with the exact writer's and run over the whole
-test split, before anything is written: model.kure, and model.json with
-accuracy and bytes of each width. A device then runs
+finds 8-bit codes whose coarse readings are good at every width and packs them.
+Each .tflite file that the artifact makes is compared with the exact writer's
+and run over the whole test split, before anything is written: model.kure, and
+model.json with accuracy and bytes of each width. A device then runs
 
 python -m kure_materialize model.kure --bits=3
 """
@@ -15,12 +15,41 @@ import common_flags
 import quantization_flags
 from absl import flags
 
+_BITS = flags.DEFINE_list(
+    "bits", ["8", "6", "4", "3", "2"], "Bits of the weights, 8 among them."
+)
+_ACTIVATION_BITS = flags.DEFINE_list(
+    "activation_bits",
+    ["8"],
+    "Bits of the activations; several give each width with each of them. The "
+    "search is made at the first.",
+)
+_IMAGES = flags.DEFINE_integer(
+    "images", 512, "Training images of the search.", lower_bound=2
+)
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Of their draw and augmentation.", lower_bound=0
+)
+_AUGMENT = flags.DEFINE_list(
+    "augment",
+    [],
+    "How they are augmented, as in training: flip, shift, shift=2, ...",
+)
+_READING = flags.DEFINE_enum(
+    "reading",
+    "even",
+    ["even", "middle", "truncate"],
+    "How the device reads the codes at fewer bits: rounded with ties to even, "
+    "to the middle of what truncation leaves, or truncated.",
+)
+_NEAREST = flags.DEFINE_bool(
+    "nearest", False, "Whether to take the nearest codes, without a search."
+)
 _SETTING = flags.DEFINE_multi_string(
     "setting",
-    None,
-    "Files of nested settings, as Setting.save writes them, one for each "
-    "width; may be repeated.",
-    required=True,
+    [],
+    "Files of nested settings, as Setting.save writes them, to pack in place "
+    "of a search; may be repeated.",
 )
 _CONTAINERS = flags.DEFINE_list(
     "containers", ["8", "4"], "Bits that files give each code where they fit."
@@ -51,6 +80,16 @@ _EXAMPLE_IMAGES = flags.DEFINE_integer(
     lower_bound=0,
 )
 flags.register_validator(
+    "bits",
+    lambda bits: bool(bits) and set(bits) <= set("2345678"),
+    "Expected bits of 2 to 8, separated by commas, such as 8,4,2.",
+)
+flags.register_validator(
+    "activation_bits",
+    lambda bits: bool(bits) and set(bits) <= set("2345678"),
+    "Expected bits of 2 to 8, separated by commas, such as 8,4.",
+)
+flags.register_validator(
     "containers",
     lambda containers: "8" in containers and set(containers) <= set("842"),
     "Expected containers of 8, 4 or 2 bits, separated by commas, with 8.",
@@ -73,7 +112,7 @@ def main():
             common_flags.load_model(dataset),
             dataset,
             folder,
-            _given,
+            _given if _SETTING.value else _search(dataset),
             scheme=scheme[0],
             containers=tuple(map(int, _CONTAINERS.value)),
             kernels=_KERNELS.value,
@@ -90,6 +129,21 @@ def _given(calibration):
     from kure_tf.settings import Setting
 
     return [*map(Setting.load, _SETTING.value)]
+
+
+def _search(dataset):
+    from kure_tf import runs
+
+    return runs.nested_search(
+        dataset,
+        bits=tuple(map(int, _BITS.value)),
+        activation_bits=tuple(map(int, _ACTIVATION_BITS.value)),
+        reading=_READING.value,
+        nearest=_NEAREST.value,
+        images=_IMAGES.value,
+        seed=_SEED.value,
+        augment=tuple(_AUGMENT.value),
+    )
 
 
 def _print(folder, result):

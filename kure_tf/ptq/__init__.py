@@ -18,6 +18,8 @@ from kure_tf.ptq.lapq_gradient import lapq_gradient
 from kure_tf.ptq.learned_steps import learned_steps
 from kure_tf.ptq.lp_norm import lp_norm
 from kure_tf.ptq.minmax import minmax
+from kure_tf.ptq.nested_rounding import nested_rounding
+from kure_tf.ptq.nested_settings import nested_settings
 from kure_tf.ptq.power_of_two import pow2_nearest, pow2_search, pow2_up
 from kure_tf.ptq.predefined import predefined
 from kure_tf.ptq.settings_for import settings_for
@@ -36,6 +38,8 @@ __all__ = [
     "learned_steps",
     "lp_norm",
     "minmax",
+    "nested_rounding",
+    "nested_settings",
     "pow2_nearest",
     "pow2_search",
     "pow2_up",

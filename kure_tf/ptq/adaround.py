@@ -1,9 +1,6 @@
 """Learned rounding of weights (AdaRound)."""
 
-import contextlib
-
 import numpy as np
-import tensorflow as tf
 from tqdm import tqdm
 
 from kure_tf import compat
@@ -12,28 +9,20 @@ from kure_tf.fake_quantized import (
     FakeQuantized,
     integers_of,
     keeping,
-    norms_behind,
     quantizers_of,
     set_operating_point,
     set_step_sizes,
-    strip_quantizers,
-    using_batch_statistics,
 )
 from kure_tf.ops.checks import check_not_negative, check_positive, check_whole
 from kure_tf.ptq.kernel_matrix import KernelMatrix, why_no_matrix
-from kure_tf.ptq.rounding_search import (
-    OutputError,
-    SecondMoments,
-    learned_codes,
-)
+from kure_tf.ptq.layer_moments import LayerMoments
+from kure_tf.ptq.rounding_search import OutputError, learned_codes
 from kure_tf.quantizers import Quantizer
 from kure_tf.settings import RoundedWeights, StepSizes, TensorStep
 from kure_tf.settings.operating_point import FP, OperatingPoint
 from kure_tf.settings.rounded_weights import values_of
 
 _GRIDS = ("narrow", "full")
-# Patches of more values than this are multiplied in several parts.
-_VALUES = 1 << 24
 
 
 def adaround(
@@ -107,7 +96,7 @@ def adaround(
     _check_point(point)
     model = calibration.model
     check_roundable(model)
-    images = _images(model, calibration, batches)
+    images = rounding_images(model, calibration, batches, "adaround")
     with keeping(model):
         set_step_sizes(model, step_sizes)
         set_operating_point(model, point)
@@ -144,23 +133,13 @@ class _Rounding:
     """The state of the walk through the layers."""
 
     def __init__(self, model, images, reestimated):
-        self._model, self._images = model, images
-        self._reestimated = reestimated
-        all_tensors = quantizers_of(model)
         self.tensors = {
             path: tensor
-            for path, tensor in all_tensors.items()
+            for path, tensor in quantizers_of(model).items()
             if tensor.kind == "weight"
             and compat.to_numpy(tensor.state.bits) != FP
         }
-        self._inputs = {
-            id(tensor.layer): tensor
-            for tensor in all_tensors.values()
-            if tensor.kind == "activation"
-        }
-        self._norms = norms_behind(model) if reestimated else {}
-        self._float_model = strip_quantizers(model)
-        self._float_layers = dict(compat.layers_of(self._float_model))
+        self._moments = LayerMoments(model, images, reestimated)
         self._codes, self._steps = {}, {}
         self._losses, self._skipped = {}, {}
 
@@ -190,10 +169,14 @@ class _Rounding:
         kernel = compat.to_numpy(tensor.variable).astype(np.float32)
         steps = view.to_matrix(np.broadcast_to(step_size, kernel.shape))
         matrix = view.to_matrix(kernel)
-        norm = self._norms.get(tensor.layer)
-        moments = self._moments(path, tensor.layer, view, matrix, norm)
+        norm = self._moments.norm_behind(tensor.layer)
+        moments = self._moments.of(
+            path, tensor.layer, view, matrix, centered=norm is not None
+        )
         error = OutputError(
-            steps[:, :1], moments, None if norm is None else norm.epsilon
+            steps[:, :1],
+            moments.means(),
+            None if norm is None else norm.epsilon,
         )
         codes, before, after = learned_codes(
             error, matrix / steps, _levels(tensor), **options
@@ -204,82 +187,18 @@ class _Rounding:
         }
         return view.to_kernel(codes)
 
-    def _moments(self, path, host, view, matrix, norm):
-        moments = SecondMoments(centered=norm is not None)
-        plain = self._float_layers[path.rpartition("/")[0]]
-        for batch in self._images:
-            wanted = _inputs_of(self._float_model, plain, batch.inputs)
-            with self._batch_norm():
-                given = _inputs_of(self._model, host, batch.inputs)
-            for x, own in zip(wanted, given, strict=True):
-                own = self._quantized(host, own)
-                for part in _parts(own, view, host.layer):
-                    moments.add(
-                        view.rows(own[part]), view.outputs(x[part], matrix)
-                    )
-        return moments.means()
-
-    def _batch_norm(self):
-        if self._reestimated:
-            return using_batch_statistics(self._model)
-        return contextlib.nullcontext()
-
-    def _quantized(self, host, inputs):
-        tensor = self._inputs.get(id(host))
-        if tensor is None:
-            return inputs
-        return tensor.quantizer(inputs, tensor.state)
-
-
-class _Seen(BaseException):
-    """Ends a forward pass once the wanted layer has its input.
-
-    Keras catches each `Exception` to write the layer's arguments into it.
-    """
-
-
-def _inputs_of(model, layer, inputs):
-    """Returns the inputs of all calls of `layer` in one forward pass."""
-    seen = []
-    own_call, calls = layer.call, _calls(model, layer)
-
-    def call(x, *args, **kwargs):
-        seen.append(tf.convert_to_tensor(x))
-        if len(seen) == calls:
-            raise _Seen
-        return own_call(x, *args, **kwargs)
-
-    with compat.calling(layer, call), contextlib.suppress(_Seen):
-        model(inputs, training=False)
-    return seen
-
-
-def _calls(model, layer):
-    """Returns how often a pass calls `layer`: None if it is nested."""
-    graph = [consumer for _, consumer in compat.graph_edges(model)]
-    return graph.count(layer) or None
-
-
-def _parts(inputs, view, layer):
-    """Yields slices of images whose patches fit into memory."""
-    places = np.prod(inputs.shape[1:-1], dtype=int)
-    if hasattr(layer, "strides") and "Transpose" in type(layer).__name__:
-        places *= np.prod(layer.strides, dtype=int)
-    images = max(1, _VALUES // int(places * view.row_values))
-    for start in range(0, inputs.shape[0], images):
-        yield slice(start, start + images)
-
 
 def _levels(tensor):
     bits = float(compat.to_numpy(tensor.state.bits))
     return tuple(float(k) for k in tensor.quantizer.grid.levels(bits, 0.0))
 
 
-def _images(model, calibration, batches):
+def rounding_images(model, calibration, batches, what) -> list:
+    """Returns the batches to measure on: those given, or the calibration's."""
     if batches is None:
         batches = calibration.batches
     batches = [] if batches is None else batches
-    return list(batches_of(batches, model, "images for adaround"))
+    return list(batches_of(batches, model, f"images for {what}"))
 
 
 def _check_point(point):

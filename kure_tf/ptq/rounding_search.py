@@ -58,6 +58,11 @@ class SecondMoments:
             power = power - output**2
         return tuple(np.float32(found) for found in (gram, cross, power))
 
+    def mean_error(self, matrix) -> np.ndarray:
+        """Returns E[y] - E[rows] matrix, float64 `[g, m]`, of `[g, k, m]`."""
+        row, output = (found / self._count for found in self._sums[3:])
+        return output - np.einsum("gk,gkm->gm", row, matrix)
+
 
 @dataclasses.dataclass(frozen=True)
 class OutputError:
@@ -76,11 +81,13 @@ class OutputError:
         step_size: Array `[g, 1, m]`: the unit of the codes.
         moments: What `SecondMoments.means` returned; centered in that case.
         epsilon: Of the batch normalization; None for the ordinary case.
+        offset: What the level of a code is more than the code, in steps.
     """
 
     step_size: np.ndarray
     moments: tuple
     epsilon: float | None = None
+    offset: float = 0.0
 
     def __call__(self, codes):
         """Returns the errors `[g, m]` of codes `[g, k, m]`, as an array."""
@@ -102,11 +109,12 @@ class OutputError:
             *(tf.constant(found) for found in self.moments),
             tf.constant(self.epsilon if normalized else 0.0, tf.float32),
             tf.constant(normalized),
+            tf.constant(self.offset, tf.float32),
         )
 
 
-def _error(codes, step_size, gram, cross, power, epsilon, normalized):
-    matrix = codes * step_size
+def _error(codes, step_size, gram, cross, power, epsilon, normalized, offset):
+    matrix = (codes + offset) * step_size
     own = tf.reduce_sum(matrix * tf.matmul(gram, matrix), 1)
     shared = tf.reduce_sum(matrix * cross, 1)
     # Differences of sums: rounding may leave a variance below zero.
@@ -193,7 +201,7 @@ def _settled(error, codes, floor, levels):
     step_size = error.step_size.astype(np.float64)
     gram, cross, power = (np.float64(found) for found in error.moments)
     codes = codes.astype(np.float64)
-    matrix = codes * step_size
+    matrix = (codes + error.offset) * step_size
     response = gram @ matrix
     own, shared = (matrix * response).sum(1), (matrix * cross).sum(1)
     for _ in range(_ROUNDS):
@@ -237,6 +245,7 @@ _MATRIX = tf.TensorSpec((None, None, None), tf.float32)
         tf.TensorSpec((None, None), tf.float32),
         tf.TensorSpec((), tf.float32),
         tf.TensorSpec((), tf.bool),
+        tf.TensorSpec((), tf.float32),
     ],
     autograph=False,
 )

@@ -69,7 +69,7 @@ def settings_for(calibration, method, *, rounding=None, batch_norm=None):
             )
             setting = _with_rounded(setting, rounded)
         if batch_norm is not None:
-            setting = _with_batch_norm(calibration.model, setting, batch_norm)
+            setting = with_batch_norm(calibration.model, setting, batch_norm)
         return setting
 
     return setting_for
@@ -89,7 +89,8 @@ def _with_rounded(setting, rounded):
     )
 
 
-def _with_batch_norm(model, setting, batches):
+def with_batch_norm(model, setting, batches):
+    """Returns a setting with statistics measured on a model that has it."""
     with keeping(model):
         apply(model, setting)
         images = reestimate_batch_norm(model, batches)

@@ -18,6 +18,7 @@ from kure_tf.runs.model import (
     save_model,
     training_record,
 )
+from kure_tf.runs.nested_search import nested_search
 from kure_tf.runs.qat import Qat
 from kure_tf.runs.sweep import measure, sweep
 from kure_tf.runs.train import train, train_seeds
@@ -35,6 +36,7 @@ __all__ = [
     "load_model",
     "load_saved_model",
     "measure",
+    "nested_search",
     "run_folder",
     "save_model",
     "sweep",

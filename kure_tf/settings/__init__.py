@@ -2,6 +2,7 @@
 
 from kure_tf.settings.batch_norm import BatchNormStatistics
 from kure_tf.settings.bias_correction import BiasCorrection
+from kure_tf.settings.nested_weights import NestedWeights
 from kure_tf.settings.operating_point import OperatingPoint
 from kure_tf.settings.pattern import all_points, points
 from kure_tf.settings.rounded_weights import RoundedWeights
@@ -11,6 +12,7 @@ from kure_tf.settings.step_sizes import StepSizes, TensorStep
 __all__ = [
     "BatchNormStatistics",
     "BiasCorrection",
+    "NestedWeights",
     "OperatingPoint",
     "RoundedWeights",
     "Setting",
