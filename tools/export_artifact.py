@@ -112,7 +112,7 @@ def main():
             common_flags.load_model(dataset),
             dataset,
             folder,
-            _given if _SETTING.value else _search(dataset),
+            _given if _SETTING.value else _search(dataset, folder),
             scheme=scheme[0],
             containers=tuple(map(int, _CONTAINERS.value)),
             kernels=_KERNELS.value,
@@ -131,7 +131,7 @@ def _given(calibration):
     return [*map(Setting.load, _SETTING.value)]
 
 
-def _search(dataset):
+def _search(dataset, folder):
     from kure_tf import runs
 
     return runs.nested_search(
@@ -143,6 +143,7 @@ def _search(dataset):
         images=_IMAGES.value,
         seed=_SEED.value,
         augment=tuple(_AUGMENT.value),
+        journal=folder / "nested_rounding.npz",
     )
 
 

@@ -1,21 +1,18 @@
 """One int8 code for each weight, good at every bit-width (nested rounding)."""
 
-import dataclasses
-
 import numpy as np
 from tqdm import tqdm
 
 from kure_materialize import read
-from kure_tf import compat
 from kure_tf.fake_quantized import apply, keeping, quantizers_of
 from kure_tf.ops.checks import check_choice, check_whole
-from kure_tf.ops.step_search import best_step_sizes
 from kure_tf.ptq.adaround import check_roundable, rounding_images
-from kure_tf.ptq.kernel_matrix import KernelMatrix, why_no_matrix
+from kure_tf.ptq.kernel_matrix import KernelMatrix
 from kure_tf.ptq.layer_moments import LayerMoments
 from kure_tf.ptq.lp_norm import lp_norm
-from kure_tf.ptq.nested_descent import CODES, Term, cells_of, descended
-from kure_tf.ptq.rounding_search import OutputError, learned_codes
+from kure_tf.ptq.nested_kernel import NestedKernel
+from kure_tf.ptq.nested_layer import LayerSearch
+from kure_tf.ptq.nested_progress import NestedProgress, images_of
 from kure_tf.settings import (
     BiasCorrection,
     NestedWeights,
@@ -27,7 +24,6 @@ from kure_tf.settings.nested_weights import READINGS, nested_point, unit_of
 # A place of a convolution or dense layer may see so many values: more have
 # second moments of gigabytes.
 _LARGEST_ROW = 8192
-_LEARNING_RATE, _REGULARIZATION = 0.04, 4.0
 
 
 def nested_rounding(
@@ -42,6 +38,7 @@ def nested_rounding(
     batches=None,
     updates=300,
     rounds=4,
+    journal=None,
     progress=True,
 ) -> NestedWeights:
     """Returns 8-bit codes of which every coarse reading is a good weight.
@@ -90,6 +87,8 @@ def nested_rounding(
         updates: Steps of Adam in step 3; 0 starts step 4 from the nearest
             codes.
         rounds: Of step 4, at most.
+        journal: A file for what was found so far: killed and called again, the
+            search goes on with the next layer, to the same codes.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -100,8 +99,8 @@ def nested_rounding(
 
     Raises:
         TypeError: As `adaround`.
-        ValueError: If bits are out of range, there are no images, or as
-            `adaround`.
+        ValueError: If bits are out of range, there are no images, `journal` is
+            that of another search, or as `adaround`.
 
     Example:
         >>> nested = ptq.nested_rounding(calibration, (8, 4, 2))
@@ -115,89 +114,43 @@ def nested_rounding(
     check_roundable(model)
     steps = method(calibration, OperatingPoint(8, activation_bits))
     found = {
-        path: _NestedKernel(tensor, calibration.tensors[path], reading, bits)
+        path: NestedKernel(tensor, calibration.tensors[path], reading, bits)
         for path, tensor in quantizers_of(model).items()
         if tensor.kind == "weight"
     }
     for kernel in found.values():
         kernel.start(steps, nearest)
     search = _Search(found, steps, activation_bits, reading, bits)
+    options = {
+        "rounding": "nearest" if nearest else "nested",
+        "reestimated_batch_norm": bool(reestimated_batch_norm),
+        "bits": list(bits),
+        "activation_bits": activation_bits,
+        "updates": 0 if nearest else updates,
+        "rounds": 0 if nearest else rounds,
+    }
     images = []
     if not nearest:
         images = rounding_images(model, calibration, batches, "nested rounding")
+        key = {**options, "reading": reading, "steps": steps.to_dict()}
+        key["weights"] = {path: one.weights() for path, one in found.items()}
+        known = NestedProgress(journal, {**key, "images": images_of(images)})
         moments = LayerMoments(model, images, reestimated_batch_norm)
         bar = tqdm(
-            found.items(),
+            found,
             "nested rounding",
             unit="layer",
             leave=False,
             disable=not progress,
         )
-        for path, kernel in bar:
-            search.round(path, kernel, moments, updates, rounds)
+        for path in bar:
+            if path not in known:
+                known.add(path, search.round(path, moments, updates, rounds))
+            search.put(path, known[path])
+    count = sum(batch.count for batch in images)
     return search.result(
-        {
-            **steps.provenance,
-            "rounding": "nearest" if nearest else "nested",
-            "rounding_images": sum(batch.count for batch in images),
-            "reestimated_batch_norm": bool(reestimated_batch_norm),
-            "bits": list(bits),
-            "activation_bits": activation_bits,
-            "updates": 0 if nearest else updates,
-            "rounds": 0 if nearest else rounds,
-        }
+        {**steps.provenance, "rounding_images": count, **options}
     )
-
-
-class _NestedKernel:
-    """One kernel on its way to nested codes."""
-
-    def __init__(self, tensor, calibrated, reading, bits):
-        self.tensor, self._calibrated = tensor, calibrated
-        self._reading, self.bits = reading, bits
-        self.why_nearest = why_no_matrix(tensor.layer.layer)
-        self.codes = self.step_size = None
-
-    @property
-    def pinned(self):
-        return self.tensor.pinned_bits
-
-    def start(self, steps, nearest):
-        """Sets step size and nearest codes."""
-        if self.pinned:
-            self.step_size = steps.tensors[self.tensor.path].step_size
-        else:
-            rows = self._lemma_3() if nearest else self._least_error()
-            shape = self._calibrated.step_shape
-            self.step_size = np.float32(rows).reshape(shape)
-        top = 2 ** ((self.pinned or 8) - 1) - 1
-        weights = self.weights() / self.step_size.astype(np.float64)
-        self.codes = np.clip(np.rint(weights), -top, top).astype(np.int8)
-
-    def weights(self):
-        return compat.to_numpy(self.tensor.variable).astype(np.float64)
-
-    def lowest_levels(self):
-        """Returns (low, high, offset, unit) of the levels at fewest bits."""
-        low, half = self.bits[0], 2.0 ** (self.bits[0] - 1)
-        if self._reading == "even":
-            return 1.0 - half, half - 1.0, 0.0, 2 ** (8 - low)
-        offset = 0.5 if self._reading == "middle" else 0.0
-        return -half, half - 1.0, offset, 2 ** (8 - low)
-
-    def _lemma_3(self):
-        low, high, _, unit = self.lowest_levels()
-        extent = np.abs(self._calibrated.values).max(axis=1).astype(np.float64)
-        steps = 2.0 * extent / (high - low + 1.0) / unit
-        return np.where(extent > 0, steps, self._calibrated.largest_step(8))
-
-    def _least_error(self):
-        low, high, offset, unit = self.lowest_levels()
-        values = self._calibrated.values
-        largest = np.abs(values).max(axis=1) / max(high, 0.5)
-        largest = np.where(largest > 0, largest, 1.0)
-        found = best_step_sizes(values, largest, (low, high), offset)
-        return found / unit
 
 
 class _Search:
@@ -227,49 +180,68 @@ class _Search:
             skipped=self._skipped,
         )
 
-    def round(self, path, kernel, moments, updates, rounds):
-        """Finds the codes of one kernel, and its biases."""
+    def put(self, path, found):
+        """Takes over what `round` returned."""
+        if "codes" in found:
+            self._kernels[path].codes = found["codes"]
+            self._errors[path] = found["errors"]
+        if "skipped" in found:
+            self._skipped[path] = found["skipped"]
+        layer = path.rpartition("/")[0]
+        for width, shift in found.get("shifts", {}).items():
+            self._shifts[int(width)][layer] = shift
+
+    def round(self, path, moments, updates, rounds) -> dict:
+        """Returns the codes of one kernel, and its biases, as plain values."""
+        kernel = self._kernels[path]
         if kernel.why_nearest is not None:
-            self._skipped[path] = kernel.why_nearest
-            return
+            return {"skipped": kernel.why_nearest}
         view = KernelMatrix(kernel.tensor.layer.layer)
         size = view.to_matrix(kernel.codes).shape[1]
         if size > _LARGEST_ROW:
-            self._skipped[path] = f"it sees {size} values at a place"
-            return
+            return {"skipped": f"it sees {size} values at a place"}
         host = kernel.tensor.layer
         norm = moments.norm_behind(host)
         corrected = norm is None and host.layer.bias is not None
         if kernel.pinned and not corrected:
-            return
-        matrix = view.to_matrix(np.float32(kernel.weights()))
-        found = {
+            return {}
+        seen = {
             width: self._moments(
-                width, path, host, view, matrix, moments, corrected or norm
+                width, path, view, moments, corrected or norm is not None
             )
             for width in (self._bits if corrected else self._widths)
         }
+        found = {}
         if not kernel.pinned:
-            shape = kernel.codes.shape
-            scale = view.to_matrix(np.broadcast_to(kernel.step_size, shape))
-            one = _LayerSearch(
-                kernel,
-                view.to_matrix(kernel.weights()) / scale,
-                scale[:, :1],
-                {width: found[width].means() for width in self._widths},
-                None if norm is None else norm.epsilon,
-                self._reading,
-            )
-            codes, self._errors[path] = one.codes(updates, rounds)
-            kernel.codes = view.to_kernel(codes).astype(np.int8)
+            epsilon = None if norm is None else norm.epsilon
+            found = self._learned(kernel, view, seen, epsilon, updates, rounds)
         if corrected:
-            self._correct(path, kernel, view, found)
+            codes = found.get("codes", kernel.codes)
+            found["shifts"] = self._lacking(kernel, codes, view, seen)
+        return found
 
-    def _moments(self, width, path, host, view, matrix, moments, centered):
-        model = moments.model
-        with keeping(model):
-            apply(model, self._setting(width))
-            return moments.of(path, host, view, matrix, centered=bool(centered))
+    def _learned(self, kernel, view, seen, epsilon, updates, rounds):
+        shape = kernel.codes.shape
+        scale = view.to_matrix(np.broadcast_to(kernel.step_size, shape))
+        search = LayerSearch(
+            kernel,
+            view.to_matrix(kernel.weights()) / scale,
+            scale[:, :1],
+            {width: seen[width].means() for width in self._widths},
+            epsilon,
+            self._reading,
+        )
+        codes, errors = search.codes(updates, rounds)
+        codes = view.to_kernel(codes).astype(np.int8)
+        return {"codes": codes, "errors": errors}
+
+    def _moments(self, width, path, view, moments, centered):
+        kernel = self._kernels[path]
+        matrix = view.to_matrix(np.float32(kernel.weights()))
+        host = kernel.tensor.layer
+        with keeping(moments.model):
+            apply(moments.model, self._setting(width))
+            return moments.of(path, host, view, matrix, centered=centered)
 
     def _setting(self, width):
         nested = self.result({})
@@ -280,79 +252,18 @@ class _Search:
             bias_correction=nested.bias_correction_at(width),
         )
 
-    def _correct(self, path, kernel, view, found):
-        """Finds what the biases lack at each width."""
-        layer = path.rpartition("/")[0]
-        for width, moments in found.items():
-            codes = kernel.codes
-            unit = 1.0
+    def _lacking(self, kernel, codes, view, seen):
+        """Returns what the biases lack at each width."""
+        shifts = {}
+        for width, moments in seen.items():
+            read_codes, unit = codes, 1.0
             if not kernel.pinned:
-                codes = read(codes, width, self._reading)
+                read_codes = read(codes, width, self._reading)
                 unit = float(unit_of(width, self._reading)[0])
-            weights = codes * (kernel.step_size.astype(np.float64) * unit)
+            weights = read_codes * (kernel.step_size.astype(np.float64) * unit)
             shift = moments.mean_error(view.to_matrix(weights)).reshape(-1)
-            self._shifts[width][layer] = shift.astype(np.float32)
-
-
-class _LayerSearch:
-    """The search for the codes of one kernel, in its `KernelMatrix`."""
-
-    def __init__(self, kernel, weights, step_size, moments, epsilon, reading):
-        self._kernel, self._weights = kernel, weights
-        self._step_size, self._epsilon = step_size, epsilon
-        self._moments, self._reading = moments, reading
-        nearest = np.clip(np.rint(weights), -127, 127).astype(np.int64)
-        self._nearest, self._terms = nearest, []
-        for width, found in moments.items():
-            error = OutputError(step_size, found, epsilon)
-            unit = unit_of(width, reading)[0]
-            values = unit * read(CODES, width, reading).astype(np.float64)
-            term = Term(width, values, error, np.ones(found[2].shape))
-            before = term.errors(nearest)
-            weight = 1.0 / np.sqrt(np.maximum(before, 0.0) + 1e-6)
-            self._terms.append(dataclasses.replace(term, weight=weight))
-
-    def codes(self, updates, rounds):
-        """Returns codes `[g, k, m]`, and mean errors of widths as values."""
-        coarse = [term.bits for term in self._terms[:-1]]
-        bounds = self._bounds(updates)
-        codes = np.clip(self._nearest, *bounds)
-        if coarse and rounds:
-            cells = cells_of(coarse, self._reading)
-            codes = descended(codes, self._terms[-1:], cells, bounds, 1)
-        else:
-            cells = CODES[:1], CODES[-1:]
-        every = CODES[0], CODES[-1]
-        codes = descended(codes, self._terms, cells, every, rounds)
-        errors = {
-            str(term.bits): {
-                "nearest": float(term.errors(self._nearest).mean()),
-                "nested": float(term.errors(codes).mean()),
-            }
-            for term in self._terms
-        }
-        return codes, errors
-
-    def _bounds(self, updates):
-        """Returns the codes that read as the level learned at fewest bits."""
-        if not updates:
-            return CODES[0], CODES[-1]
-        low, high, offset, unit = self._kernel.lowest_levels()
-        width = self._terms[0].bits
-        error = OutputError(
-            self._step_size * unit, self._moments[width], self._epsilon, offset
-        )
-        levels, _, _ = learned_codes(
-            error,
-            self._weights / unit - offset,
-            (low, high),
-            updates=updates,
-            learning_rate=_LEARNING_RATE,
-            regularization=_REGULARIZATION,
-        )
-        first, last = cells_of([width], self._reading)
-        number = (levels - low).astype(int)
-        return first[number], last[number]
+            shifts[str(width)] = shift.astype(np.float32)
+        return shifts
 
 
 def _checked_bits(bits):

@@ -16,6 +16,7 @@ def nested_search(
     images=512,
     seed=0,
     augment=(),
+    journal=None,
     progress=True,
 ):
     """Returns the search that `export_artifact` takes.
@@ -31,6 +32,7 @@ def nested_search(
         seed: Of their draw and augmentation.
         augment: How they are augmented: as in training. Batch norm expects
             it.
+        journal: A file for what was found so far, to go on from.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -54,6 +56,7 @@ def nested_search(
             nearest=nearest,
             reestimated_batch_norm=has_norms,
             batches=None if nearest else batches,
+            journal=journal,
             progress=progress,
         )
         return [

@@ -1,6 +1,8 @@
 """Tests for ptq/nested_rounding.py and ptq/nested_settings.py."""
 
 import functools
+import tempfile
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +17,7 @@ from kure_tf.fake_quantized import (
     paper_placement,
     quantizers_of,
 )
+from kure_tf.ptq.nested_layer import LayerSearch
 from kure_tf.settings import StepSizes
 
 BITS = (8, 4, 2)
@@ -84,6 +87,27 @@ class NestedRoundingTest(parameterized.TestCase):
         first, second = _nested(), _nested()
         for path, codes in first.codes.items():
             np.testing.assert_array_equal(codes, second.codes[path])
+
+    def test_a_killed_search_goes_on_to_the_same_codes(self):
+        journal = tempfile.mkdtemp() + "/found.npz"
+        expected = _nested()
+        own, calls = LayerSearch.codes, []
+
+        def codes(*args):
+            calls.append(1)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return own(*args)
+
+        with mock.patch.object(LayerSearch, "codes", codes):
+            with self.assertRaises(KeyboardInterrupt):
+                _nested(journal=journal)
+            found = _nested(journal=journal)
+        self.assertLen(calls, 3)  # The first kernel is not searched again.
+        for path, codes in expected.codes.items():
+            np.testing.assert_array_equal(codes, found.codes[path])
+        with self.assertRaisesRegex(ValueError, "another one"):
+            _nested(journal=journal, reading="middle")
 
     def test_pinned_layers_keep_their_nearest_codes(self):
         nested = _nested()
