@@ -4,6 +4,7 @@ import gc
 import os
 import pathlib
 import random
+import sys
 
 # Before TensorFlow is imported; what the caller has set wins. The suite means
 # the same on every machine, so accelerators stay out of it.
@@ -59,6 +60,9 @@ def seeded():
     random.seed(0)
     np.random.seed(0)
     tf.random.set_seed(0)
+    if "tf_keras" in sys.modules:
+        # It keeps a generator that an earlier test may have set and used.
+        sys.modules["tf_keras"].utils.set_random_seed(0)
 
 
 @pytest.fixture
