@@ -5,7 +5,6 @@ import functools
 import numpy as np
 from litert_files import calibrated, randomized
 
-from kure_materialize import read
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import (
     paper_placement,
@@ -16,12 +15,11 @@ from kure_tf.ptq import minmax
 from kure_tf.settings import (
     BatchNormStatistics,
     BiasCorrection,
+    NestedWeights,
     OperatingPoint,
-    RoundedWeights,
     Setting,
-    StepSizes,
 )
-from kure_tf.settings.step_sizes import TensorStep
+from kure_tf.settings.nested_weights import nested_point
 
 SHAPE = (6, 6, 2)
 _ENDS = {"first_layer": 8, "last_layer": 8}
@@ -80,35 +78,27 @@ def nearest_settings(model, calibration, reading, points):
 
 
 def _setting(model, calibration, reading, bits, activation_bits=8):
-    point = OperatingPoint(8, activation_bits)
-    steps = minmax(calibration, point)
-    rounded, codes = {}, {}
-    tensors = quantizers_of(model)
-    for path, step in steps.tensors.items():
-        if tensors[path].kind != "weight":
-            continue
-        own = tensors[path].pinned_bits or bits
-        kernel = np.asarray(tensors[path].variable)
-        found = np.rint(kernel / step.step_size)
-        codes[path] = read(np.clip(found, -127, 127), own, reading)
-        grid_bits, unit = _grid(own, reading)
-        rounded[path] = TensorStep(step.step_size * unit, grid_bits)
-    grid_bits, _ = _grid(bits, reading)
-    grid = "full" if reading == "truncate" else "narrow"
+    steps = minmax(calibration, OperatingPoint(8, activation_bits))
+    nested = _nearest(model, steps, reading)
     return Setting(
-        OperatingPoint(grid_bits, activation_bits, grid=grid),
+        nested_point(bits, activation_bits, reading),
         step_sizes=steps,
-        rounded_weights=RoundedWeights(codes, StepSizes(rounded)),
+        rounded_weights=nested.at(bits),
         provenance={"nested_bits": bits, "reading": reading},
         **_statistics(model, bits),
     )
 
 
-def _grid(bits, reading):
-    """Returns bits of the grid of a reading, and its step in int8 steps."""
-    if reading == "middle" and bits < 8:
-        return bits + 1, 2 ** (7 - bits)
-    return bits, 2 ** (8 - bits)
+def _nearest(model, steps, reading):
+    codes, sizes, pinned = {}, {}, {}
+    for path, tensor in quantizers_of(model).items():
+        if tensor.kind == "weight":
+            sizes[path] = steps.tensors[path].step_size
+            found = np.rint(np.asarray(tensor.variable) / sizes[path])
+            codes[path] = np.clip(found, -127, 127).astype(np.int8)
+            if tensor.pinned_bits:
+                pinned[path] = tensor.pinned_bits
+    return NestedWeights(codes, sizes, reading, pinned)
 
 
 def _statistics(model, bits):

@@ -14,37 +14,9 @@ python -m kure_materialize model.kure --bits=3
 import common_flags
 import quantization_flags
 from absl import flags
+from fields import Fields
 
-_BITS = flags.DEFINE_list(
-    "bits", ["8", "6", "4", "3", "2"], "Bits of the weights, 8 among them."
-)
-_ACTIVATION_BITS = flags.DEFINE_list(
-    "activation_bits",
-    ["8"],
-    "Bits of the activations; several give each width with each of them. The "
-    "search is made at the first.",
-)
-_IMAGES = flags.DEFINE_integer(
-    "images", 512, "Training images of the search.", lower_bound=2
-)
-_SEED = flags.DEFINE_integer(
-    "seed", 0, "Of their draw and augmentation.", lower_bound=0
-)
-_AUGMENT = flags.DEFINE_list(
-    "augment",
-    [],
-    "How they are augmented, as in training: flip, shift, shift=2, ...",
-)
-_READING = flags.DEFINE_enum(
-    "reading",
-    "even",
-    ["even", "middle", "truncate"],
-    "How the device reads the codes at fewer bits: rounded with ties to even, "
-    "to the middle of what truncation leaves, or truncated.",
-)
-_NEAREST = flags.DEFINE_bool(
-    "nearest", False, "Whether to take the nearest codes, without a search."
-)
+_SEARCH = Fields("kure_tf.runs.nested_search.NestedSearch")
 _SETTING = flags.DEFINE_multi_string(
     "setting",
     [],
@@ -80,16 +52,6 @@ _EXAMPLE_IMAGES = flags.DEFINE_integer(
     lower_bound=0,
 )
 flags.register_validator(
-    "bits",
-    lambda bits: bool(bits) and set(bits) <= set("2345678"),
-    "Expected bits of 2 to 8, separated by commas, such as 8,4,2.",
-)
-flags.register_validator(
-    "activation_bits",
-    lambda bits: bool(bits) and set(bits) <= set("2345678"),
-    "Expected bits of 2 to 8, separated by commas, such as 8,4.",
-)
-flags.register_validator(
     "containers",
     lambda containers: "8" in containers and set(containers) <= set("842"),
     "Expected containers of 8, 4 or 2 bits, separated by commas, with 8.",
@@ -106,13 +68,16 @@ def main():
         raise ValueError(
             f"tools/export_artifact.py takes one --scheme. Received: {scheme}."
         )
+    search = _SEARCH.made()
     with common_flags.workdir() as folder:
         dataset = common_flags.load_dataset()
         result = runs.export_artifact(
             common_flags.load_model(dataset),
             dataset,
             folder,
-            _given if _SETTING.value else _search(dataset, folder),
+            _given
+            if _SETTING.value
+            else search.on(dataset, journal=folder / "nested_rounding.npz"),
             scheme=scheme[0],
             containers=tuple(map(int, _CONTAINERS.value)),
             kernels=_KERNELS.value,
@@ -129,22 +94,6 @@ def _given(calibration):
     from kure_tf.settings import Setting
 
     return [*map(Setting.load, _SETTING.value)]
-
-
-def _search(dataset, folder):
-    from kure_tf import runs
-
-    return runs.nested_search(
-        dataset,
-        bits=tuple(map(int, _BITS.value)),
-        activation_bits=tuple(map(int, _ACTIVATION_BITS.value)),
-        reading=_READING.value,
-        nearest=_NEAREST.value,
-        images=_IMAGES.value,
-        seed=_SEED.value,
-        augment=tuple(_AUGMENT.value),
-        journal=folder / "nested_rounding.npz",
-    )
 
 
 def _print(folder, result):

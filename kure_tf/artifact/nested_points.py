@@ -7,8 +7,7 @@ import numpy as np
 from kure_materialize import read
 from kure_tf.fake_quantized.tensors import some_quantizers_of
 from kure_tf.settings import Setting
-
-_READINGS = ("even", "middle", "truncate")
+from kure_tf.settings.nested_weights import READINGS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -89,12 +88,12 @@ def _check(setting):
     if (
         setting.rounded_weights is None
         or known.get("nested_bits") not in range(2, 9)
-        or known.get("reading") not in _READINGS
+        or known.get("reading") not in READINGS
     ):
         raise ValueError(
             "Expected settings of nested weights, as ptq.nested_settings "
             "returns them: with codes, 'nested_bits' of 2 to 8 and a 'reading' "
-            f"of {_READINGS}. Received: one of {setting.point} with the "
+            f"of {READINGS}. Received: one of {setting.point} with the "
             f"provenance {known}."
         )
     if setting.point.activation_bits is None:

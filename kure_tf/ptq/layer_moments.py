@@ -25,9 +25,11 @@ class LayerMoments:
         model: What `fake_quantize_model` returned; its float weights count.
         images: List of the batches.
         reestimated: Whether batch normalization uses batch statistics.
+        several: Whether several networks are measured at each layer: the
+            float inputs of all images then stay in memory meanwhile.
     """
 
-    def __init__(self, model, images, reestimated):
+    def __init__(self, model, images, reestimated, *, several=False):
         self.model, self._images = model, images
         self._reestimated = reestimated
         self._inputs = {
@@ -38,7 +40,7 @@ class LayerMoments:
         self._norms = norms_behind(model) if reestimated else {}
         self._float_model = strip_quantizers(model)
         self._float_layers = dict(compat.layers_of(self._float_model))
-        self._path, self._wanted = None, None
+        self._several, self._path, self._wanted = several, None, None
 
     def norm_behind(self, host):
         """Returns the re-estimated batch normalization behind, or None."""
@@ -69,14 +71,17 @@ class LayerMoments:
         return moments
 
     def _float_inputs(self, path):
-        """Returns the inputs of one layer of the float network, kept."""
+        """Returns the inputs of one layer of the float network, by batches."""
+        layer = self._float_layers[path.rpartition("/")[0]]
+        found = (
+            _inputs_of(self._float_model, layer, batch.inputs)
+            for batch in self._images
+        )
+        if not self._several:
+            return found
         if path != self._path:
-            layer = self._float_layers[path.rpartition("/")[0]]
-            self._wanted = [
-                _inputs_of(self._float_model, layer, batch.inputs)
-                for batch in self._images
-            ]
-            self._path = path
+            self._path, self._wanted = path, None  # The old ones go first.
+            self._wanted = list(found)
         return self._wanted
 
     def _batch_norm(self):

@@ -135,7 +135,9 @@ def nested_rounding(
         key = {**options, "reading": reading, "steps": steps.to_dict()}
         key["weights"] = {path: one.weights() for path, one in found.items()}
         known = NestedProgress(journal, {**key, "images": images_of(images)})
-        moments = LayerMoments(model, images, reestimated_batch_norm)
+        moments = LayerMoments(
+            model, images, reestimated_batch_norm, several=True
+        )
         bar = tqdm(
             found,
             "nested rounding",

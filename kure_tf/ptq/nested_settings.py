@@ -24,7 +24,9 @@ def nested_settings(
         calibration: What `calibrate` returned for images, unless activations
             stay in float.
         nested: The `NestedWeights`.
-        bits: The widths; None for those of the search.
+        bits: The widths; None for those of the search. Others than these have
+            no biases of their own: they will do where batch normalization
+            follows every layer.
         activation_bits: Bits of the activations at all widths, or
             `{bits: activation bits}`; None for float.
         method: PTQ method that gives the steps of the activations.
@@ -37,7 +39,8 @@ def nested_settings(
         point says so.
 
     Raises:
-        TypeError, ValueError: As `apply` and `reestimate_batch_norm`.
+        TypeError, ValueError: As `apply` and `reestimate_batch_norm`; if
+            biases are corrected at other widths only.
     """
     widths = nested.provenance["bits"] if bits is None else bits
     settings = []

@@ -18,13 +18,14 @@ from kure_tf.runs.model import (
     save_model,
     training_record,
 )
-from kure_tf.runs.nested_search import nested_search
+from kure_tf.runs.nested_search import NestedSearch
 from kure_tf.runs.qat import Qat
 from kure_tf.runs.sweep import measure, sweep
 from kure_tf.runs.train import train, train_seeds
 
 __all__ = [
     "Kure",
+    "NestedSearch",
     "Qat",
     "calibrate",
     "compare",
@@ -36,7 +37,6 @@ __all__ = [
     "load_model",
     "load_saved_model",
     "measure",
-    "nested_search",
     "run_folder",
     "save_model",
     "sweep",

@@ -1,73 +1,87 @@
-"""The search for one code of all widths, on images of a data set."""
+"""The search for one code of all widths, as a value."""
+
+import dataclasses
+from typing import Literal
 
 from kure_tf import compat, ptq
+from kure_tf.ops.checks import check_whole
 from kure_tf.sweeps.batch_norm_images import augmented_batches
 
 _BATCH_SIZE = 256
 
 
-def nested_search(
-    dataset,
-    *,
-    bits=(8, 6, 4, 3, 2),
-    activation_bits=8,
-    reading="even",
-    nearest=False,
-    images=512,
-    seed=0,
-    augment=(),
-    journal=None,
-    progress=True,
-):
-    """Returns the search that `export_artifact` takes.
+@dataclasses.dataclass(frozen=True)
+class NestedSearch:
+    """Which widths read one 8-bit code, and how the codes are found.
 
-    Args:
-        dataset: The `Dataset`: `images` are drawn from its training split, for
-            the search and for the batch-norm statistics of each width.
-        bits, reading, nearest: As for `ptq.nested_rounding`.
-        activation_bits: Bits of the activations, or several: each width is
-            then packed with each of them, and the search is made at the
-            first.
-        images: How many training images.
+    Attributes:
+        bits: Bits of the weights, 2 to 8, 8 among them.
+        activation_bits: Bits of the activations; several give each width with
+            each of them. The search is made at the first.
+        reading: How the device reads the codes at fewer bits: rounded with
+            ties to even, to the middle of what truncation leaves, or
+            truncated.
+        nearest: Whether to take the nearest codes, without a search.
+        images: Training images of the search, and of the batch-norm
+            statistics of each width.
         seed: Of their draw and augmentation.
-        augment: How they are augmented: as in training. Batch norm expects
-            it.
-        journal: A file for what was found so far, to go on from.
-        progress: Whether to show a progress bar.
+        augment: How they are augmented, as in training: flip, shift, shift=2.
 
-    Returns:
-        A function from a `Calibration` to the nested `Setting`s.
+    Raises:
+        TypeError, ValueError: If `activation_bits` or `images` are none.
     """
-    activations = (
-        [activation_bits]
-        if isinstance(activation_bits, int)
-        else list(activation_bits)
-    )
-    drawn = dataset.train.take(min(images, dataset.train.count), seed)
-    batches = augmented_batches(drawn, _BATCH_SIZE, seed=seed, augment=augment)
 
-    def search(calibration):
-        has_norms = bool(compat.batch_norms_of(calibration.model))
-        nested = ptq.nested_rounding(
-            calibration,
-            bits,
-            activation_bits=activations[0],
-            reading=reading,
-            nearest=nearest,
-            reestimated_batch_norm=has_norms,
-            batches=None if nearest else batches,
-            journal=journal,
-            progress=progress,
-        )
-        return [
-            setting
-            for one in activations
-            for setting in ptq.nested_settings(
-                calibration,
-                nested,
-                activation_bits=one,
-                batch_norm=batches if has_norms else None,
+    bits: tuple[int, ...] = (8, 6, 4, 3, 2)
+    activation_bits: tuple[int, ...] = (8,)
+    reading: Literal["even", "middle", "truncate"] = "even"
+    nearest: bool = False
+    images: int = 512
+    seed: int = 0
+    augment: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        check_whole("images", self.images, 2)
+        if not self.activation_bits:
+            raise ValueError(
+                "Expected bits of the activations, such as 8. Received none."
             )
-        ]
 
-    return search
+    def on(self, dataset, *, journal=None, progress=True):
+        """Returns a function from a `Calibration` to the nested `Setting`s.
+
+        Args:
+            dataset: The `Dataset`; images are drawn from its training split.
+            journal: A file for what was found so far, to go on from.
+            progress: Whether to show a progress bar.
+        """
+        train = dataset.train
+        drawn = train.take(min(self.images, train.count), self.seed)
+        batches = augmented_batches(
+            drawn, _BATCH_SIZE, seed=self.seed, augment=self.augment
+        )
+
+        def search(calibration):
+            has_norms = any(compat.batch_norms_of(calibration.model))
+            nested = ptq.nested_rounding(
+                calibration,
+                self.bits,
+                activation_bits=self.activation_bits[0],
+                reading=self.reading,
+                nearest=self.nearest,
+                reestimated_batch_norm=has_norms,
+                batches=batches,
+                journal=journal,
+                progress=progress,
+            )
+            return [
+                setting
+                for bits in self.activation_bits
+                for setting in ptq.nested_settings(
+                    calibration,
+                    nested,
+                    activation_bits=bits,
+                    batch_norm=batches if has_norms else None,
+                )
+            ]
+
+        return search

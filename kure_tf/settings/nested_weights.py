@@ -3,7 +3,7 @@
 import dataclasses
 
 from kure_materialize import read
-from kure_tf.ops.checks import check_choice
+from kure_tf.ops.checks import check_choice, check_whole
 from kure_tf.settings.bias_correction import BiasCorrection
 from kure_tf.settings.operating_point import OperatingPoint
 from kure_tf.settings.rounded_weights import RoundedWeights
@@ -50,7 +50,12 @@ class NestedWeights:
         check_choice("a reading", self.reading, READINGS)
 
     def at(self, bits) -> RoundedWeights:
-        """Returns the weights that a device of `bits` bits reads, 2 to 8."""
+        """Returns the weights that a device of `bits` bits reads.
+
+        Raises:
+            TypeError, ValueError: If `bits` is no integer from 2 to 8.
+        """
+        check_whole("bits", bits, 2, 8)
         codes, steps = {}, {}
         for path, stored in self.codes.items():
             own = self.pinned.get(path)
@@ -64,7 +69,17 @@ class NestedWeights:
         )
 
     def bias_correction_at(self, bits) -> BiasCorrection | None:
-        """Returns the shifts of biases at `bits` bits, None without any."""
+        """Returns the shifts of biases at `bits` bits, None without any.
+
+        Raises:
+            ValueError: If biases are corrected at other widths only.
+        """
+        if self.bias_corrections and bits not in self.bias_corrections:
+            raise ValueError(
+                "Expected one of the widths at which biases are corrected, "
+                f"{sorted(self.bias_corrections)}. Received: {bits}. Name it "
+                "in the bits of the search, ptq.nested_rounding(bits=...)."
+            )
         return self.bias_corrections.get(bits)
 
 

@@ -55,6 +55,17 @@ class NestedWeightsTest(parameterized.TestCase):
         np.testing.assert_array_equal(found.codes["a/kernel"], CODES)
         self.assertEqual(found.step_sizes.tensors["a/kernel"].bits, 8)
 
+    def test_bits_that_no_code_has_are_refused(self):
+        nested = NestedWeights({"a/kernel": CODES}, {"a/kernel": STEP})
+        for bits in (1, 9):
+            with self.assertRaisesRegex(ValueError, "bits"):
+                nested.at(bits)
+
+    def test_biases_of_another_width_are_refused(self):
+        nested = NestedWeights({}, {}, bias_corrections={8: object()})
+        with self.assertRaisesRegex(ValueError, r"\[8\]. Received: 4"):
+            nested.bias_correction_at(4)
+
     def test_an_unknown_reading_is_refused(self):
         with self.assertRaisesRegex(ValueError, "a reading"):
             NestedWeights({}, {}, "upwards")

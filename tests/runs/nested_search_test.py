@@ -1,0 +1,49 @@
+"""Tests for runs/nested_search.py."""
+
+import numpy as np
+import pytest
+from absl.testing import absltest
+from small_run import make_dataset, make_model
+
+from kure_tf import fake_quantize_model, ptq, runs
+from kure_tf.artifact.nested_points import nested_points
+from kure_tf.fake_quantized import paper_placement
+
+pytestmark = pytest.mark.one_keras
+
+
+class NestedSearchTest(absltest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        dataset = make_dataset()
+        cls.model = fake_quantize_model(
+            make_model(), paper_placement(first_layer=8, last_layer=8)
+        )
+        calibration = ptq.calibrate(
+            cls.model, dataset.calibration.batches(20), progress=False
+        )
+        search = runs.NestedSearch((8, 3), (8, 4), images=16)
+        cls.settings = search.on(dataset, progress=False)(calibration)
+
+    def test_each_width_comes_with_each_width_of_activations(self):
+        points = [str(setting.point) for setting in self.settings]
+        self.assertEqual(points, ["8/8", "3/8", "8/4", "3/4"])
+
+    def test_all_settings_read_the_same_codes(self):
+        nested = nested_points(self.model, self.settings)
+        self.assertEqual(nested.points, [[8, 8], [8, 4], [3, 8], [3, 4]])
+        self.assertEqual(nested.kernels, {"b/kernel", "c/kernel"})
+
+    def test_biases_belong_to_their_width(self):
+        eight, three, *_ = self.settings
+        shifts = [one.bias_correction.shifts["b"] for one in (eight, three)]
+        self.assertGreater(np.abs(shifts[1]).max(), np.abs(shifts[0]).max())
+
+    def test_no_bits_of_activations_are_refused(self):
+        with self.assertRaisesRegex(ValueError, "such as 8"):
+            runs.NestedSearch(activation_bits=())
+
+
+if __name__ == "__main__":
+    absltest.main()
