@@ -12,6 +12,7 @@ from kure_tf import (
     set_operating_point,
     set_step_sizes,
 )
+from kure_tf.compat import keras
 from kure_tf.fake_quantized import quantizers_of
 
 
@@ -27,8 +28,8 @@ def _vit():
 
 class TransformersTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.named_parameters(("bert_like", _bert), ("vit_like", _vit))
-    def test_it_is_quantized_whole_and_keeps_its_logits(self, make):
-        model, inputs = make()
+    def test_it_is_quantized_whole(self, make):
+        model, _ = make()
         quantized = fake_quantize_model(model, "tflite")
         kernels = sum(
             np.prod(tensor.variable.shape)
@@ -37,16 +38,30 @@ class TransformersTest(tf.test.TestCase, parameterized.TestCase):
         )
         self.assertGreater(kernels / model.count_params(), 0.95)
 
-        calibration = ptq.calibrate(quantized, [inputs], progress=False)
-        set_step_sizes(quantized, ptq.minmax(calibration, "8/8"))
-        set_operating_point(quantized, "8/8")
-        for tensor in quantizers_of(quantized).values():
-            self.assertEqual(compat.to_numpy(tensor.state.bits), 8)
-        logits = np.asarray(model(inputs), np.float64)
-        error = np.asarray(quantized(inputs), np.float64) - logits
-        power = np.sum((logits - logits.mean(0)) ** 2)
-        # Twelve draws of weights, in both Kerases: 28.3 to 38.7 dB.
-        self.assertGreater(10 * np.log10(power / np.sum(error**2)), 27.0)
+    @parameterized.named_parameters(("bert_like", _bert), ("vit_like", _vit))
+    def test_8_bits_keep_its_logits(self, make):
+        # One draw of weights says little: they are 28 to 39 dB apart.
+        found = [_ratio_in_db(*_drawn(make, seed)) for seed in range(3)]
+        self.assertGreater(np.median(found), 30.0)
+
+
+def _drawn(make, seed):
+    keras.utils.set_random_seed(seed)
+    return make()
+
+
+def _ratio_in_db(model, inputs):
+    """Returns the power of the logits to that of their error at 8/8."""
+    quantized = fake_quantize_model(model, "tflite")
+    calibration = ptq.calibrate(quantized, [inputs], progress=False)
+    set_step_sizes(quantized, ptq.minmax(calibration, "8/8"))
+    set_operating_point(quantized, "8/8")
+    for tensor in quantizers_of(quantized).values():
+        assert compat.to_numpy(tensor.state.bits) == 8
+    logits = np.asarray(model(inputs), np.float64)
+    error = np.asarray(quantized(inputs), np.float64) - logits
+    power = np.sum((logits - logits.mean(0)) ** 2)
+    return 10 * np.log10(power / np.sum(error**2))
 
 
 if __name__ == "__main__":
