@@ -34,7 +34,7 @@ class _Channels:
 
     def along(self, values):
         """Returns `[channels]` values in a shape that fits the codes."""
-        return values.reshape(channel_shape(self.codes.shape, self.axes))
+        return values.reshape(compat.channel_shape(self.codes.shape, self.axes))
 
     def largest_sums(self):
         """Returns the largest |sum of products| of each channel."""
@@ -43,12 +43,6 @@ class _Channels:
         ]
         magnitude = np.abs(self.codes.astype(np.int64))
         return _LARGEST_LEVEL * magnitude.sum(tuple(others)).reshape(-1)
-
-
-def channel_shape(shape, axes):
-    """Returns the shape of what has one value for each output channel."""
-    rank = len(shape)
-    return [shape[a] if a - rank in axes else 1 for a in range(rank)]
 
 
 def weights_of(fused, tensors, x, y) -> Weights:
@@ -73,7 +67,7 @@ def weights_of(fused, tensors, x, y) -> Weights:
     """
     tensor, axes, bias = _kernel_of(fused.step, tensors)
     codes, steps = codes_and_steps(tensor)
-    shape = channel_shape(codes.shape, axes)
+    shape = compat.channel_shape(codes.shape, axes)
     gain = np.broadcast_to(np.float64(fused.gain), np.prod(shape))
     steps = np.broadcast_to(steps, shape).reshape(-1)
     channels = _Channels(
