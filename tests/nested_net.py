@@ -98,7 +98,22 @@ def _nearest(model, steps, reading):
             codes[path] = np.clip(found, -127, 127).astype(np.int8)
             if tensor.pinned_bits:
                 pinned[path] = tensor.pinned_bits
-    return NestedWeights(codes, sizes, reading, pinned)
+    return NestedWeights(
+        codes, sizes, reading, pinned, gains=_gains(sizes, pinned)
+    )
+
+
+def _gains(sizes, pinned):
+    """Returns other gains for each width."""
+    found = {}
+    for bits in range(2, 9):
+        rng = np.random.default_rng(bits)
+        found[bits] = {
+            path: np.float32(rng.uniform(0.8, 1.2, np.shape(step)))
+            for path, step in sizes.items()
+            if path not in pinned
+        }
+    return found
 
 
 def _statistics(model, bits):

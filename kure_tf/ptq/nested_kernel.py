@@ -20,6 +20,16 @@ class NestedKernel:
     def pinned(self):
         return self.tensor.pinned_bits
 
+    @property
+    def own_gain_epsilon(self):
+        """0 if each output channel has a gain of its own, else None.
+
+        The `OutputError` of a layer without batch normalization behind: what
+        a gain makes up for is no error.
+        """
+        steps = int(np.prod(self._calibrated.step_shape))
+        return 0.0 if steps > 1 else None
+
     def start(self, steps, nearest):
         """Sets step size and nearest codes."""
         if self.pinned:

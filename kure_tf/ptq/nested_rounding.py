@@ -3,13 +3,14 @@
 import numpy as np
 from tqdm import tqdm
 
-from kure_materialize import read
+from kure_tf import compat
 from kure_tf.fake_quantized import apply, keeping, quantizers_of
 from kure_tf.ops.checks import check_choice, check_whole
 from kure_tf.ptq.adaround import check_roundable, rounding_images
 from kure_tf.ptq.kernel_matrix import KernelMatrix
 from kure_tf.ptq.layer_moments import LayerMoments
 from kure_tf.ptq.lp_norm import lp_norm
+from kure_tf.ptq.nested_correction import corrections
 from kure_tf.ptq.nested_kernel import NestedKernel
 from kure_tf.ptq.nested_layer import LayerSearch
 from kure_tf.ptq.nested_progress import NestedProgress, images_of
@@ -19,7 +20,7 @@ from kure_tf.settings import (
     OperatingPoint,
     Setting,
 )
-from kure_tf.settings.nested_weights import READINGS, nested_point, unit_of
+from kure_tf.settings.nested_weights import READINGS, nested_point
 
 # A place of a convolution or dense layer may see so many values: more have
 # second moments of gigabytes.
@@ -34,7 +35,7 @@ def nested_rounding(
     method=lp_norm,
     reading="even",
     nearest=False,
-    reestimated_batch_norm=True,
+    reestimated_batch_norm=None,
     batches=None,
     updates=300,
     rounds=4,
@@ -60,8 +61,10 @@ def nested_rounding(
            sum over the three widths of error / sqrt(error of the nearest codes)
 
     The error is that of `adaround`: of the output that batch normalization
-    with re-estimated statistics makes; or of the output itself up to a bias,
-    which is then corrected at each width. The other widths come out right by
+    with re-estimated statistics makes; or of the output itself. There, each
+    step gets a gain and each bias a shift of its own at each width
+    (`corrections`), and where each channel has a step, the search counts only
+    what its gain does not make up for. The other widths come out right by
     themselves.
 
     The nearest codes alone (`nearest=True`) need no images: s is that of
@@ -82,7 +85,7 @@ def nested_rounding(
         reading: "even", "middle" or "truncate": what the device does.
         nearest: Whether to take the nearest codes, without a search.
         reestimated_batch_norm: Whether statistics will be measured again at
-            each width (`nested_settings`).
+            each width (`nested_settings`); None where there are any.
         batches: As for `adaround`.
         updates: Steps of Adam in step 3; 0 starts step 4 from the nearest
             codes.
@@ -112,6 +115,8 @@ def nested_rounding(
     check_whole("rounds", rounds, 0)
     model = calibration.model
     check_roundable(model)
+    if reestimated_batch_norm is None:
+        reestimated_batch_norm = any(compat.batch_norms_of(model))
     steps = method(calibration, OperatingPoint(8, activation_bits))
     found = {
         path: NestedKernel(tensor, calibration.tensors[path], reading, bits)
@@ -164,6 +169,7 @@ class _Search:
         self._reading, self._bits = reading, bits
         self._widths = sorted({*bits[:2], bits[-1]})
         self._shifts = {width: {} for width in bits}
+        self._gains = {width: {} for width in bits}
         self._errors, self._skipped = {}, {}
 
     def result(self, provenance):
@@ -178,6 +184,7 @@ class _Search:
                 for width, shifts in self._shifts.items()
                 if shifts
             },
+            gains={width: dict(found) for width, found in self._gains.items()},
             provenance={**provenance, "layers": self._errors},
             skipped=self._skipped,
         )
@@ -192,6 +199,8 @@ class _Search:
         layer = path.rpartition("/")[0]
         for width, shift in found.get("shifts", {}).items():
             self._shifts[int(width)][layer] = shift
+        for width, gain in found.get("gains", {}).items():
+            self._gains[int(width)][path] = gain
 
     def round(self, path, moments, updates, rounds) -> dict:
         """Returns the codes of one kernel, and its biases, as plain values."""
@@ -204,22 +213,24 @@ class _Search:
             return {"skipped": f"it sees {size} values at a place"}
         host = kernel.tensor.layer
         norm = moments.norm_behind(host)
-        corrected = norm is None and host.layer.bias is not None
-        if kernel.pinned and not corrected:
+        biased = norm is None and host.layer.bias is not None
+        if kernel.pinned and not biased:
             return {}
         seen = {
             width: self._moments(
-                width, path, view, moments, corrected or norm is not None
+                width, path, view, moments, biased or norm is not None
             )
-            for width in (self._bits if corrected else self._widths)
+            for width in (self._bits if norm is None else self._widths)
         }
         found = {}
         if not kernel.pinned:
-            epsilon = None if norm is None else norm.epsilon
+            epsilon = kernel.own_gain_epsilon if norm is None else norm.epsilon
             found = self._learned(kernel, view, seen, epsilon, updates, rounds)
-        if corrected:
+        if norm is None:
             codes = found.get("codes", kernel.codes)
-            found["shifts"] = self._lacking(kernel, codes, view, seen)
+            found |= corrections(
+                kernel, codes, view, seen, self._reading, biased=biased
+            )
         return found
 
     def _learned(self, kernel, view, seen, epsilon, updates, rounds):
@@ -253,19 +264,6 @@ class _Search:
             rounded_weights=nested.at(width),
             bias_correction=nested.bias_correction_at(width),
         )
-
-    def _lacking(self, kernel, codes, view, seen):
-        """Returns what the biases lack at each width."""
-        shifts = {}
-        for width, moments in seen.items():
-            read_codes, unit = codes, 1.0
-            if not kernel.pinned:
-                read_codes = read(codes, width, self._reading)
-                unit = float(unit_of(width, self._reading)[0])
-            weights = read_codes * (kernel.step_size.astype(np.float64) * unit)
-            shift = moments.mean_error(view.to_matrix(weights)).reshape(-1)
-            shifts[str(width)] = shift.astype(np.float32)
-        return shifts
 
 
 def _checked_bits(bits):

@@ -68,7 +68,6 @@ class NestedSearch:
                 activation_bits=self.activation_bits[0],
                 reading=self.reading,
                 nearest=self.nearest,
-                reestimated_batch_norm=has_norms,
                 batches=batches,
                 journal=journal,
                 progress=progress,

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from kure_materialize import read
 from kure_tf.ops.checks import check_choice, check_whole
 from kure_tf.settings.bias_correction import BiasCorrection
@@ -23,6 +25,8 @@ class NestedWeights:
         middle    weight = 2^(k-1) s (2 floor(c / 2^k) + 1)      (s c if k = 0)
         truncate  weight = 2^k s floor(c / 2^k)
 
+    times the kernel's gain at b, where it has one.
+
     Attributes:
         codes: `{kernel path: int8 array of its shape}`, from -127 to 127; of a
             pinned kernel those of its own bits.
@@ -33,6 +37,9 @@ class NestedWeights:
             other bits than their own.
         bias_corrections: `{bits: BiasCorrection}`, for layers without batch
             normalization behind.
+        gains: `{bits: {kernel path: float32 array}}`: what s is multiplied by
+            at that width, of the shape of s, for layers without batch
+            normalization behind; a path that is missing has 1.
         provenance: Method, options, images, and under "layers" the errors of
             each kernel.
         skipped: `{kernel path: why it has the nearest codes}`.
@@ -43,6 +50,7 @@ class NestedWeights:
     reading: str = "even"
     pinned: dict = dataclasses.field(default_factory=dict)
     bias_corrections: dict = dataclasses.field(default_factory=dict)
+    gains: dict = dataclasses.field(default_factory=dict)
     provenance: dict = dataclasses.field(default_factory=dict)
     skipped: dict = dataclasses.field(default_factory=dict)
 
@@ -57,13 +65,14 @@ class NestedWeights:
         """
         check_whole("bits", bits, 2, 8)
         codes, steps = {}, {}
+        gains = self.gains.get(bits, {})
+        unit, width = unit_of(bits, self.reading)
         for path, stored in self.codes.items():
             own = self.pinned.get(path)
             codes[path] = stored if own else read(stored, bits, self.reading)
-            unit, width = unit_of(bits, self.reading)
-            steps[path] = TensorStep(
-                self.step_sizes[path] * (1 if own else unit), own or width
-            )
+            step = self.step_sizes[path] * (1 if own else unit)
+            gain = gains.get(path, np.float32(1.0))
+            steps[path] = TensorStep(step * gain, own or width)
         return RoundedWeights(
             codes, StepSizes(steps), self.provenance, self.skipped
         )

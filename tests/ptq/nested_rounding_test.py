@@ -1,5 +1,6 @@
 """Tests for ptq/nested_rounding.py and ptq/nested_settings.py."""
 
+import dataclasses
 import functools
 import tempfile
 from unittest import mock
@@ -16,6 +17,7 @@ from kure_tf.fake_quantized import (
     keeping,
     paper_placement,
     quantizers_of,
+    tflite_placement,
 )
 from kure_tf.ptq.nested_layer import LayerSearch
 from kure_tf.settings import StepSizes
@@ -148,6 +150,30 @@ class NestedRoundingTest(parameterized.TestCase):
                 apply(calibration.model, setting)
                 found = _outputs(calibration.model).mean(0)
             np.testing.assert_allclose(found, expected, atol=1e-4)
+
+    def test_outputs_of_each_width_lie_on_those_of_float(self):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((8, 8, 3))
+        x = keras.layers.Conv2D(8, 3, name="conv")(inputs)
+        model = fake_quantize_model(
+            keras.Model(inputs, x),
+            tflite_placement(first_layer=None, last_layer=None),
+        )
+        calibration = ptq.calibrate(model, [_images()], progress=False)
+        expected = _outputs(model).reshape(-1, 8)
+        nested = ptq.nested_rounding(
+            calibration, (8, 2), updates=60, progress=False
+        )
+        for setting in ptq.nested_settings(
+            calibration, nested, activation_bits=None
+        ):
+            with keeping(model):
+                apply(model, setting)
+                found = _outputs(model).reshape(-1, 8)
+            for x, y in zip(found.T, expected.T, strict=True):
+                slope, offset = np.polyfit(x, y, 1)
+                self.assertAlmostEqual(slope, 1.0, places=4)
+                self.assertAlmostEqual(offset, 0.0, places=4)
 
     def test_bits_without_8_are_refused(self):
         with self.assertRaisesRegex(ValueError, "with 8"):
