@@ -1,6 +1,5 @@
 """Tests for ptq/nested_rounding.py and ptq/nested_settings.py."""
 
-import dataclasses
 import functools
 import tempfile
 from unittest import mock
