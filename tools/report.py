@@ -1,7 +1,14 @@
 """Merges reports of several runs side by side.
 
 python tools/report.py --reports=runs/none,runs/kure --workdir=runs/both
+
+or writes the pages below a folder again from the JSON beside them, with what
+this version of kure_tf draws:
+
+python tools/report.py --again --workdir=results
 """
+
+import pathlib
 
 import common_flags
 from absl import flags
@@ -10,22 +17,43 @@ _REPORTS = flags.DEFINE_list(
     "reports", None, "Folders with a report.json, or such files."
 )
 _TITLE = flags.DEFINE_string("title", None, "Title of the merged report.")
+_AGAIN = flags.DEFINE_bool(
+    "again", False, "Write all pages below --workdir again, merge nothing."
+)
 flags.declare_key_flag("workdir")
 
 
 def main():
-    from kure_tf.measurements import Report
-    from kure_tf.pages import save_report
-
+    if _AGAIN.value:
+        _write_again(pathlib.Path(common_flags.WORKDIR.value))
+        return
     if not _REPORTS.value:
         raise ValueError(
             "tools/report.py needs --reports, the folders with the reports to "
-            "merge. For instance: --reports=runs/none,runs/kure."
+            "merge, or --again. For instance: --reports=runs/none,runs/kure."
         )
+    from kure_tf.measurements import Report
+    from kure_tf.pages import save_report
+
     with common_flags.workdir() as folder:
         reports = [Report.load(path) for path in _REPORTS.value]
         merged = Report.merge(reports, title=_TITLE.value)
         common_flags.print_report(merged, save_report(merged, folder))
+
+
+def _write_again(root):
+    from kure_tf.measurements import Report
+    from kure_tf.pages import save_report
+    from kure_tf.paper import experiments
+
+    for path in sorted(root.rglob("report.json")):
+        print(save_report(Report.load(path), path.parent))
+    for index in sorted(root.rglob("index.md")):
+        kept = [index.with_name(f"{n}.json") for n in experiments.NAMES]
+        outcomes = [experiments.load(path) for path in kept if path.is_file()]
+        for outcome in outcomes:
+            print(experiments.save(outcome, index.parent))
+        print(experiments.save_index(outcomes, index.parent))
 
 
 if __name__ == "__main__":

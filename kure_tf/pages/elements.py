@@ -13,7 +13,8 @@ class Part:
             "table" a `Table`, "legend" `Key`s, "panels" `Panel`s to stand
             side by side, "wide" one `Panel` of the page's width, "notes"
             pairs of an emphasized beginning, which may be empty, and a text,
-            "folded" a text to click on and the text that it unfolds.
+            "folded" a text to click on and the text that it unfolds,
+            "figures" `Figure`s.
     """
 
     kind: str
@@ -29,23 +30,40 @@ class Section:
 
 
 @dataclasses.dataclass(frozen=True)
+class Figure:
+    """One number that a person wants first.
+
+    Attributes:
+        name: What it is of: "Cost in float".
+        value: With its unit: "0.6 points".
+        details: What it compares with, and how certain it is.
+    """
+
+    name: str
+    value: str
+    details: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Key:
     """One item of a legend: a text, and the line that it explains.
 
     Attributes:
         text: What the line is.
-        run: Number of the run whose colour and marker it has; None: of no
-            run in particular.
-        dashes: Of a line of no run: SVG's `stroke-dasharray`.
-        hollow: Whether that has a hollow marker.
+        run: Number of the run whose colour it has; None: of no run in
+            particular.
+        marker: Number of its marker; None: it has none.
+        dashes: SVG's `stroke-dasharray`; empty: a solid line.
+        hollow: Whether the marker is hollow.
     """
 
     text: str
     run: int | None = None
+    marker: int | None = None
     dashes: str = ""
     hollow: bool = False
 
 
 def run_keys(names) -> list[Key]:
     """Returns the keys of runs, in the order of their colours."""
-    return [Key(name, run=index) for index, name in enumerate(names)]
+    return [Key(name, run=i, marker=i) for i, name in enumerate(names)]

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import statistics
 
+from kure_tf.pages import labels
 from kure_tf.pages.metric import Metric, metric_of
 
 
@@ -42,6 +43,11 @@ class Estimate:
         return statistics.fmean(self.values)
 
     @property
+    def seeds(self) -> int:
+        """How many training runs it is the mean of."""
+        return len(self.values)
+
+    @property
     def deviation(self) -> float | None:
         """Standard deviation over seeds (n - 1), or None for one run."""
         several = len(self.values) > 1
@@ -62,12 +68,23 @@ class Estimate:
         return self.sampling_error or 0.0
 
     @property
+    def seed_error(self) -> float | None:
+        """Standard error of the mean from training seeds; None for one run."""
+        if self.deviation is None:
+            return None
+        return self.deviation / math.sqrt(len(self.values))
+
+    @property
     def standard_error(self) -> float | None:
         """Of the mean: the examples' and, if known, the seeds' part."""
         if self.sampling_error is None:
             return None
-        seeds = (self.deviation or 0.0) / math.sqrt(len(self.values))
-        return math.hypot(self.sampling_error, seeds)
+        return math.hypot(self.sampling_error, self.seed_error or 0.0)
+
+    @property
+    def in_words(self) -> str:
+        """The value and how certain it is."""
+        return f"{self.metric.value(self.mean)}, {uncertainty(self)}"
 
     def ahead_of(self, other) -> tuple[float, float | None]:
         """Returns by how much it is better, and the error of that.
@@ -83,3 +100,22 @@ class Estimate:
         """Whether it is better by more than two standard errors."""
         difference, error = self.ahead_of(other)
         return error is not None and difference > 2 * error
+
+
+def uncertainty(*estimates) -> str:
+    """Returns how certain the difference of estimates is, or one of them.
+
+    What other examples would change and what other training seeds would are
+    told apart: "± 0.5 points from the examples, one training run each".
+    """
+    points = estimates[0].metric.points
+    texts = []
+    sampling = [estimate.sampling_error for estimate in estimates]
+    if None not in sampling:
+        texts.append(f"± {points(math.hypot(*sampling))} from the examples")
+    seeds = [estimate.seed_error or 0.0 for estimate in estimates]
+    runs = labels.trained(estimates)
+    texts.append(
+        f"± {points(math.hypot(*seeds))} from {runs}" if any(seeds) else runs
+    )
+    return ", ".join(texts)

@@ -40,6 +40,14 @@ def ranged(numbers) -> str:
     return " to ".join(map(count, sorted({min(numbers), max(numbers)})))
 
 
+def trained(series) -> str:
+    """Returns how often runs were trained: "one training run each"."""
+    runs = [one.seeds for one in series]
+    if max(runs) > 1:
+        return f"{ranged(runs)} training seeds"
+    return f"one training run{' each' if len(runs) > 1 else ''}"
+
+
 def size(file_bytes) -> str:
     """Returns a file size in kB (1,000 bytes), MB from a million up."""
     if file_bytes >= 1_000_000:

@@ -8,11 +8,13 @@ between light and dark.
 import dataclasses
 import functools
 import pathlib
+import textwrap
 
 from kure_tf import extras
 from kure_tf.files import write_atomically
-from kure_tf.pages.elements import Section
+from kure_tf.pages.elements import Part, Section
 from kure_tf.pages.plots.svg import RUN_COLOURS
+from kure_tf.pages.tables.table import item
 
 # Outlines of the legend's markers, in the order of `plots.panel.MARKERS`.
 _SHAPES = (
@@ -35,13 +37,16 @@ class Page:
         title: Its heading.
         facts: What it is about, in a few words each; shown with dots between.
         summary: What came of it, the paragraph above the sections.
-        sections: `elements.Section`s.
+        sections: `elements.Section`s; with several, a list of them comes
+            before.
+        first: `elements.Part`s of the first screen, side by side.
     """
 
     title: str
     facts: tuple[str, ...]
     summary: str
     sections: tuple[Section, ...]
+    first: tuple[Part, ...] = ()
 
     def save(self, folder, name, more=None) -> pathlib.Path:
         """Writes NAME.html, NAME.md and more, none before all are made.
@@ -74,6 +79,7 @@ class Page:
                 title=self.title,
                 facts=" \N{MIDDLE DOT} ".join(self.facts),
                 summary=_unbroken(self.summary),
+                first=self.first,
                 sections=self.sections,
                 shapes=_SHAPES,
                 colours=RUN_COLOURS,
@@ -82,19 +88,38 @@ class Page:
 
     def to_markdown(self) -> str:
         """Returns all but the plots, to be read in a terminal too."""
-        paragraphs = [f"# {self.title}", self.summary]
+        paragraphs = [f"# {_one_line(self.title)}", _one_line(self.summary)]
+        paragraphs += [text for part in self.first for text in _texts(part)]
         for section in self.sections:
             found = [text for part in section.parts for text in _texts(part)]
-            if found:
+            if any(not text.startswith("#") for text in found):
                 paragraphs += [f"## {section.heading}", *found]
-        return "\n\n".join(paragraphs) + "\n"
+        text = "\n\n".join(filter(None, map(_wrapped, paragraphs)))
+        return text.replace("<", "&lt;") + "\n"
 
 
 def _unbroken(text):
     """Keeps numbers and their units on one line."""
     for unit in ("%", "points"):
         text = text.replace(f" {unit}", f"\N{NO-BREAK SPACE}{unit}")
-    return text
+    return text.replace("\N{PLUS-MINUS SIGN} ", "\N{PLUS-MINUS SIGN}\xa0")
+
+
+def _one_line(text):
+    return " ".join(text.split())
+
+
+def _wrapped(text):
+    """Wraps what is one line; tables and lists are as they should be."""
+    if "\n" in text or text.startswith(("|", "*", "#")):
+        return text
+    return textwrap.fill(
+        text, 80, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _figure(one):
+    return item(f"**{one.name}**", "; ".join((one.value, *one.details)))
 
 
 def _texts(part):
@@ -104,8 +129,9 @@ def _texts(part):
         table = part.content
         return [table.to_markdown(), *filter(None, [table.caption])]
     if part.kind == "notes":
-        lines = [": ".join(filter(None, item)) for item in part.content]
-        return ["\n".join(f"* {line}" for line in lines)]
+        return ["\n".join(item(*note) for note in part.content)]
+    if part.kind == "figures":
+        return ["\n".join(map(_figure, part.content))]
     return []
 
 

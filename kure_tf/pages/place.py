@@ -36,8 +36,17 @@ class Method:
 
     def label(self, methods=()) -> str:
         """Returns its name; `methods` are those to tell it apart from."""
+        return ", ".join((self.steps, *self.conditions(methods)))
+
+    @property
+    def steps(self) -> str:
+        """Where step sizes come from: "minmax", "steps as trained"."""
         kept = self.ptq in (None, "trained")
-        parts = ["steps as trained" if kept else self.ptq]
+        return "steps as trained" if kept else self.ptq
+
+    def conditions(self, methods=()) -> list[str]:
+        """Returns what its name says beside `steps`, as `label` does."""
+        parts = []
         if self.sweep:
             parts.append(self.sweep)
         if self.reestimated_batch_norm:
@@ -46,7 +55,7 @@ class Method:
             parts.append(f"{self.scheme} scheme")
         if len({method.split for method in methods}) > 1:
             parts.append(f"{self.split} split")
-        return ", ".join(parts)
+        return parts
 
 
 @dataclasses.dataclass(frozen=True)

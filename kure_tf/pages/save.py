@@ -2,9 +2,7 @@
 
 import pathlib
 
-from kure_tf.files import write_atomically
-from kure_tf.pages.html import to_html
-from kure_tf.pages.markdown import to_markdown
+from kure_tf.pages.report_page import report_page
 
 
 def save_report(report, folder) -> pathlib.Path:
@@ -22,12 +20,5 @@ def save_report(report, folder) -> pathlib.Path:
     Raises:
         OSError: If a file cannot be written; the message names it.
     """
-    files = {
-        "report.json": report.to_json(),
-        "report.csv": report.to_csv(),
-        "report.md": to_markdown(report),
-        "report.html": to_html(report),
-    }
-    for name, text in files.items():
-        write_atomically(pathlib.Path(folder) / name, text)
-    return pathlib.Path(folder) / "report.html"
+    more = {"json": report.to_json(), "csv": report.to_csv()}
+    return report_page(report).save(folder, "report", more)

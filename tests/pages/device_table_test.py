@@ -3,8 +3,6 @@ from measured import row
 
 from kure_tf.measurements import Report, Run
 from kure_tf.pages import to_html, to_markdown
-from kure_tf.pages.series import series_of
-from kure_tf.pages.summary import summarize
 
 
 def device(name, drop, passed, **more):
@@ -38,16 +36,17 @@ class DeviceTableTest(tf.test.TestCase):
         self.assertIn("| 65.0 | 25.00 ± 0.12 | fail |", text)
         self.assertIn("of at most the budget, 1 point of accuracy;", text)
 
-    def test_summary_counts_what_passes_and_what_is_too_close(self):
-        self.assertEqual(
-            summarize(series_of(report().runs)),
-            "In float KURE reaches 90.0 %. Within 1 point of accuracy of float "
-            "is KURE on 1 of 3 devices (1 too close to call).",
+    def test_a_figure_counts_what_passes_and_what_is_too_close(self):
+        text = " ".join(to_markdown(report()).split())
+        self.assertIn(
+            "* **Devices within 1 point of accuracy of float**: 1 of 3 (1 too "
+            "close to call); one training run",
+            text,
         )
 
     def test_devices_are_no_points_of_the_sweeps(self):
         page = to_html(report())
-        self.assertIn("<h2>Devices</h2>", page)
+        self.assertIn(">Devices</h2>", page)
         self.assertNotIn("Weights and activations", page)
 
 

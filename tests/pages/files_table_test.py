@@ -1,4 +1,4 @@
-"""A report of LiteRT files: its sentence and its table."""
+"""A report of LiteRT files: its table."""
 
 import tensorflow as tf
 from measured import row
@@ -6,7 +6,6 @@ from measured import row
 from kure_tf.measurements import Run
 from kure_tf.pages.metric import Metric
 from kure_tf.pages.series import series_of
-from kure_tf.pages.summary import summarize
 from kure_tf.pages.tables.models import tflite_table
 
 
@@ -31,17 +30,6 @@ def _series():
 
 
 class FilesTableTest(tf.test.TestCase):
-    def test_the_sentence_counts_files_and_codes(self):
-        self.assertEqual(
-            summarize(_series()),
-            "This report holds 2 LiteRT files. Of 2,000 codes that 2 of them "
-            "put out, 3 were not as foretold.",
-        )
-
-    def test_a_report_of_nothing_says_so(self):
-        empty = series_of([Run("net", [])])
-        self.assertIn("no measurements yet", summarize(empty))
-
     def test_files_of_one_point_are_told_by_their_method(self):
         rows = tflite_table(_series()).rows
         self.assertEqual(

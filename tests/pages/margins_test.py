@@ -11,7 +11,6 @@ from kure_tf.measurements import Report, Run
 from kure_tf.pages import to_markdown
 from kure_tf.pages.margins import margins
 from kure_tf.pages.series import places_of, series_of
-from kure_tf.pages.summary import summarize
 
 RATIOS = tuple(round(0.7 + 0.05 * i, 2) for i in range(13))
 
@@ -241,17 +240,6 @@ class ShownMarginsTest(tf.test.TestCase):
             rows += sensitive({"conv/kernel": 0.123, "logits": 0.01})
             rows = [dataclasses.replace(one, run=name) for one in rows]
             yield Run(name, rows)
-
-    def test_summary_names_both_sides_and_the_standard_error(self):
-        text = summarize(series_of(self.runs()))
-        # sqrt(2 * .895 * .105 / 10,000) = 0.43 points
-        self.assertIn(
-            "For 1 point of accuracy (minmax; one standard error of a "
-            "difference is 0.4 points) the step may be at W4 10 % too small "
-            "or at least 30 % too large (KURE), 2.0 % too small or at least "
-            "30 % too large (plain).",
-            text,
-        )
 
     def test_tables_say_margins_bits_and_layers(self):
         text = " ".join(to_markdown(Report(self.runs())).split())

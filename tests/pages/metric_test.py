@@ -52,11 +52,11 @@ class MetricTest(parameterized.TestCase):
 
     def test_lower_values_are_ahead(self):
         markdown, _ = texts()
-        # 10 % of 2.5; errors 0.01 each: 2 sqrt(2) 0.01 = 0.0283
+        # 10 % of 2.5; errors 0.01 each: sqrt(2) 0.01 = 0.0141
         self.assertIn(
-            "At W4 (4/FP, minmax) KURE reaches mean absolute error 2.25 and "
-            "plain mean absolute error 2.5: KURE is 0.25 ahead, more than two "
-            "standard errors (0.0283) (one training run each).",
+            "At W4 (minmax) KURE is clearly ahead of plain by 0.25: mean "
+            "absolute error 2.25 against mean absolute error 2.5 (± 0.0141 "
+            "from the examples, one training run each).",
             markdown,
         )
 
@@ -76,7 +76,8 @@ class MetricTest(parameterized.TestCase):
 
     def test_without_standard_errors_nothing_is_called_clear(self):
         markdown, page = texts(None)
-        self.assertIn("KURE is 0.25 ahead (one training run each). ", markdown)
+        self.assertIn("KURE is ahead of plain by 0.25: ", markdown)
+        self.assertIn("(one training run each).", markdown)
         self.assertNotIn("standard error", markdown)
         self.assertNotIn("<strong>", page)
 

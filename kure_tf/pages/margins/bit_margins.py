@@ -1,6 +1,7 @@
 """Bit margins: how few bits are as good as float."""
 
 import dataclasses
+import itertools
 import statistics
 
 from kure_tf.measurements.budget import within
@@ -20,6 +21,8 @@ class BitMargin:
             (W=A), rather than being in float (weights only).
         lowest: The fewest weight bits that are within the budget, and with
             them all larger ones that were measured; None if there are none.
+        interval: What `lowest` becomes with one standard error of a drop less,
+            and more, of budget: how well the examples and seeds tell it.
         passing: Fewer bits than those that are within it nevertheless.
         drops: `(weight bits, (what is lost against float, its standard error
             or None))` of all that were measured, from many bits to few.
@@ -30,6 +33,7 @@ class BitMargin:
     method: Method
     activations: bool
     lowest: int | None
+    interval: tuple[int | None, int | None]
     passing: tuple[int, ...]
     drops: tuple
     mean: float | None
@@ -67,16 +71,13 @@ def _bit_margin(method, both, estimates, in_float, budget):
     drops = {bits: in_float.ahead_of(estimates[bits]) for bits in order}
     allowed = in_float.metric.allowed(budget, in_float.mean)
     good = [bits for bits in order if within(drops[bits][0], allowed)]
-    unbroken = [
-        bits
-        for bits, expected in zip(good, order, strict=False)
-        if bits == expected
-    ]
+    unbroken = _unbroken(drops, allowed)
     averaged = [bits for bits in order if bits in MEAN_BITS]
     return BitMargin(
         method,
         both,
-        lowest=unbroken[-1] if unbroken else None,
+        lowest=_last(unbroken),
+        interval=tuple(_last(_unbroken(drops, allowed, s)) for s in (-1, 1)),
         passing=tuple(good[len(unbroken) :]),
         drops=tuple(drops.items()),
         mean=statistics.fmean(estimates[bits].mean for bits in averaged)
@@ -84,3 +85,23 @@ def _bit_margin(method, both, estimates, in_float, budget):
         else None,
         mean_bits=tuple(averaged),
     )
+
+
+def _unbroken(drops, allowed, errors=0):
+    """Returns the bits from many down that are within the budget.
+
+    Args:
+        drops: `{bits: (drop, its standard error or None)}` from many bits.
+        allowed: The budget.
+        errors: How many standard errors of each drop to add to it.
+    """
+
+    def good(bits):
+        drop, error = drops[bits]
+        return within(drop, max(0.0, allowed + errors * (error or 0.0)))
+
+    return list(itertools.takewhile(good, drops))
+
+
+def _last(bits):
+    return bits[-1] if bits else None

@@ -8,36 +8,43 @@ from kure_tf.pages.plots.panel import (
     Panel,
     draw_estimates,
     draw_float,
+    shared,
     value_axis,
     value_limits,
-    without_batch_norm,
 )
 from kure_tf.pages.series import bits_order, estimates_at, places_of
 
 
-def accuracy_panels(series) -> list[Panel]:
-    """Returns values against bits: one panel per kind and PTQ method."""
+def accuracy_groups(series) -> dict:
+    """Returns `{(whether activations are quantized, method): places}`.
+
+    The places of one panel: they differ in bits and where steps come from.
+    Groups at equal bits are left out, since they are no curve.
+    """
     groups = {}
-    plain = [p for p in places_of(series) if not labels.rest(p.point)]
-    for place in plain:
+    for place in _plain(series):
         if not place.point.in_float:
-            kind = place.point.activation_bits is not None
-            key = (kind, without_batch_norm(place.method))
+            both = place.point.activation_bits is not None
+            key = (both, shared(place.method))
             groups.setdefault(key, []).append(place)
-    methods = [method for _, method in groups]
-    panels = []
-    for number, key in enumerate(sorted(groups, key=lambda key: key[0])):
-        what = "Weights and activations" if key[0] else "Weights only"
-        title = f"{what}: {key[1].label(methods)}"
-        limits = value_limits(estimates_at(series, plain))
-        prefix = f"{series[0].metric.name}-{number}"
-        drawn = _panel(series, groups[key], limits, prefix, title)
-        again = any(p.method.reestimated_batch_norm for p in groups[key])
-        panels.append(Panel(title, drawn, again))
-    return panels
+    curves = [
+        (key, places)
+        for key, places in groups.items()
+        if len({place.bits for place in places}) > 1
+    ]
+    return dict(sorted(curves, key=lambda item: item[0][0]))
 
 
-def _panel(series, places, limits, prefix, title):
+def accuracy_panel(series, places, look, prefix, title) -> Panel:
+    """Returns values against bits at `places`, one line per run and method.
+
+    Args:
+        series: All that is compared.
+        places: Of one of `accuracy_groups`, or some of them.
+        look: The `Look` of the section.
+        prefix: Unique in the page.
+        title: What all places share.
+    """
     points = sorted({place.bits for place in places}, key=bits_order)
     positions = _positions(points)
     with svg.figure(*PANEL) as drawn:
@@ -45,18 +52,31 @@ def _panel(series, places, limits, prefix, title):
         for index, one in enumerate(series):
             for method in methods_in(places):
                 estimates = {
-                    positions[place.bits]: one.estimates[place]
+                    positions[place.bits]: (place.label(), one.estimates[place])
                     for place in places
                     if place.method == method and place in one.estimates
                 }
-                draw_estimates(axes, estimates, index, method)
+                line = look.line(index, method)
+                draw_estimates(axes, estimates, one.name, **line)
             draw_float(axes, one, index, places[0].method)
         axes.set_xticks(
             list(positions.values()),
             [labels.long_bits(p).replace(" (", "\n(") for p in positions],
         )
+        limits = value_limits(estimates_at(series, _plain(series)))
         value_axis(axes, series[0].metric, limits)
-        return svg.to_svg(drawn, prefix, title)
+        return Panel(title, svg.to_svg(drawn, prefix, title))
+
+
+def group_title(key, groups) -> str:
+    """Returns what the places of a key of `accuracy_groups` share."""
+    both, method = key
+    what = "Weights and activations" if both else "Weights only"
+    return ", ".join((what, *method.conditions([m for _, m in groups])))
+
+
+def _plain(series):
+    return [p for p in places_of(series) if not labels.rest(p.point)]
 
 
 def _positions(points):

@@ -38,13 +38,18 @@ def _panel(lost, layers, metric, prefix, title):
                 for height, layer in enumerate(layers)
                 if layer in drops_of
             ]
-            axes.plot(
+            (line,) = axes.plot(
                 [drop for drop, _ in found],
                 [height for _, height in found],
                 linestyle="none",
                 color=svg.run_colour(index),
                 marker=MARKERS[index % len(MARKERS)],
             )
+            texts = (
+                f"{layers[height]}: {metric.points(drop / metric.factor)}"
+                for drop, height in found
+            )
+            svg.explain(line, texts)
         axes.set_yticks(range(len(layers)), [_short(n) for n in layers])
         axes.set_ylim(len(layers) - 0.5, -0.5)
         axes.set_xlabel(f"{metric.lost}{metric.in_points}")

@@ -3,11 +3,14 @@
 import dataclasses
 import math
 
+from kure_tf.pages.elements import Key, run_keys
+from kure_tf.pages.place import methods_in
 from kure_tf.pages.plots import svg
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 PANEL = (5.2, 3.1)
 SMALL_PANEL = (5.2, 2.2)
+_DASHES = ("", "6 2", "2 1.5", "6 2 2 2", "9 2", "9 2 2 2 2 2", "1 3")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,47 +19,93 @@ class Panel:
 
     title: str
     svg: str
-    reestimated: bool = False  # Whether batch norm is, on one of its lines.
 
 
-def draw_curve(axes, xs, means, spreads, index, *, hollow=False):
-    """Draws a line with a band around it, in the colour of run `index`.
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """How the lines of a panel look: colours are runs.
+
+    Attributes:
+        steps: Where step sizes come from, by `Method.steps`. One alone leaves
+            the markers to the runs; several are told apart by markers and
+            dashes.
+    """
+
+    steps: tuple[str, ...]
+
+    @classmethod
+    def of(cls, places) -> "Look":
+        """Returns the look of all places of a section."""
+        steps = (method.steps for method in methods_in(places))
+        return cls(tuple(dict.fromkeys(steps)))
+
+    def line(self, run, method) -> dict:
+        """Returns Matplotlib's colour, marker and dashes of one line."""
+        number = self.steps.index(method.steps)
+        marker = number if len(self.steps) > 1 else run
+        return {
+            "color": svg.run_colour(run),
+            "marker": MARKERS[marker % len(MARKERS)],
+            "linestyle": _line_style(_dashes(number)),
+        }
+
+    def keys(self, names) -> list[Key]:
+        """Returns the keys of runs and, if there are several, of steps."""
+        if len(self.steps) == 1:
+            return run_keys(names)
+        return [
+            *(Key(name, run=i) for i, name in enumerate(names)),
+            *(
+                Key(steps, marker=i, dashes=_dashes(i))
+                for i, steps in enumerate(self.steps)
+            ),
+        ]
+
+
+def _dashes(number):
+    return _DASHES[number % len(_DASHES)]
+
+
+def _line_style(dashes):
+    return (0, tuple(map(float, dashes.split()))) if dashes else "-"
+
+
+def draw_curve(axes, xs, means, spreads, texts, **look):
+    """Draws a line with a band around it.
 
     Args:
         axes: Matplotlib's.
         xs, means, spreads: Lists of equal length; the band is mean +- spread.
-        index: Number of the run.
-        hollow: Whether markers are hollow and the line dotted.
+        texts: What a mouse reveals of each marker.
+        **look: Matplotlib's color, marker, linestyle.
     """
-    colour = svg.run_colour(index)
     axes.fill_between(
         xs,
         [m - s for m, s in zip(means, spreads, strict=True)],
         [m + s for m, s in zip(means, spreads, strict=True)],
-        color=colour,
+        color=look["color"],
         alpha=0.16,
         linewidth=0,
     )
-    axes.plot(
-        xs,
-        means,
-        color=colour,
-        marker=MARKERS[index % len(MARKERS)],
-        markerfacecolor="none" if hollow else colour,
-        linestyle=":" if hollow else "-",
-    )
+    (line,) = axes.plot(xs, means, **look)
+    svg.explain(line, texts)
 
 
-def draw_estimates(axes, estimates, index, method):
-    """Draws `{x: Estimate}` of run `index`, dotted if batch norm is again."""
+def draw_estimates(axes, estimates, name, **look):
+    """Draws `{x: (what is there, Estimate)}` of the run `name`."""
     if not estimates:
         return
     xs = sorted(estimates)
-    factor = estimates[xs[0]].metric.factor
-    means = [factor * estimates[x].mean for x in xs]
-    spreads = [factor * estimates[x].spread for x in xs]
-    hollow = method.reestimated_batch_norm
-    draw_curve(axes, xs, means, spreads, index, hollow=hollow)
+    found = [estimates[x] for x in xs]
+    factor = found[0][1].metric.factor
+    draw_curve(
+        axes,
+        xs,
+        [factor * estimate.mean for _, estimate in found],
+        [factor * estimate.spread for _, estimate in found],
+        [f"{name}, {at}: {e.in_words}" for at, e in found],
+        **look,
+    )
 
 
 def draw_float(axes, one, index, method):
@@ -66,7 +115,7 @@ def draw_float(axes, one, index, method):
         axes.axhline(
             one.metric.factor * estimate.mean,
             color=svg.run_colour(index),
-            linewidth=1.0,
+            linewidth=0.8,
             linestyle=(index * 3, (5, 4)),  # Shifted, so that equals show.
         )
 
@@ -106,6 +155,6 @@ def value_limits(estimates) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def without_batch_norm(method):
-    """Returns a method as if batch norm were as trained: for one panel."""
-    return dataclasses.replace(method, reestimated_batch_norm=False)
+def shared(method):
+    """Returns a method without its steps: what all lines of a panel share."""
+    return dataclasses.replace(method, ptq=None)

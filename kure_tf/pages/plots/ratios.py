@@ -8,18 +8,18 @@ from kure_tf.pages.plots.panel import (
     draw_estimates,
     draw_float,
     name_sides,
+    shared,
     value_axis,
     value_limits,
-    without_batch_norm,
 )
 from kure_tf.pages.series import bases_of, estimates_at, places_of
 
 
-def ratio_panels(series, ratio) -> list[Panel]:
-    """Returns values against a `Ratio`: a panel per point and PTQ method."""
+def ratio_panels(series, ratio, look) -> list[Panel]:
+    """Returns values against a `Ratio`: a panel per point."""
     groups = {}
     for base in bases_of(series, ratio):
-        key = (base.point, without_batch_norm(base.method))
+        key = (base.point, shared(base.method))
         groups.setdefault(key, []).append(base)
     methods = [method for _, method in groups]
     in_float = [p for p in places_of(series) if p.point.in_float]
@@ -27,25 +27,28 @@ def ratio_panels(series, ratio) -> list[Panel]:
     panels = []
     for number, ((point, method), bases) in enumerate(groups.items()):
         at = f"{labels.long_bits(point)} {labels.rest(point)}".rstrip()
-        title = f"{at}: {method.label(methods)}"
+        title = ", ".join((at, *method.conditions(methods)))
         limits = value_limits(estimates_at(series, shown))
         prefix = f"{series[0].metric.name}-{ratio.name}-{number}"
-        drawn = _panel(series, ratio, bases, limits, prefix, title)
-        again = any(base.method.reestimated_batch_norm for base in bases)
-        panels.append(Panel(title, drawn, again))
+        drawn = _panel(series, ratio, bases, look, limits, prefix, title)
+        panels.append(Panel(title, drawn))
     return panels
 
 
-def _panel(series, ratio, bases, limits, prefix, title):
+def _panel(series, ratio, bases, look, limits, prefix, title):
     with svg.figure(*PANEL) as drawn:
         axes = drawn.add_subplot()
         axes.axvline(1, color=svg.MUTED, linewidth=0.8, zorder=1)
         ratios = {1.0}
         for index, one in enumerate(series):
             for base in bases:
-                estimates = one.curve(ratio, base)
+                estimates = {
+                    at: (f"{base.label()}, step x{at:g}", estimate)
+                    for at, estimate in one.curve(ratio, base).items()
+                }
                 ratios.update(estimates)
-                draw_estimates(axes, estimates, index, base.method)
+                line = look.line(index, base.method)
+                draw_estimates(axes, estimates, one.name, **line)
             draw_float(axes, one, index, bases[0].method)
         _ratio_axis(axes, min(ratios), max(ratios))
         value_axis(axes, series[0].metric, limits)

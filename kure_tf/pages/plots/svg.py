@@ -63,6 +63,11 @@ def figure(width, height):
         )
 
 
+def explain(line, texts):
+    """Gives each marker of a Matplotlib line what a mouse reveals of it."""
+    line.set_label("\n".join(texts))
+
+
 def to_svg(drawn, prefix, description) -> str:
     """Returns a figure as an `<svg>` element to put into a page.
 
@@ -72,10 +77,13 @@ def to_svg(drawn, prefix, description) -> str:
             cannot hold becomes a hyphen.
         description: What a screen reader says instead.
     """
+    explained = _named_lines(drawn)
     stream = io.StringIO()
     drawn.savefig(stream, format="svg", transparent=True)
     text = stream.getvalue()
     text = text[text.index("<svg") :]
+    for name, texts in explained.items():
+        text = _with_titles(text, name, texts)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     view = re.search(r'viewBox="([^"]+)"', text)[1]
@@ -96,6 +104,30 @@ def _matplotlib():
         import matplotlib
         from matplotlib.figure import Figure
     return matplotlib, Figure
+
+
+def _named_lines(drawn):
+    """Names the lines that `explain` was called for: `{id: texts}`."""
+    lines = [line for axes in drawn.axes for line in axes.lines]
+    # Matplotlib calls the others _child0, _child1; empty ones draw nothing.
+    lines = [x for x in lines if (x.get_label() or "_")[0] != "_"]
+    for number, line in enumerate(lines):
+        line.set_gid(f"explained-{number}")
+    return {line.get_gid(): line.get_label().split("\n") for line in lines}
+
+
+def _with_titles(text, name, texts):
+    """Puts `texts` into the markers of the group `name`, one into each."""
+    start = text.index(f'<g id="{name}">')
+    end = text.find('<g id="', start + 1)
+    end = len(text) if end < 0 else end
+    titles = iter(texts)
+    titled = re.sub(
+        r"(<use [^>]*?)/>",
+        lambda m: f"{m[1]}><title>{html.escape(next(titles))}</title></use>",
+        text[start:end],
+    )
+    return text[:start] + titled + text[end:]
 
 
 def _own_ids(text, prefix):

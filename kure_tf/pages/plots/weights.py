@@ -57,7 +57,7 @@ def _draw_kurtosis(axes, one, index, layers, shift):
             if value is None:
                 continue
             heights.append(value)
-            axes.plot(
+            (mark,) = axes.plot(
                 [x + shift],
                 [value],
                 linestyle="none",
@@ -65,6 +65,7 @@ def _draw_kurtosis(axes, one, index, layers, shift):
                 color=colour,
                 markerfacecolor=fill,
             )
+            svg.explain(mark, [f"{one.name}, {layer}: {value:.2f}"])
     return heights
 
 

@@ -5,6 +5,10 @@ from kure_tf.pages.estimate import Estimate
 from kure_tf.pages.tables.table import Cell
 
 NOT_MEASURED = Cell("-", "not measured")
+BOLD = (
+    "Bold: ahead of every other run by more than two standard errors of the "
+    "difference."
+)
 
 
 def estimate_cell(estimate, rivals=()) -> Cell:

@@ -1,6 +1,7 @@
 """A table as a value, and how it reads in Markdown."""
 
 import dataclasses
+import textwrap
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,21 +44,28 @@ class Table:
     prose: bool = False
 
     @property
-    def shown(self) -> list[tuple[Cell, ...]]:
-        """The rows; labels but the last one that repeat are empty."""
-        rows, above = [], ()
+    def repeated(self) -> list[int]:
+        """How many labels, the last one left out, repeat those above."""
+        counts, above = [], ()
         for row in self.rows:
             names = [cell.text for cell in row[: self.labels - 1]]
             same = [a == b for a, b in zip(above, names, strict=False)]
-            repeated = (*same, False).index(False)
-            rows.append((*[Cell("")] * repeated, *row[repeated:]))
+            counts.append((*same, False).index(False))
             above = names
-        return rows
+        return counts
 
     def to_markdown(self) -> str:
-        """Returns the table in Markdown, aligned to be read as it is."""
+        """Returns the table in Markdown, aligned to be read as it is.
+
+        One whose cells are prose becomes a list.
+        """
+        if self.prose:
+            return "\n".join(map(self._item, self.rows))
         header = [escaped(text) for text in self.header]
-        body = [[escaped(cell.text) for cell in row] for row in self.shown]
+        body = [
+            [*[""] * repeated, *(escaped(cell.text) for cell in row[repeated:])]
+            for row, repeated in zip(self.rows, self.repeated, strict=True)
+        ]
         widths = [
             max(3, *(len(line[i]) for line in [header, *body]))
             for i in range(len(header))
@@ -69,12 +77,32 @@ class Table:
         lines = [header, rule, *body]
         return "\n".join(self._line(line, widths) for line in lines)
 
+    def _item(self, row):
+        first, *rest = row
+        if len(rest) == 1:
+            return item(first.text, rest[0].text)
+        named = zip(self.header[1:], rest, strict=True)
+        texts = [f"{name}: {cell.text}" for name, cell in named]
+        return item(first.text, "; ".join(texts))
+
     def _line(self, texts, widths):
         padded = (
             text.ljust(width) if i < self.labels else text.rjust(width)
             for i, (text, width) in enumerate(zip(texts, widths, strict=True))
         )
         return f"| {' | '.join(padded)} |"
+
+
+def item(name, text) -> str:
+    """Returns one item of a list in Markdown, lines not longer than 80."""
+    return textwrap.fill(
+        " ".join(": ".join(filter(None, (name, text))).split()),
+        80,
+        initial_indent="* ",
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def escaped(text) -> str:

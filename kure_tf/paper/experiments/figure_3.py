@@ -24,6 +24,7 @@ def figure_3a(net) -> tuple:
             sweep="weights",
             series=_SERIES,
             column="kurtosis",
+            axis="given",
             published={
                 name: {"kurtosis": Value(k)} for name, k in _TARGETS.items()
             },

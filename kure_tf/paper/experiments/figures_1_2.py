@@ -15,6 +15,7 @@ def figure_1() -> tuple:
             "Sensitivity at the best step, in squared deviations",
             sweep="theory",
             series=_SERIES,
+            axis="given",
             column="sensitivity",
             about=(
                 "The paper: Eq. 8 and Eq. 11, as printed. Here: the quantizer "
@@ -28,6 +29,7 @@ def figure_1() -> tuple:
             "Increase of the MSE for a step 1.5 times the best",
             sweep="theory",
             series=_SERIES,
+            axis="given",
             column="cost",
             about="The paper states it for any deviation (Theorem 4).",
             claims=(Lead(*lead, unit="", expected=1.0),),
@@ -44,6 +46,7 @@ def figure_2() -> tuple:
             "Smallest MSE at unit variance",
             sweep="theory",
             series=_SERIES,
+            axis="given",
             column="mean_squared_error",
             about=(
                 "The paper: Eq. 5 and Eq. 9 at their best steps. Here: the "

@@ -5,7 +5,10 @@ import json
 import pathlib
 
 from kure_tf.files import jsonable
+from kure_tf.paper.experiments.experiments import get
+from kure_tf.paper.experiments.outcome import Outcome, judged
 from kure_tf.paper.experiments.page import index_page, outcome_page
+from kure_tf.paper.experiments.values import Value
 
 FORMAT = "kure_tf reproduction"
 SCHEMA_VERSION = 2
@@ -20,6 +23,40 @@ def save(outcome, folder) -> pathlib.Path:
 def save_index(outcomes, folder) -> pathlib.Path:
     """Writes index.md and index.html of `Outcome`s saved there: `Page.save`."""
     return index_page(outcomes).save(folder, "index")
+
+
+def load(path) -> Outcome:
+    """Reads an `Outcome` back from its NAME.json; claims are judged again.
+
+    Raises:
+        ValueError: If it is no reproduction, or one of another schema.
+    """
+    document = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    known = (document.get("format"), document.get("schema_version"))
+    if known != (FORMAT, SCHEMA_VERSION):
+        raise ValueError(
+            f"Expected a {FORMAT} of schema {SCHEMA_VERSION}. Received: {path}."
+        )
+    experiment = get(document["experiment"], document["scale"])
+    pairs = zip(experiment.panels, document["panels"], strict=True)
+    panels = tuple(
+        judged(
+            panel,
+            _side(kept["published"]),
+            _side(kept["measured"]),
+            kept["measured_on"],
+        )
+        for panel, kept in pairs
+    )
+    steps = tuple(document["steps"])
+    return Outcome(experiment, document["scale"], panels, steps)
+
+
+def _side(kept):
+    return {
+        name: {column: Value(**value) for column, value in values.items()}
+        for name, values in kept.items()
+    }
 
 
 def to_json(outcome) -> str:

@@ -69,6 +69,8 @@ class Outcome:
             if counts[v]
         )
         shape = _shape(counts, len(verdicts))
+        if len(counts) == 1:
+            return f"The shape {shape}: {_all_alike(*counts.items())}."
         return f"The shape {shape}: of {len(verdicts)} claims {listed}."
 
 
@@ -81,10 +83,25 @@ def _shape(counts, total):
     return f"does not {verb} the paper's"
 
 
+def _all_alike(count_of):
+    """Returns "its one claim agrees", "all 4 claims are too close to call"."""
+    verdict, count = count_of
+    claims = "its one claim" if count == 1 else f"all {count} claims"
+    if verdict in (AGREES, DIFFERS):
+        return f"{claims} {_verb(verdict, count)}"
+    return f"{claims} {'is' if count == 1 else 'are'} {verdict}"
+
+
 def _verb(verdict, count):
     """Returns "agree" for several that agree."""
     several = count > 1 and verdict in (AGREES, DIFFERS)
     return verdict.removesuffix("s") if several else verdict
+
+
+def judged(panel, published, measured, details="") -> PanelOutcome:
+    """Returns a panel with both its sides and the verdicts on its claims."""
+    verdicts = tuple(c.check(published, measured) for c in panel.claims)
+    return PanelOutcome(panel, published, measured, verdicts, details)
 
 
 def collect(experiment, scale, folder, steps=()) -> Outcome:
@@ -100,11 +117,5 @@ def collect(experiment, scale, folder, steps=()) -> Outcome:
     Raises:
         FileNotFoundError, ValueError: If a measurement is missing or broken.
     """
-    panels = []
-    for panel in experiment.panels:
-        published, measured, details = sides(panel, folder)
-        verdicts = tuple(c.check(published, measured) for c in panel.claims)
-        panels.append(
-            PanelOutcome(panel, published, measured, verdicts, details)
-        )
-    return Outcome(experiment, scale, tuple(panels), tuple(steps))
+    panels = tuple(judged(p, *sides(p, folder)) for p in experiment.panels)
+    return Outcome(experiment, scale, panels, tuple(steps))

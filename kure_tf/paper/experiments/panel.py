@@ -18,7 +18,8 @@ class Panel:
         series: `{what the page calls it: names of models}`, one for each seed.
         column: Function of a row that says which column it belongs to, None
             for none; of "weights" and "theory" the name of the quantity.
-        axis: "bits", "ratio" or "table": what the columns are.
+        axis: What the columns are: "bits", "ratio", "given" for others that
+            a figure shows, in the order they are given in, or "table".
         published: The paper's numbers, `{series: {column: Value}}`.
         about: What the paper's numbers are, and what to know of them.
         claims: What to check.

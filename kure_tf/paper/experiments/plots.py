@@ -1,7 +1,7 @@
 """Curves of the paper and ours, side by side on common axes."""
 
 from kure_tf.pages.plots import svg
-from kure_tf.pages.plots.panel import PANEL, Panel, draw_curve
+from kure_tf.pages.plots.panel import MARKERS, PANEL, Panel, draw_curve
 from kure_tf.paper.experiments.values import columns_of, in_order
 
 
@@ -39,6 +39,18 @@ class _Axis:
         else:
             self.positions = {column: i for i, column in enumerate(columns)}
             self.limits = -0.3, len(columns) - 0.7
+        sides = (one.published, one.measured)
+        means = [v.mean for s in sides for x in s.values() for v in x.values()]
+        self.heights = min(means) / 1.2, max(means) * 1.2
+
+    def inside(self, values):
+        """Returns the values that lie between the limits."""
+        low, high = self.limits
+        return {
+            column: value
+            for column, value in values.items()
+            if low <= self.positions[column] <= high
+        }
 
 
 def _drawn(one, side, names, axis, prefix):
@@ -47,11 +59,16 @@ def _drawn(one, side, names, axis, prefix):
         if axis.is_ratio:
             axes.axvline(1, color=svg.MUTED, linewidth=0.8, zorder=1)
         for index, name in enumerate(names):
-            _draw_series(axes, side.get(name, {}), index, axis.positions)
+            values = axis.inside(side.get(name, {}))
+            _draw_series(axes, values, name, index, axis.positions)
         axes.set_xlim(*axis.limits)
         if one.panel.unit == "%":
             axes.set_ylim(0, 101)
-        axes.set_ylabel("accuracy in %" if one.panel.unit == "%" else "")
+        elif one.panel.axis == "given":
+            axes.set_yscale("log")
+            axes.set_ylim(*axis.heights)
+        percent = one.panel.unit == "%"
+        axes.set_ylabel("accuracy in %" if percent else one.panel.unit)
         if axis.is_ratio:
             axes.set_xlabel("step size / best step size")
         else:
@@ -59,11 +76,20 @@ def _drawn(one, side, names, axis, prefix):
         return svg.to_svg(drawn, prefix, f"{prefix}: {one.panel.title}")
 
 
-def _draw_series(axes, values, index, positions):
-    points = sorted((positions[c], value) for c, value in values.items())
-    if not points:
+def _draw_series(axes, values, name, index, positions):
+    if not values:
         return
-    xs = [x for x, _ in points]
-    means = [value.mean for _, value in points]
-    errors = [value.standard_error for _, value in points]
-    draw_curve(axes, xs, means, errors, index)
+    columns = sorted(values, key=positions.get)
+    xs = [positions[column] for column in columns]
+    means = [values[column].mean for column in columns]
+    errors = [values[column].standard_error for column in columns]
+    texts = [f"{name}, {c}: {values[c].mean:.3g}" for c in columns]
+    draw_curve(
+        axes,
+        xs,
+        means,
+        errors,
+        texts,
+        color=svg.run_colour(index),
+        marker=MARKERS[index % len(MARKERS)],
+    )

@@ -71,7 +71,7 @@ def _theorem(study):
 
 def _figure_1(study):
     text = f"simulated with {study.values:,} values"
-    marks = [Key(text, hollow=True)]
+    marks = [Key(text, marker=0, hollow=True)]
     if any(one.paper is not None for one in study.curves):
         text = "the paper's Eq. 5 or 9, where it holds"
         marks.append(Key(text, dashes="3 3"))
