@@ -29,7 +29,8 @@ def nested_settings(
             follows every layer.
         activation_bits: Bits of the activations at all widths, or
             `{bits: activation bits}`; None for float.
-        method: PTQ method that gives the steps of the activations.
+        method: PTQ method that gives the steps of the activations; None keeps
+            those of the model, which training may have found.
         batch_norm: Batches of training images, on which batch-norm statistics
             are measured again at each width; None keeps those of training.
 
@@ -56,7 +57,9 @@ def nested_settings(
 
 
 def _setting(calibration, nested, width, activations, method):
-    steps = method(calibration, OperatingPoint(8, activations))
+    steps = None
+    if method is not None:
+        steps = method(calibration, OperatingPoint(8, activations))
     return Setting(
         nested_point(width, activations, nested.reading),
         step_sizes=steps,

@@ -9,6 +9,7 @@ from kure_tf.quantizers import (
     DoReFaActivationQuantizer,
     DoReFaWeightQuantizer,
     LSQQuantizer,
+    NestedLSQQuantizer,
 )
 
 
@@ -39,6 +40,26 @@ def lsq(placement, *, weight_start="paper", activation_start="mse"):
     )
 
 
+def nested_lsq(placement, *, weight_start="mse", activation_start="mse"):
+    """LSQ for one 8-bit code of each weight, which is read at many widths.
+
+    With `SampledPrecision` all widths are trained together; `nested_weights`
+    returns the codes. Start at the fewest bits that will be read: the step of
+    all widths then comes from there. See `NestedLSQQuantizer`.
+
+    Args:
+        placement: A `Placement`; the grid of its weights is "narrow".
+        weight_start, activation_start: As for `lsq`.
+    """
+    weights = placement.weights
+    if weights is not None:
+        weights = NestedLSQQuantizer(
+            weights.grid, weights.granularity, start=weight_start
+        )
+    placement = lsq(placement, activation_start=activation_start)
+    return dataclasses.replace(placement, weights=weights)
+
+
 def dorefa(placement, *, clip=None, **options):
     """DoReFa-Net (Zhou et al. 2016) for weights and activations.
 
@@ -64,7 +85,7 @@ def dorefa(placement, *, clip=None, **options):
     )
 
 
-METHODS = {"dorefa": dorefa, "lsq": lsq}
+METHODS = {"dorefa": dorefa, "lsq": lsq, "nested_lsq": nested_lsq}
 
 
 def get(name):

@@ -5,6 +5,7 @@ from kure_tf.quantizers.dorefa import (
     DoReFaWeightQuantizer,
 )
 from kure_tf.quantizers.lsq import LSQQuantizer
+from kure_tf.quantizers.nested_lsq import NestedLSQQuantizer
 from kure_tf.quantizers.positive import SMALLEST_STEP, Positive
 from kure_tf.quantizers.quantizer import Quantizer, QuantizerState, shared_axes
 from kure_tf.quantizers.uniform import UniformQuantizer
@@ -14,6 +15,7 @@ __all__ = [
     "DoReFaActivationQuantizer",
     "DoReFaWeightQuantizer",
     "LSQQuantizer",
+    "NestedLSQQuantizer",
     "Positive",
     "Quantizer",
     "QuantizerState",

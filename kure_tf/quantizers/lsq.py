@@ -70,6 +70,10 @@ class LSQQuantizer(UniformQuantizer):
         scale = tf.math.rsqrt(self._count(x, state) * self._highest(state))
         step_size = scale_gradient(tf.convert_to_tensor(state.step_size), scale)
         state = dataclasses.replace(state, step_size=step_size)
+        return self.rounded(x, state)
+
+    def rounded(self, x, state):
+        """Returns `x` on its grid; the gradient of the step has its scale."""
         return super().quantize(x, state)
 
     def _count(self, x, state):

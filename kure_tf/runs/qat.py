@@ -13,7 +13,7 @@ class Qat:
     """Quantization-aware training, at one operating point or at many.
 
     Attributes:
-        method: "lsq" or "dorefa".
+        method: "lsq", "dorefa" or "nested_lsq".
         point: Operating point to train for, such as "4/4" or "4/FP".
         scheme: "paper" (per tensor, ends in float) or "tflite" (batch norm
             folded, per channel, ends at 8 bits).
@@ -31,7 +31,7 @@ class Qat:
             to draw from what is given.
     """
 
-    method: Literal["lsq", "dorefa"]
+    method: Literal["lsq", "dorefa", "nested_lsq"]
     point: str = "4/4"
     scheme: Literal["paper", "tflite"] = "paper"
     engine: Literal[None, "native", "tfmot"] = None

@@ -1,0 +1,73 @@
+"""LSQ on codes of 8 bits that are read at fewer."""
+
+import tensorflow as tf
+
+from kure_tf.compat import register_serializable
+from kure_tf.ops.fake_quantize import switched_fake_quantize
+from kure_tf.ops.grid import NARROW
+from kure_tf.quantizers.lsq import LSQQuantizer
+
+_STORED_BITS = 8.0
+
+
+@register_serializable("kure_tf")
+class NestedLSQQuantizer(LSQQuantizer):
+    """LSQ for kernels of which a device stores 8 bits and reads fewer.
+
+    Forward, with s the step of the stored codes c, and b the bits in force:
+
+        c = round(clip(x / s, -127, 127))
+        y = 2^(8-b) s round(clip(c / 2^(8-b), -Q, Q)),    Q = 2^(b-1) - 1
+
+    which is the reading "even" of `NestedWeights`. All widths share the one
+    step s: where LSQ keeps the clipping range when bits change, this keeps s.
+    Rounding counts as the identity twice, so that gradients are those of LSQ
+    at the step 2^(8-b) s. Above 8 bits nothing is stored: plain LSQ.
+
+    Args:
+        grid: "narrow", by name or as a `Grid`.
+        granularity, trainable, batched, start: As for `LSQQuantizer`.
+
+    Raises:
+        ValueError: If the grid is another one.
+    """
+
+    def __init__(
+        self,
+        grid="narrow",
+        granularity="per_tensor",
+        trainable=True,
+        *,
+        batched=False,
+        start="mse",
+    ):
+        super().__init__(
+            grid, granularity, trainable, batched=batched, start=start
+        )
+        if self.grid is not NARROW:
+            raise ValueError(
+                "Expected the grid 'narrow', whose levels are readings of "
+                f"8-bit codes. Received: {self.grid.name!r}."
+            )
+
+    def step_size(self, state):
+        """Returns step_size * 2^(calibrated_bits - bits) * step_scale."""
+        scale = tf.convert_to_tensor(state.step_scale)
+        factor = scale * 2.0 ** (
+            tf.convert_to_tensor(state.calibrated_bits)
+            - tf.convert_to_tensor(state.bits)
+        )
+        step_size = tf.convert_to_tensor(state.step_size)
+        return step_size * tf.stop_gradient(factor)
+
+    def rounded(self, x, state):
+        bits = tf.convert_to_tensor(state.bits)
+        unit = 2.0 ** (bits - _STORED_BITS)
+        stored = switched_fake_quantize(
+            x,
+            self.step_size(state) * unit,
+            NARROW.levels(_STORED_BITS),
+            kernels=(NARROW.fused,),
+            index=tf.where(bits > _STORED_BITS, 0, 1),
+        )
+        return super().rounded(stored, state)
