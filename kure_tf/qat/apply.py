@@ -45,7 +45,8 @@ def quantize_aware(
         model: A built functional or sequential model, normally a trained one;
             nested ones are opened. What has no kernels stays as it is.
         method: "lsq" (Esser et al. 2020), "dorefa" (Zhou et al. 2016),
-            "nested_lsq" (one 8-bit code, read at many widths), or a function of a `Placement` that puts quantizers of your own in it.
+            "nested_lsq" (one 8-bit code, read at many widths), or a function
+            of a `Placement` that puts quantizers of your own in it.
         weight_bits: Bits of the weights; None leaves them in float.
         activation_bits: Bits of the activations; None leaves them in float.
         placement: A `Placement` or the name of a scheme, "paper" (first and

@@ -51,5 +51,9 @@ def nested_weights(model, bits=(8, 6, 4, 3, 2)) -> NestedWeights:
             for path, tensor in kernels.items()
             if tensor.pinned_bits
         },
-        provenance={"method": "nested_lsq", "rounding": "trained", "bits": bits},
+        provenance={
+            "method": "nested_lsq",
+            "rounding": "trained",
+            "bits": bits,
+        },
     )

@@ -1,11 +1,14 @@
 """LSQ on codes of 8 bits that are read at fewer."""
 
+import dataclasses
+
 import tensorflow as tf
 
 from kure_tf.compat import register_serializable
 from kure_tf.ops.fake_quantize import switched_fake_quantize
 from kure_tf.ops.grid import NARROW
 from kure_tf.quantizers.lsq import LSQQuantizer
+from kure_tf.settings.operating_point import MAX_BITS
 
 _STORED_BITS = 8.0
 
@@ -21,8 +24,9 @@ class NestedLSQQuantizer(LSQQuantizer):
 
     which is the reading "even" of `NestedWeights`. All widths share the one
     step s: where LSQ keeps the clipping range when bits change, this keeps s.
-    Rounding counts as the identity twice, so that gradients are those of LSQ
-    at the step 2^(8-b) s. Above 8 bits nothing is stored: plain LSQ.
+    Gradients are those of LSQ with these levels, rounding counting as the
+    identity twice; a value is inside if |c| < 2^(8-b) Q. Above 8 bits nothing
+    is stored: plain LSQ.
 
     Args:
         grid: "narrow", by name or as a `Grid`.
@@ -61,13 +65,21 @@ class NestedLSQQuantizer(LSQQuantizer):
         return step_size * tf.stop_gradient(factor)
 
     def rounded(self, x, state):
+        # In units of s all levels are whole numbers, so that ties are ties.
         bits = tf.convert_to_tensor(state.bits)
-        unit = 2.0 ** (bits - _STORED_BITS)
+        unit = self.step_size(state) * 2.0 ** (bits - _STORED_BITS)
         stored = switched_fake_quantize(
-            x,
-            self.step_size(state) * unit,
+            tf.cast(x, tf.float32) / unit,
+            1.0,
             NARROW.levels(_STORED_BITS),
             kernels=(NARROW.fused,),
             index=tf.where(bits > _STORED_BITS, 0, 1),
         )
-        return super().rounded(stored, state)
+        calibrated_bits = tf.convert_to_tensor(state.calibrated_bits)
+        whole = dataclasses.replace(
+            state,
+            step_size=2.0 ** (_STORED_BITS - calibrated_bits),
+            step_scale=tf.ones(()),
+        )
+        y = tf.cast(super().rounded(stored, whole) * unit, x.dtype)
+        return tf.where(bits > MAX_BITS, x, y)

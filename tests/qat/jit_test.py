@@ -15,7 +15,11 @@ ENGINES = ("native",) if IS_KERAS_3 else ("native", "tfmot")
 
 
 class JitTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.parameters(("lsq", ENGINES[0]), ("dorefa", ENGINES[-1]))
+    @parameterized.parameters(
+        ("lsq", ENGINES[0]),
+        ("dorefa", ENGINES[-1]),
+        ("nested_lsq", ENGINES[-1]),
+    )
     def test_training_steps_are_those_without_xla(self, method, engine):
         self._check_steps(
             lambda: _quantized(_net(), method, engine=engine), within=1e-4
