@@ -10,6 +10,7 @@ import pathlib
 import re
 import secrets
 
+SEAL = "sha256"  # The member of a JSON object that is over all others.
 # What `replacing` calls its temporary files, with the process that writes one.
 _TEMPORARY = re.compile(r"\.tmp-([0-9]{1,9})-[0-9a-f]{12}-.*", re.DOTALL)
 
@@ -98,8 +99,45 @@ def remove_leftovers(folder):
 
 
 def write_json(path, content) -> pathlib.Path:
-    """Writes `content` as indented JSON, as `write_atomically` writes."""
-    return write_atomically(path, json.dumps(content, indent=1) + "\n")
+    """Writes an object as indented JSON, as `write_atomically` writes.
+
+    Its last member is the seal, by which `unsealed` tells damage.
+    """
+    sealed = {**content, SEAL: seal_of(content)}
+    return write_atomically(path, json.dumps(sealed, indent=1) + "\n")
+
+
+def seal_of(content) -> str:
+    """Returns the SHA-256 of plain values, as hex digits.
+
+    It is that of what a reader of their JSON gets: the order of members and
+    blanks do not count.
+    """
+    read = json.loads(json.dumps(content))
+    text = json.dumps(read, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def unsealed(content, source) -> dict:
+    """Returns an object of a JSON file without its seal.
+
+    Args:
+        content: The object. Without a seal it is taken as it is: somebody
+            wrote it by hand, or an older kure_tf.
+        source: What an error calls it.
+
+    Raises:
+        ValueError: If the seal does not fit.
+    """
+    content = dict(content)
+    seal = content.pop(SEAL, None)
+    if seal is not None and seal != seal_of(content):
+        raise ValueError(
+            f"Expected {source} as it was written. Its member {SEAL!r} does "
+            "not fit: the file was changed since. Write it again; or, if the "
+            f"change is meant, take the member {SEAL!r} out."
+        )
+    return content
 
 
 def parse_json(text):
@@ -145,6 +183,24 @@ def parsed(text, what, source):
         ) from error
 
 
+def made_folder(path) -> pathlib.Path:
+    """Returns the path of a folder, which is made if it is missing.
+
+    Raises:
+        ValueError: If it is none and cannot be made one.
+    """
+    folder = pathlib.Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            "Expected a workdir that is a folder or can be made one. "
+            f"Received {str(folder)!r}: {error}. Choose another one (tools: "
+            "--workdir)."
+        ) from error
+    return folder
+
+
 def sha256_of(path) -> str | None:
     """Returns the SHA-256 of a file, as hex digits; None if there is none."""
     path = pathlib.Path(path)
@@ -168,7 +224,8 @@ def read_json(path) -> dict:
 
     Raises:
         OSError: If the file cannot be read.
-        ValueError: If it holds no JSON object: it was cut, or is foreign.
+        ValueError: If it holds no JSON object (it was cut, or is foreign), or
+            was changed since it was written.
     """
     path = pathlib.Path(path)
     try:
@@ -181,7 +238,7 @@ def read_json(path) -> dict:
             "written. It is damaged or foreign: "
             f"{str(content)[:80]}. Delete it, or choose another folder."
         )
-    return content
+    return unsealed(content, repr(str(path)))
 
 
 def jsonable(value, name="value"):

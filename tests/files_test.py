@@ -6,6 +6,7 @@ from unittest import mock
 import tensorflow as tf
 from absl.testing import parameterized
 
+from kure_tf import files
 from kure_tf.files import write_atomically
 
 
@@ -96,6 +97,21 @@ class WriteAtomicallyTest(parameterized.TestCase, tf.test.TestCase):
             write_atomically(self.path / "inside.txt", "new")
 
         self.assertEqual(self.path.read_text(), "old")
+
+    def test_a_changed_object_is_refused_until_its_seal_is_taken_out(self):
+        files.write_json(self.path, {"loss": 0.125, "of": {"2": 1}})
+        self.assertEqual(
+            files.read_json(self.path), {"loss": 0.125, "of": {"2": 1}}
+        )
+        text = self.path.read_text().replace("0.125", "0.126")
+        self.path.write_text(text)
+
+        with self.assertRaisesRegex(ValueError, "as it was written.*'sha256'"):
+            files.read_json(self.path)
+
+        seal = text.partition(',\n "sha256"')[0]
+        self.path.write_text(f"{seal}}}")
+        self.assertEqual(files.read_json(self.path)["loss"], 0.126)
 
     def test_other_types_are_refused(self):
         with self.assertRaisesRegex(TypeError, "str or bytes. Received: dict"):

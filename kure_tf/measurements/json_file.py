@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from kure_tf.files import parsed
+from kure_tf.files import SEAL, parsed, seal_of, unsealed
 from kure_tf.measurements.rows import Row, Run
 from kure_tf.settings.operating_point import OperatingPoint
 
@@ -12,7 +12,7 @@ SCHEMA_VERSION = 2
 
 
 def encode(title, runs, notes) -> str:
-    """Returns a report as JSON text, one row per line."""
+    """Returns a report as JSON text, one row per line, and sealed."""
     head = {
         "format": FORMAT,
         "schema_version": SCHEMA_VERSION,
@@ -22,6 +22,8 @@ def encode(title, runs, notes) -> str:
     members = [f"{_dump(key)}: {_dump(value)}" for key, value in head.items()]
     encoded = ",\n".join(_encode_run(run) for run in runs)
     members.append(f'"runs": [\n{encoded}\n]')
+    seal = seal_of(json.loads("{" + ",".join(members) + "}"))
+    members.append(f"{_dump(SEAL)}: {_dump(seal)}")
     return "{\n" + ",\n".join(members) + "\n}\n"
 
 
@@ -34,7 +36,8 @@ def decode(text, source="report") -> tuple[str, tuple[Run, ...], tuple]:
 
     Raises:
         ValueError: If `text` is not JSON (a truncated file), not a report, of
-            another schema, or has a missing, unknown or invalid member.
+            another schema, changed since it was written, or has a missing,
+            unknown or invalid member.
     """
     document = parsed(text, "a report", source)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -51,7 +54,7 @@ def decode(text, source="report") -> tuple[str, tuple[Run, ...], tuple]:
             "Read it with the kure_tf that wrote it, or delete it and "
             "measure again."
         )
-    names = ("format", "schema_version", "title", "notes", "runs")
+    names = ("format", "schema_version", "title", "notes", "runs", SEAL)
     _check_members(document, names, source)
     _check_kind(document.get("notes"), list, f"{source}: notes")
     _check_kind(document.get("runs"), list, f"{source}: runs")
@@ -59,6 +62,7 @@ def decode(text, source="report") -> tuple[str, tuple[Run, ...], tuple]:
         _decode_run(run, f"{source}: runs[{i}]")
         for i, run in enumerate(document["runs"])
     )
+    unsealed(document, source)  # Last: what is wrong says more.
     return document.get("title"), runs, tuple(document["notes"])
 
 

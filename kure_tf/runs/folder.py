@@ -1,9 +1,15 @@
 """The folder of a run: whose it is, and what is given back if it fails."""
 
 import contextlib
+import os
 import pathlib
 
-from kure_tf.files import remove_leftovers, sha256_of, write_atomically
+from kure_tf.files import (
+    made_folder,
+    remove_leftovers,
+    sha256_of,
+    write_atomically,
+)
 
 _DIGEST = "# content of --"
 
@@ -36,7 +42,9 @@ def run_folder(path, tool, flags, *, files=()):
     mark = folder / f"{tool}.cfg"
     flags = dict(sorted(flags.items()))
     _check_values(flags)
-    before = _made(folder)
+    is_there = os.path.isdir(folder)
+    made_folder(folder)
+    before = set(folder.iterdir()) if is_there else None
     digests = {name: _digest(flags.get(name)) for name in files}
     is_new = not mark.is_file()
     if not is_new:
@@ -60,19 +68,6 @@ def _check_values(flags):
                     "and without control characters, which the flagfile in "
                     f"the workdir cannot hold. Received: {line!r}."
                 )
-
-
-def _made(folder):
-    """Makes the folder; returns what was in it, None if it is new."""
-    try:
-        before = set(folder.iterdir()) if folder.is_dir() else None
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            "Expected a workdir that is a folder or can be made one. "
-            f"Received {str(folder)!r}: {error}. Choose another --workdir."
-        ) from error
-    return before
 
 
 def _take_back(mark, before):
@@ -100,7 +95,9 @@ def _write(mark, tool, flags, digests):
 def _read(mark):
     """Returns the flags and the digests of the files in a mark."""
     flags, digests = {}, {}
-    for line in mark.read_text(encoding="utf-8").splitlines():
+    # What is no text is another value, or a comment that nobody compares.
+    text = mark.read_text(encoding="utf-8", errors="replace")
+    for line in text.splitlines():
         if line.startswith(_DIGEST):
             name, _, digest = line.removeprefix(_DIGEST).partition(": ")
             digests[name] = digest

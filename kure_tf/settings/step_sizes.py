@@ -4,7 +4,13 @@ import dataclasses
 
 import numpy as np
 
-from kure_tf.files import existing, jsonable, parse_json, write_json
+from kure_tf.files import (
+    existing,
+    jsonable,
+    parse_json,
+    unsealed,
+    write_json,
+)
 from kure_tf.settings.operating_point import check_bits
 
 _FORMAT = "kure_tf step sizes 1"
@@ -26,7 +32,13 @@ class TensorStep:
     origin: float = 0.0
 
     def __post_init__(self):
-        step_size = np.asarray(self.step_size, np.float32)
+        given = np.asarray(self.step_size)
+        if given.dtype.kind not in "iuf":
+            raise TypeError(
+                f"Expected step sizes in numbers. Received: {self.step_size!r}."
+            )
+        with np.errstate(over="ignore"):  # What overflows is refused.
+            step_size = given.astype(np.float32)
         good = np.isfinite(step_size) & (step_size > 0)
         if not (step_size.size and np.all(good)):
             raise ValueError(
@@ -114,6 +126,7 @@ class StepSizes:
 
 
 def _checked(content):
+    content = unsealed(content, "the file")
     written = content.get("format", _FORMAT)
     if written != _FORMAT:
         raise ValueError(f"its format is {written!r}, not {_FORMAT!r}")

@@ -76,6 +76,11 @@ class ReportFilesTest(parameterized.TestCase):
             r"runs\[0\].rows\[1\].*value.*in 0..1",
         ),
         (
+            "changed_number",
+            lambda text: text.replace("0.8,", "0.9,"),
+            "as it was written.*'sha256'.*if the change is meant",
+        ),
+        (
             "rows_no_list",
             lambda text: text.replace('"rows": [', '"rows": 3, "x": ['),
             r"runs\[0\].rows to be a list. Received: 3",

@@ -124,6 +124,14 @@ class RunFolderTest(parameterized.TestCase, tf.test.TestCase):
 
         self.assertCountEqual(os.listdir(deep), [used.name, ".tmp-mine"])
 
+    def test_a_mark_that_is_no_text_is_that_of_another_run(self):
+        self._run()
+        mark = self.path / "train.cfg"
+        mark.write_bytes(mark.read_bytes().replace(b"=", b"=\xff"))
+
+        with self.assertRaisesRegex(ValueError, "another run"):
+            self._run()
+
     @parameterized.parameters("model ", " model", "a\rb", "a\x0bb", "a\u2028b")
     def test_what_a_flagfile_cannot_hold_is_refused(self, name):
         with self.assertRaisesRegex(ValueError, "--name.*flagfile.*Received"):
