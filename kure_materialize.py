@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import pathlib
 import zipfile
 import zlib
@@ -54,10 +55,8 @@ def points(source) -> list[tuple]:
 def materialize(source, bits, *, activation_bits=None, container=8) -> bytes:
     """Returns a .tflite file, as kure_tf's exact writer makes it.
 
-    Of a .kure file, by its path or bytes: with `bits` for weights, and
-    `activation_bits` for activations (None: the most that there are), int8 or,
-    if `container` is 4, int4 where codes fit.
-    Raises ValueError if it is no whole .kure file, or makes no such file.
+    Of a .kure file, its path or bytes. `activation_bits` None: the most held;
+    `container` 4: int4 where codes fit. ValueError if no such file is held.
     """
     held, asked = points(source), (bits, activation_bits, container)
     for point in held:  # The most activation bits come first.
@@ -138,11 +137,12 @@ def main(arguments=None):
     parser.add_argument("--out", help="default: FILE_BITS.tflite")
     asked = vars(parser.parse_args(arguments))
     path = asked.pop("out") or "{source}_{bits}.tflite".format(**asked)
+    new = pathlib.Path(f"{path}.{os.getpid()}.tmp")  # Two may run at once.
     try:
-        new = pathlib.Path(f"{path}.tmp")
         new.write_bytes(materialize(**asked))
         new.replace(path)
     except (OSError, ValueError) as error:
+        new.unlink(missing_ok=True)
         parser.exit(1, f"{error}\n")
 
 

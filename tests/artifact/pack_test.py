@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import tracemalloc
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -334,6 +335,34 @@ class MaterializeTest(tf.test.TestCase, parameterized.TestCase):
 
         self.assertEqual(raised.exception.code, 1)
         self.assertLen([*self.folder.iterdir()], 1)
+
+    def test_a_file_that_cannot_take_its_place_leaves_nothing(self):
+        (self.folder / "taken.tflite" / "in").mkdir(parents=True)
+
+        with self.assertRaises(SystemExit):
+            kure_materialize.main(
+                [str(self.path), "--bits=3"]
+                + [f"--out={self.folder / 'taken.tflite'}"]
+            )
+
+        names = {path.name for path in self.folder.iterdir()}
+        self.assertEqual(names, {"net.kure", "taken.tflite"})
+
+    def test_two_at_once_do_not_share_a_temporary_file(self):
+        names = set()
+        for process in (1, 2):
+            with (
+                mock.patch.object(os, "getpid", return_value=process),
+                mock.patch.object(
+                    pathlib.Path,
+                    "replace",
+                    autospec=True,
+                    side_effect=lambda new, path: names.add(new.name),
+                ),
+            ):
+                kure_materialize.main([str(self.path), "--bits=3"])
+
+        self.assertLen(names, 2)
 
 
 def _large_artifact(folder):
