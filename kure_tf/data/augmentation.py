@@ -37,6 +37,8 @@ def parse_augmentation(names) -> Augmentation:
     """
     if isinstance(names, str):
         names = (names,)
+    if not isinstance(names, (list, tuple)):
+        raise _unknown([names])
     options = {}
     for text in names:
         name, _, number = str(text).partition("=")

@@ -132,6 +132,11 @@ def _as_tensor(value, port, what):
             f"the model's input {port.name!r}. Received: {list(given)}."
         )
     dtype = tf.as_dtype(port.dtype)
+    if tensor.dtype == tf.string != dtype:
+        raise ValueError(
+            f"Expected numbers in {what}: the model's input {port.name!r} is "
+            f"of dtype {port.dtype}. Received text."
+        )
     if dtype.is_integer and tensor.dtype.is_floating:
         _check_whole(tensor, port, what)
     return tensor if tensor.dtype == dtype else tf.cast(tensor, dtype)

@@ -4,7 +4,12 @@ import dataclasses
 
 import numpy as np
 
-from kure_tf.data.split import Split, calibration_draw, check_label_range
+from kure_tf.data.split import (
+    Split,
+    calibration_draw,
+    check_label_range,
+    check_size,
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,9 +95,13 @@ def from_arrays(
         notes: Sentences for reports.
 
     Raises:
+        TypeError: If what is given is no pair or no number.
         ValueError: If shapes do not fit, a split is empty, a value is not
             finite, or a label lies outside the classes.
     """
+    _check_pairs(train=train, test=test, validation=validation)
+    if num_classes is not None:
+        check_size("num_classes", num_classes)
     train_images = np.asarray(train[0])
     if white is None:
         white = 255.0 if train_images.dtype == np.uint8 else 1.0
@@ -115,3 +124,14 @@ def from_arrays(
         test=split("test", test),
         notes=tuple(notes),
     )
+
+
+def _check_pairs(**pairs):
+    for name, pair in pairs.items():
+        if name == "validation" and pair is None:
+            continue
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(
+                f"Expected {name} as a pair of arrays, images and labels. "
+                f"Received: {type(pair).__name__}."
+            )

@@ -1,6 +1,7 @@
 """A data set that is a folder of images, a sub-folder for each class."""
 
 import hashlib
+import os
 import pathlib
 
 import numpy as np
@@ -56,12 +57,17 @@ def folder_dataset(
         ValueError: If there are fewer than two classes, a split has no images
             or another class, a file cannot be read, images differ in size and
             `image_size` is None, or they do not fit in memory.
-        TypeError: If `image_size` is no integer.
+        TypeError: If `path` is no path, or `image_size` no integer.
     """
     if image_size is not None:
         check_size("image_size", image_size)
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(
+            "Expected the path of a folder of images. Received: "
+            f"{type(path).__name__}."
+        )
     folder = pathlib.Path(path)
-    if not folder.is_dir():
+    if not str(path) or not folder.is_dir():
         raise FileNotFoundError(
             f"Expected a folder of images with a sub-folder for each class. "
             f"There is no folder {str(path)!r}."

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import numbers
 
 import numpy as np
 import tensorflow as tf
@@ -212,7 +213,16 @@ def calibration_draw(training, count, seed):
         training: The training split.
         count: How many; all if there are fewer.
         seed: Integer, 0 or more.
+
+    Raises:
+        TypeError, ValueError: If `count` or `seed` is none.
     """
+    check_size("calibration_count", count)
+    if not (isinstance(seed, numbers.Integral) and seed >= 0):
+        raise ValueError(
+            "Expected calibration_seed as an integer of 0 or more. "
+            f"Received: {seed!r}."
+        )
     name = "calibration" if seed == 0 else f"calibration seed {seed}"
     return training.take(min(count, training.count), seed, name=name)
 
@@ -276,7 +286,7 @@ def _check_images(name, images):
             "grey images: images[..., np.newaxis]."
         )
     if not len(images):
-        raise ValueError(f"Split {name!r} is empty: expected images.")
+        raise ValueError(f"Split {name!r} is empty. Expected images.")
     if images.dtype == np.uint8:
         return
     if not np.issubdtype(images.dtype, np.floating):
@@ -285,7 +295,10 @@ def _check_images(name, images):
             f"{name!r} holds {images.dtype}."
         )
     if not np.isfinite(images).all():
-        raise ValueError(f"Split {name!r} holds images with NaN or infinity.")
+        raise ValueError(
+            "Expected images of finite numbers. Split "
+            f"{name!r} holds NaN or infinity."
+        )
 
 
 def _check_labels(name, labels, count):

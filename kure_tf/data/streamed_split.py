@@ -50,7 +50,7 @@ class StreamedSplit:
 
     def __post_init__(self):
         if not self.count:
-            raise ValueError(f"Split {self.name!r} is empty: expected images.")
+            raise ValueError(f"Split {self.name!r} is empty. Expected images.")
         channels = self.image_shape[-1]
         check_per_channel("mean", self.mean, channels)
         check_per_channel("std", self.std, channels)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +21,8 @@ _MEAN_AND_STD = {
     "imagenet2012": _IMAGENET,
 }
 _VALIDATION_SEED = 0
+# As TFDS writes them: name, configuration, version, arguments.
+_NAME = re.compile(r"\w+(/[^:]+)?(:[\w.*]+)?(/.+)?")
 
 
 def tfds_dataset(
@@ -198,7 +201,8 @@ class _Source:
             return tf.cast(image, tf.uint8), example[self.label_key]
 
         batches = (
-            self.builder.as_dataset(
+            _examples(
+                self.builder,
                 split=tfds_split,
                 read_config=tfds.ReadConfig(
                     try_autocache=False,
@@ -293,7 +297,8 @@ def _has_labels(builder, split, label_key):
     # Withheld labels are -1 in TFDS: the test split of ImageNet, for one.
     import tensorflow_datasets as tfds
 
-    first = builder.as_dataset(
+    first = _examples(
+        builder,
         split=f"{split}[:8]",
         decoders=tfds.decode.PartialDecoding({label_key: True}),
     )
@@ -305,20 +310,32 @@ def _damage_named(name):
     try:
         yield
     # What protobuf and TensorFlow raise of a file that was cut or has changed.
-    except (
-        *(ParseError, tf.errors.DataLossError, tf.errors.NotFoundError),
-        tf.errors.InvalidArgumentError,
-    ) as error:
-        raise ValueError(
-            f"Expected whole files of the TFDS data set {name!r}. One is "
-            f"damaged: {str(error)[:300]}. Prepare the data set again."
-        ) from error
+    except (ParseError, tf.errors.OpError) as error:
+        raise _damaged(name, error) from error
+
+
+def _examples(builder, **options):
+    """Returns `builder.as_dataset`, whose files may not be described right."""
+    try:
+        return builder.as_dataset(**options)
+    except (ValueError, LookupError) as error:
+        raise _damaged(builder.info.name, error) from error
+
+
+def _damaged(name, error):
+    said = str(error) or type(error).__name__
+    return ValueError(
+        f"Expected whole files of the TFDS data set {name!r}. One is damaged: "
+        f"{said[:300]}. Prepare the data set again."
+    )
 
 
 def _builder(name, data_dir, download):
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.read_only_builder import builder_from_files
 
+    if not _NAME.fullmatch(name):
+        raise _not_found(name, data_dir)
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except (
@@ -326,6 +343,9 @@ def _builder(name, data_dir, download):
         ModuleNotFoundError,
     ) as error:
         raise _not_found(name, data_dir) from error
+    # A dozen kinds, of descriptions that were cut off or changed.
+    except Exception as error:
+        raise _damaged(name, error) from error
     if download:
         builder.download_and_prepare()
     if builder.info.splits:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from kure_tf.export.file_details import file_details
-from kure_tf.export.stored_file import StoredFile
+from kure_tf.export.stored_file import StoredFile, opened
 from kure_tf.export.write import write
 
 
@@ -52,6 +52,8 @@ def check_file(content, graph, *, signature="serving_default") -> FileCheck:
         ValueError: If `content` is no .tflite file, or a damaged one.
     """
     found = StoredFile(content)
+    with opened(content):
+        details = file_details(content)
     port = found.input_port()
     expected = StoredFile(
         write(
@@ -75,7 +77,7 @@ def check_file(content, graph, *, signature="serving_default") -> FileCheck:
         equal_kernels=sum(
             differing.isdisjoint([path, f"{path}/bias"]) for path in kernels
         ),
-        float_operators=file_details(content)["float_ops"],
+        float_operators=details["float_ops"],
         float_layers=graph.float_layers,
         differences=tuple(text for _, text in (*tensors, *others)),
     )

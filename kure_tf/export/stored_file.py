@@ -30,7 +30,10 @@ def opened(content):
         )
     try:
         yield schema.Model.GetRootAs(content, 0)
-    except (struct.error, LookupError, TypeError, ValueError) as error:
+    except (
+        *(struct.error, LookupError, TypeError, ValueError),
+        AttributeError,  # A name or table that is not there.
+    ) as error:
         raise ValueError(
             "Expected a whole .tflite file. Received: "
             f"{len(content)} bytes that are cut off or damaged ({error}). "

@@ -187,6 +187,7 @@ class TfdsDatasetTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.named_parameters(
         ("record", "damaged-train.tfrecord-00000-of-00002"),
         ("info", "dataset_info.json"),
+        ("features", "features.json"),
     )
     def test_a_damaged_file_is_told(self, name):
         with tempfile.TemporaryDirectory() as folder:
@@ -196,6 +197,11 @@ class TfdsDatasetTest(tf.test.TestCase, parameterized.TestCase):
             path.write_bytes(path.read_bytes()[:-40])
             with self.assertRaisesRegex(ValueError, "whole files.*'damaged'"):
                 data.get("damaged", data_dir=folder)
+
+    @parameterized.parameters("", ":x", "x:", "../digits")
+    def test_what_is_no_name_is_told(self, name):
+        with self.assertRaisesRegex(FileNotFoundError, "No data set.*--data"):
+            data.tfds_dataset(name, data_dir=self.folder)
 
     def test_too_many_validation_images_are_refused(self):
         with self.assertRaisesRegex(
