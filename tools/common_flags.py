@@ -288,13 +288,25 @@ def effective_flags():
     for flag in _key_flags():
         if flag.name in _NOT_PART_OF_THE_RUN or flag.value is None:
             continue
-        lines = flag.serialize().splitlines()
         if flag.boolean:  # --name or --noname.
             values[flag.name] = str(flag.value).lower()
-        elif lines:  # None for a flag that may be repeated and was not given.
-            texts = [line.partition("=")[2] for line in lines]
-            values[flag.name] = "\n".join(texts)
+        elif isinstance(flag, flags.MultiFlag):
+            if flag.value:
+                lines = [_one_line(flag, str(text)) for text in flag.value]
+                values[flag.name] = "\n".join(lines)
+        else:
+            text = flag.serialize().partition("=")[2]
+            values[flag.name] = _one_line(flag, text)
     return dict(sorted(values.items()))
+
+
+def _one_line(flag, text):
+    if len(text.splitlines()) > 1:
+        raise ValueError(
+            f"Expected a value of --{flag.name} in one line, since the "
+            f"flagfile in the workdir keeps it in one. Received: {text!r}."
+        )
+    return text
 
 
 def load_dataset(**streamed):
@@ -310,7 +322,13 @@ def load_dataset(**streamed):
         "calibration_seed": CALIBRATION_SEED.value,
     }
     name = DATASET.value
-    if IMAGE_SIZE.value is not None and name != "digits":
+    if IMAGE_SIZE.value is not None:
+        if name == "digits":
+            raise ValueError(
+                "Expected --image_size with a folder or a TFDS data set only. "
+                "The images of --dataset=digits have 8 x 8 pixels: leave it "
+                "out."
+            )
         options["image_size"] = IMAGE_SIZE.value
     if not (
         name == "digits"
@@ -318,6 +336,12 @@ def load_dataset(**streamed):
         or _names_function(flags.FLAGS["dataset"])
     ):
         options.update(streamed, data_dir=DATA_DIR.value)
+    elif any(streamed.values()):
+        raise ValueError(
+            f"Expected {' and '.join(f'--{name}' for name in streamed)} with "
+            f"a TFDS data set only. --dataset={name} has splits of its own: "
+            "leave it out."
+        )
     print(f"Data set: {DATASET.value}.", file=sys.stderr)
     return runs.load_dataset(DATASET.value, **options)
 

@@ -4,16 +4,17 @@ import dis
 import pathlib
 
 _TOOLS = pathlib.Path(__file__).resolve().parent
+_PACKAGES = ("kure_tf", "kure_materialize")
 
 
 def is_for_the_user(error) -> bool:
     """Whether the message of an error says to the user what to mend.
 
-    It does if a `raise` statement of kure_tf or of a tool raised it: somebody
-    has written the message. It does if the system refuses a file that it
-    names, or if TensorFlow finds a record of a data set damaged. What Python
-    or another library raises is a bug, of this project or of the user's own
-    code, and needs its traceback.
+    It does if a `raise` statement of kure_tf, kure_materialize or a tool raised
+    it: somebody has written the message. It does if the system refuses a file
+    that it names, or if TensorFlow finds a record of a data set damaged. What
+    Python or another library raises is a bug, of this project or of the user's
+    own code, and needs its traceback.
     """
     if isinstance(error, OSError) and error.filename is not None:
         return True
@@ -34,4 +35,4 @@ def is_for_the_user(error) -> bool:
 def _is_of_the_project(frame):
     package = frame.f_globals.get("__name__", "").partition(".")[0]
     path = pathlib.Path(frame.f_code.co_filename)
-    return package == "kure_tf" or path.resolve().parent == _TOOLS
+    return package in _PACKAGES or path.resolve().parent == _TOOLS

@@ -18,8 +18,8 @@ _MODES = (
 )
 flags.register_validator(
     "export",
-    lambda modes: all(mode in _MODES for mode in modes if mode),
-    f"Expected files to write, of {_MODES}, separated by commas.",
+    lambda modes: set(modes) <= {*_MODES, ""} and len(set(modes)) == len(modes),
+    f"Expected files to write, of {_MODES}, each once, separated by commas.",
 )
 _MIN_AGREEMENT = flags.DEFINE_float(
     "min_agreement",
@@ -31,6 +31,12 @@ _MAX_ACCURACY_DROP = flags.DEFINE_float(
     0.01,
     "Largest loss of top-1 accuracy against the Keras model, as a fraction.",
 )
+for _name in ("min_agreement", "max_accuracy_drop"):
+    flags.register_validator(
+        _name,
+        lambda value: 0 <= value <= 1,
+        f"Expected --{_name} as a fraction, from 0 to 1.",
+    )
 
 
 def limits():

@@ -78,10 +78,12 @@ for _name in ("scheme", "ptq", "step_sizes"):
 
 def main():
     from kure_tf import runs
+    from kure_tf.export.exact import check_exact_options
     from kure_tf.export.vela import vela_command
 
     if _VELA.value:
         vela_command()  # Raises before the work if it is not installed.
+    check_exact_options(int(_CONTAINER.value), _KERNELS.value)
     metric = metric_flag.metric()
     with common_flags.workdir() as folder:
         dataset = common_flags.load_dataset()

@@ -15,6 +15,11 @@ SCHEME = flags.DEFINE_list(
     "channel, ends at 8 bits); both separated by a comma. Of two, the one that "
     "folds batch norm is not measured with it re-estimated.",
 )
+flags.register_validator(
+    "scheme",
+    lambda schemes: len(set(schemes)) == len(schemes),
+    "Expected schemes that differ, separated by commas.",
+)
 _PLAN = Fields(
     "kure_tf.sweeps.plan.SweepPlan",
     (

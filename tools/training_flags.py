@@ -22,7 +22,10 @@ _QAT = Fields(
     },
 )
 _VALIDATION_COUNT = flags.DEFINE_integer(
-    "validation_count", 0, "TFDS: images held out of training to validate on."
+    "validation_count",
+    0,
+    "TFDS: images held out of training to validate on.",
+    lower_bound=0,
 )
 _TENSORBOARD = flags.DEFINE_bool(
     "tensorboard", False, "Write TensorBoard logs to the workdir."

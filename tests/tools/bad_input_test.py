@@ -48,6 +48,15 @@ class BadInputTest(parameterized.TestCase):
             "no_data_set": "train.py --workdir=a --dataset=lost --data_dir=.",
             "no_imagenet": "train.py --workdir=a --dataset=imagenet",
             "no_images": "train.py --workdir=a --dataset=folder:other",
+            "no_such_name": "train.py --workdir=a --dataset=:x",
+            "own_splits": "train.py --workdir=a --validation_count=3",
+            "own_size": "train.py --workdir=a --image_size=9",
+            "two_lines": "sweep.py --workdir=a --name=a\nb",
+            "same_scheme": "sweep.py --workdir=a --scheme=paper,paper",
+            "same_file": "export_tflite.py --workdir=a --export=float,float",
+            "no_share": "export_tflite.py --workdir=a --min_agreement=nan",
+            "no_kernels": "export_tflite.py --workdir=a --kernels=gpu",
+            "bad_augment": "sweep.py --workdir=a --batch_norm_augment=spin",
             "no_metric": "sweep.py --workdir=a --metric=speed",
             "own_data": "calibrate.py --workdir=a --dataset=own:nothing",
             "other_run": "train.py --workdir=other --epochs=3",
@@ -98,7 +107,7 @@ class BadInputTest(parameterized.TestCase):
         calls = {
             name: Call(tool, tuple(arguments))
             for name, (tool, *arguments) in (
-                (name, text.split()) for name, text in cases.items()
+                (name, text.split(" ")) for name, text in cases.items()
             )
         }
         cls.results = run_all(calls, folder, "tf_keras")
@@ -107,6 +116,15 @@ class BadInputTest(parameterized.TestCase):
         ("no_data_set", "'lost'.*--data_dir"),
         ("no_imagenet", "ILSVRC2012_img_train.tar.*--data_dir"),
         ("no_images", "'other'.*Received: none.*each class into a folder"),
+        ("no_such_name", "No data set ':x'.*--data_dir"),
+        ("own_splits", "--validation_count with a TFDS.*--dataset=digits"),
+        ("own_size", "--image_size with.*8 x 8"),
+        ("two_lines", "--name in one line.*'a.nb'"),
+        ("same_scheme", "schemes that differ"),
+        ("same_file", "each once"),
+        ("no_share", "--min_agreement as a fraction"),
+        ("no_kernels", "kernels that.*'gpu'"),
+        ("bad_augment", "'flip'.*'spin'"),
         ("no_metric", "one of .*'top_5'.*'speed'"),
         ("own_data", "of no arguments.*'own:nothing'"),
         ("other_run", "another run.*there --.*--epochs=77.*here.*--epochs=3"),

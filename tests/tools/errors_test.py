@@ -3,6 +3,7 @@
 from absl.testing import absltest, parameterized
 from errors import is_for_the_user
 
+import kure_materialize
 from kure_tf import files
 from kure_tf.settings.operating_point import OperatingPoint
 
@@ -27,6 +28,7 @@ def _raised_by(run):
 class ErrorsTest(parameterized.TestCase):
     @parameterized.named_parameters(
         ("a_rule", lambda: OperatingPoint.parse("4-8")),
+        ("of_an_artifact", lambda: kure_materialize.materialize(b"", 8)),
         ("of_a_file", lambda: open("gone.npz")),
         ("with_a_cause", lambda: files.read_json(__file__)),
         ("type", lambda: _ours("raise TypeError('Expected ...')")),
