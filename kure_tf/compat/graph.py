@@ -89,7 +89,15 @@ def layers_of(model, prefix=""):
 
     The order is that of the model's graph; a layer that is used more than once
     is listed once. A path joins the names of the models on the way with "/".
+
+    Raises:
+        TypeError: If `model` has no layers.
     """
+    if not hasattr(model, "layers"):
+        raise TypeError(
+            "Expected a functional or sequential Keras model. Received: "
+            f"{type(model).__name__}."
+        )
     seen = set()
 
     def walk(parent, prefix):

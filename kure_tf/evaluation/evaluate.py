@@ -12,6 +12,7 @@ from kure_tf.evaluation.keras_runner import keras_runner
 from kure_tf.evaluation.metrics import check_metric, top_1
 from kure_tf.evaluation.model_loss import ModelLoss, loss_of, takes_classes
 from kure_tf.evaluation.runner import Runner
+from kure_tf.ops.checks import check_several
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +75,8 @@ class Evaluation:
     """
 
     def __init__(self, runner, source, metrics=None, **options):
+        if metrics is not None:
+            check_several("metrics", metrics, "(top_1, top_5)")
         for one in metrics or ():
             check_metric(one)
         self._runner, self._metrics = runner, metrics

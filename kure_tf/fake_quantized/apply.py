@@ -121,7 +121,7 @@ def set_step_sizes(model, step_sizes):
     Args:
         model: What `fake_quantize_model` returned.
         step_sizes: A `StepSizes`, as PTQ methods return it. Tensors that it
-            does not name keep theirs.
+            does not name keep theirs: one that names none changes nothing.
 
     Raises:
         TypeError: If `step_sizes` is something else.

@@ -19,11 +19,18 @@ def keeping(model):
     Args:
         model: A built model, fake-quantized or not.
 
+    Raises:
+        TypeError: If `model` is something else.
+
     Example:
         >>> with keeping(model):
         ...     apply(model, setting)
         ...     model.evaluate(test)
     """
+    if not hasattr(model, "weights"):
+        raise TypeError(
+            f"Expected a Keras model. Received: {type(model).__name__}."
+        )
     kept = [(variable, compat.to_numpy(variable)) for variable in model.weights]
     try:
         yield

@@ -15,6 +15,33 @@ def check_choice(what, value, choices):
     return value
 
 
+def check_kind(what, value, kind, example):
+    """Returns `value`, or raises a TypeError unless it is a `kind`.
+
+    Args:
+        what: What an error calls it.
+        value: What was given.
+        kind: A class, or a tuple of them, of which the error names the first.
+        example: One, as it is written.
+    """
+    if not isinstance(value, kind):
+        name = (kind[0] if isinstance(kind, tuple) else kind).__name__
+        raise TypeError(
+            f"Expected {what} as a {name}, such as {example}. "
+            f"Received: {type(value).__name__}."
+        )
+    return value
+
+
+def check_several(what, values, example):
+    """Returns `values`, or raises a TypeError unless they can be listed."""
+    if not hasattr(values, "__iter__"):
+        raise TypeError(
+            f"Expected several {what}, such as {example}. Received: {values!r}."
+        )
+    return values
+
+
 def check_whole(what, value, least, most=None):
     """Returns `value` as an int.
 

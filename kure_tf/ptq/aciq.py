@@ -6,6 +6,7 @@ from scipy import optimize
 from kure_tf.ops.checks import check_choice
 from kure_tf.ops.distributions import Laplace, Normal
 from kure_tf.ops.quantization_error import mean_squared_error
+from kure_tf.ptq.calibration import check_calibration
 from kure_tf.settings import StepSizes
 
 _KINDS = {
@@ -58,7 +59,7 @@ def aciq(calibration, point, *, distribution="auto") -> StepSizes:
             for values, largest, levels in tensor.rows_at(bits)
         ]
 
-    return calibration.step_sizes(
+    return check_calibration(calibration).step_sizes(
         point, step_size_of, method="aciq", distribution=distribution
     )
 

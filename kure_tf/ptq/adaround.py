@@ -13,7 +13,13 @@ from kure_tf.fake_quantized import (
     set_operating_point,
     set_step_sizes,
 )
-from kure_tf.ops.checks import check_not_negative, check_positive, check_whole
+from kure_tf.ops.checks import (
+    check_kind,
+    check_not_negative,
+    check_positive,
+    check_whole,
+)
+from kure_tf.ptq.calibration import check_calibration
 from kure_tf.ptq.kernel_matrix import KernelMatrix, why_no_matrix
 from kure_tf.ptq.layer_moments import LayerMoments
 from kure_tf.ptq.rounding_search import OutputError, learned_codes
@@ -93,8 +99,10 @@ def adaround(
     check_whole("updates", updates, 0)
     check_positive("the learning rate", learning_rate)
     check_not_negative("a regularization", regularization)
+    point = OperatingPoint.parse(point)
     _check_point(point)
-    model = calibration.model
+    check_kind("step_sizes", step_sizes, StepSizes, "ptq.lp_norm(...)")
+    model = check_calibration(calibration).model
     check_roundable(model)
     images = rounding_images(model, calibration, batches, "adaround")
     with keeping(model):

@@ -15,6 +15,7 @@ from kure_tf.fake_quantized import (
     set_operating_point,
     set_step_sizes,
 )
+from kure_tf.ptq.calibration import check_calibration
 from kure_tf.quantizers import shared_axes
 from kure_tf.settings.bias_correction import BiasCorrection
 from kure_tf.settings.operating_point import OperatingPoint
@@ -46,6 +47,7 @@ def bias_correction(calibration, point, step_sizes) -> BiasCorrection:
     Raises:
         ValueError: If the calibration has no model or no images.
     """
+    check_calibration(calibration)
     model, images = calibration.model, calibration.batches
     if model is None or images is None:
         raise ValueError(

@@ -12,6 +12,7 @@ from kure_tf.fake_quantized import (
     quantizers_of,
     set_operating_point,
 )
+from kure_tf.ops.checks import check_kind
 from kure_tf.ops.step_search import lp_errors
 from kure_tf.ptq.calibration_loss import CalibrationLoss
 from kure_tf.quantizers import Quantizer
@@ -159,6 +160,16 @@ class Calibration:
             step_size = step_size.reshape(tensor.step_shape)
             steps[path] = TensorStep(step_size, bits, origin)
         return StepSizes(steps, {**self.provenance, **provenance})
+
+
+def check_calibration(calibration):
+    """Returns `calibration`, or raises a TypeError unless it is one."""
+    return check_kind(
+        "what calibration found",
+        calibration,
+        Calibration,
+        "ptq.calibrate(model, batches)",
+    )
 
 
 def calibrate(model, batches=None, *, provenance=None, progress=True):

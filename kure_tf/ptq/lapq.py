@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from kure_tf.fake_quantized import keeping
 from kure_tf.ptq.best_norm import NORMS, best_norm
+from kure_tf.ptq.calibration import check_calibration
 from kure_tf.ptq.journal import Journal
 from kure_tf.ptq.step_ratios import StepRatios
 from kure_tf.settings import StepSizes
@@ -61,7 +62,7 @@ def lapq(
         ValueError: If there are no labelled images, a norm is not positive,
             or `journal` is the file of another search.
     """
-    loss = loss or calibration.loss
+    loss = loss or check_calibration(calibration).loss
     with keeping(loss.model):
         loss_in_float = loss.in_float()
         key = {

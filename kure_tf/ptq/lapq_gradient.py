@@ -9,6 +9,7 @@ from tqdm import tqdm
 from kure_tf.fake_quantized import keeping
 from kure_tf.ops.checks import check_real
 from kure_tf.ptq.best_norm import NORMS, best_norm
+from kure_tf.ptq.calibration import check_calibration
 from kure_tf.ptq.loss_model import LossModel
 from kure_tf.ptq.step_changes import StepChanges, threshold_count
 from kure_tf.ptq.step_ratios import LARGEST_RATIO, StepRatios
@@ -82,7 +83,7 @@ def lapq_gradient(
     spent = "forward passes that may be spent,"
     check_real(spent, passes, "at least 0", lambda count: count >= 0)
     point = OperatingPoint.parse(point)
-    loss = loss or calibration.loss
+    loss = loss or check_calibration(calibration).loss
     if loss.batch_statistics:
         raise ValueError(
             "Expected a loss with moving averages in batch normalization, "

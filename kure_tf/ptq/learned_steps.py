@@ -7,6 +7,7 @@ import numpy as np
 from kure_tf.fake_quantized import keeping
 from kure_tf.ops.checks import check_positive, check_whole
 from kure_tf.ptq.best_norm import NORMS, best_norm
+from kure_tf.ptq.calibration import check_calibration
 from kure_tf.ptq.step_descent import descend, smallest_loss
 from kure_tf.ptq.step_ratios import StepRatios
 from kure_tf.settings import StepSizes
@@ -76,7 +77,7 @@ def learned_steps(
     """
     check_positive("the learning rate", learning_rate)
     check_whole("a batch size", batch_size, 1)
-    loss = (loss or calibration.loss).with_batch_statistics
+    loss = (loss or check_calibration(calibration).loss).with_batch_statistics
     with keeping(loss.model):
         passes_before = loss.forward_passes
         loss_in_float = loss.in_float()

@@ -1,8 +1,11 @@
 """Step sizes with the smallest Lp norm of the quantization error."""
 
+import numbers
+
 import numpy as np
 
 from kure_tf.ops.step_search import best_step_sizes
+from kure_tf.ptq.calibration import check_calibration
 from kure_tf.settings import StepSizes
 
 
@@ -21,7 +24,7 @@ def lp_norm(calibration, point, *, p=2.0) -> StepSizes:
     Raises:
         ValueError: If `p` is not positive.
     """
-    if not p > 0:
+    if not isinstance(p, numbers.Real) or not p > 0:
         raise ValueError(f"Expected a positive norm p. Received: {p!r}.")
 
     def step_size_of(tensor, bits):
@@ -35,6 +38,6 @@ def lp_norm(calibration, point, *, p=2.0) -> StepSizes:
 
     # JSON has no infinity.
     noted = float(p) if np.isfinite(p) else "inf"
-    return calibration.step_sizes(
+    return check_calibration(calibration).step_sizes(
         point, step_size_of, method="lp_norm", p=noted
     )

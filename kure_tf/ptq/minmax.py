@@ -1,5 +1,6 @@
 """Step sizes from the largest value: nothing is clipped."""
 
+from kure_tf.ptq.calibration import check_calibration
 from kure_tf.settings import StepSizes
 
 
@@ -14,7 +15,7 @@ def minmax(calibration, point) -> StepSizes:
         calibration: What `calibrate` returned.
         point: `OperatingPoint`; tensors in float there are left out.
     """
-    return calibration.step_sizes(
+    return check_calibration(calibration).step_sizes(
         point,
         lambda tensor, bits: tensor.largest_step(bits),
         method="minmax",

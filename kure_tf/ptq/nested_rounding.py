@@ -5,8 +5,9 @@ from tqdm import tqdm
 
 from kure_tf import compat
 from kure_tf.fake_quantized import apply, keeping, quantizers_of
-from kure_tf.ops.checks import check_choice, check_whole
+from kure_tf.ops.checks import check_choice, check_kind, check_whole
 from kure_tf.ptq.adaround import check_roundable, rounding_images
+from kure_tf.ptq.calibration import check_calibration
 from kure_tf.ptq.kernel_matrix import KernelMatrix
 from kure_tf.ptq.layer_moments import LayerMoments
 from kure_tf.ptq.lp_norm import lp_norm
@@ -109,11 +110,11 @@ def nested_rounding(
         >>> nested = ptq.nested_rounding(calibration, (8, 4, 2))
         >>> nested.at(4).codes["conv1/kernel"]
     """
-    bits = _checked_bits(bits)
+    bits = checked_widths(bits)
     check_choice("a reading", reading, READINGS)
     check_whole("updates", updates, 0)
     check_whole("rounds", rounds, 0)
-    model = calibration.model
+    model = check_calibration(calibration).model
     check_roundable(model)
     if reestimated_batch_norm is None:
         reestimated_batch_norm = any(compat.batch_norms_of(model))
@@ -266,8 +267,13 @@ class _Search:
         )
 
 
-def _checked_bits(bits):
-    """Returns the widths in order, fewest first."""
+def checked_widths(bits) -> list[int]:
+    """Returns the widths of a search in order, fewest first.
+
+    Raises:
+        TypeError, ValueError: If there are others than 2 to 8, or not 8.
+    """
+    check_kind("bits", bits, (list, tuple), "(8, 6, 4, 3, 2)")
     found = sorted({check_whole("bits", one, 2, 8) for one in bits})
     if not found or found[-1] != 8:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kure_tf.ptq.calibration import check_calibration
 from kure_tf.settings import StepSizes
 
 
@@ -36,7 +37,9 @@ def uniform(calibration, point) -> StepSizes:
         calibration: What `calibrate` returned.
         point: `OperatingPoint`; tensors in float there are left out.
     """
-    return calibration.step_sizes(point, _step_size_of, method="uniform")
+    return check_calibration(calibration).step_sizes(
+        point, _step_size_of, method="uniform"
+    )
 
 
 def _step_size_of(tensor, bits):

@@ -10,6 +10,7 @@ import sys
 
 from kure_tf import compat
 from kure_tf.compat import keras
+from kure_tf.ops.checks import check_not_negative
 from kure_tf.regularizers.kurtosis import KurtosisRegularizer
 from kure_tf.regularizers.sum import SumRegularizer
 
@@ -60,6 +61,7 @@ def regularize_kurtosis(
     """
     compat.check_graph_model(model)
     compat.check_kernels(model)
+    check_not_negative("coefficient", coefficient)
     taken, skipped = some_kernels(model, layers)
     count = sum(len(kernels) for kernels in taken.values())
     if granularity == "per_channel":

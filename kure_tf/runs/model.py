@@ -29,6 +29,11 @@ def load_model(name, dataset, weights=None, safe_mode=True):
         "num_classes": dataset.num_classes,
         "input_shape": dataset.input_shape,
     }
+    if not name:
+        raise ValueError(
+            "Expected the name of a model of kure_tf.models, a saved model, or "
+            "package.module:function. Received an empty one."
+        )
     if name.endswith((".keras", ".h5")) or pathlib.Path(name).exists():
         model = load_saved_model(name, safe_mode)
     elif ":" in name:
@@ -89,5 +94,5 @@ def _is_hosted_by_tfmot(path):
     try:
         with zipfile.ZipFile(path) as archive:
             return b"HostWrapper" in archive.read("config.json")
-    except (OSError, KeyError, zipfile.BadZipFile):
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return False

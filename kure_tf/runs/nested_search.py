@@ -4,7 +4,11 @@ import dataclasses
 from typing import Literal
 
 from kure_tf import compat, ptq
-from kure_tf.ops.checks import check_whole
+from kure_tf.data.augmentation import parse_augmentation
+from kure_tf.ops.checks import check_choice, check_whole
+from kure_tf.ptq.nested_rounding import checked_widths
+from kure_tf.settings.nested_weights import READINGS
+from kure_tf.settings.operating_point import check_bits
 from kure_tf.sweeps.batch_norm_images import augmented_batches
 
 _BATCH_SIZE = 256
@@ -28,7 +32,7 @@ class NestedSearch:
         augment: How they are augmented, as in training: flip, shift, shift=2.
 
     Raises:
-        TypeError, ValueError: If `activation_bits` or `images` are none.
+        TypeError, ValueError: If a value is not one of those above.
     """
 
     bits: tuple[int, ...] = (8, 6, 4, 3, 2)
@@ -40,7 +44,13 @@ class NestedSearch:
     augment: tuple[str, ...] = ()
 
     def __post_init__(self):
+        checked_widths(self.bits)
+        for bits in self.activation_bits:
+            check_bits(bits, "activation_bits")
+        check_choice("reading", self.reading, READINGS)
         check_whole("images", self.images, 2)
+        check_whole("seed", self.seed, 0, 2**32 - 1)
+        parse_augmentation(self.augment)
         if not self.activation_bits:
             raise ValueError(
                 "Expected bits of the activations, such as 8. Received none."

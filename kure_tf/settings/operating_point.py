@@ -1,7 +1,6 @@
 """Operating points: at which bits, and how far off step, a model runs."""
 
 import dataclasses
-import math
 import numbers
 import re
 
@@ -27,6 +26,7 @@ _ROUNDINGS = {"nearest": "pow2", "up": "pow2-up"}
 _GRIDS = ("narrow", "full")
 _MODE = re.compile(r"nearest|half_up|floor|stochastic(:\d+)?")
 MAX_SEED = 2**31 - 1
+_MAX_SCALE = 1e6  # Beyond it, and below its inverse, nothing is left of x.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class OperatingPoint:
         activation_bits: Likewise for the activations.
         step_scale: Ratio of the step size used to the calibrated one, applied
             to every weight that is not pinned: the paper's perturbation of
-            its section 5.1. Dimensionless, positive.
+            its section 5.1. Dimensionless, 1e-6 to 1e6.
         step_rounding: None keeps step sizes as they are. "nearest" rounds
             each one (weights and activations) to the power of two nearest in
             the logarithm (Table A.5), "up" to the next larger one. `step_scale`
@@ -181,10 +181,10 @@ def check_rounding_mode(mode):
 
 def _checked_scale(scale):
     number = isinstance(scale, numbers.Real)
-    if not (number and math.isfinite(scale) and scale > 0):
+    if not (number and 1 / _MAX_SCALE <= scale <= _MAX_SCALE):
         raise ValueError(
-            "Expected a positive, finite step scale, such as 1.02. "
-            f"Received: {scale!r}."
+            "Expected a positive, finite step scale, such as 1.02, from "
+            f"{1 / _MAX_SCALE:g} to {_MAX_SCALE:g}. Received: {scale!r}."
         )
     return float(scale)
 

@@ -65,6 +65,11 @@ def all_points(patterns) -> list[OperatingPoint]:
     """Returns the points of several patterns, in their order, each once."""
     if isinstance(patterns, (str, OperatingPoint)):
         patterns = [patterns]
+    if not hasattr(patterns, "__iter__"):
+        raise TypeError(
+            "Expected patterns of operating points, such as ['{8..2}/FP']. "
+            f"Received: {patterns!r}."
+        )
     found = [point for pattern in patterns for point in points(pattern)]
     return list(dict.fromkeys(found))
 

@@ -8,6 +8,7 @@ import pathlib
 from kure_tf import ptq
 from kure_tf.fake_quantized import Placement
 from kure_tf.files import existing, parsed
+from kure_tf.ops.checks import check_several
 from kure_tf.ptq.predefined import check_allowed
 from kure_tf.quantizers import UniformQuantizer
 from kure_tf.settings.operating_point import OperatingPoint
@@ -207,6 +208,7 @@ def device_profiles(given=BUILTIN) -> tuple[DeviceProfile, ...]:
     """
     if isinstance(given, (str, pathlib.PurePath, DeviceProfile)):
         given = [given]
+    check_several("device profiles", given, "['builtin', 'mine.json']")
     found = [profile for one in given for profile in _profiles(one)]
     if not found:
         raise ValueError(

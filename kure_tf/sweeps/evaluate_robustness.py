@@ -80,7 +80,7 @@ def evaluate_robustness(
         notes, facts = (), {"data_set": type(data).__name__}
     if points is None:
         points = ("{8..2}/FP",) if calibration is None else ("bits",)
-    points = (points,) if isinstance(points, str) else tuple(points)
+    points = (points,) if isinstance(points, str) else points
     plan = SweepPlan(points, ptq=ptq, scheme=scheme, batch_size=batch_size)
     _check_calibration(plan, calibration)
     check_plan(model, plan)

@@ -4,8 +4,9 @@ import dataclasses
 import functools
 from typing import Literal
 
+from kure_tf.data.augmentation import parse_augmentation
 from kure_tf.fake_quantized import placement as placements
-from kure_tf.ops.checks import check_choice, check_whole
+from kure_tf.ops.checks import check_choice, check_kind, check_whole
 from kure_tf.settings import OperatingPoint
 from kure_tf.sweeps.kinds import CALIBRATION_SEED
 from kure_tf.sweeps.methods import ADAROUND, check_method, method_named
@@ -91,8 +92,11 @@ class SweepPlan:
     def __post_init__(self):
         way = self.reestimate_batch_norm
         check_choice("reestimate_batch_norm", way, _WAYS)
+        check_kind("ptq", self.ptq, str, "'lp_norm'")
         check_whole("batch_size", self.batch_size, 1)
         check_whole("batch_norm_images", self.batch_norm_images, 2)
+        parse_augmentation(self.batch_norm_augment or ())
+        parse_augmentation(self.calibration_augment)
         placement = placements.get(self.scheme)
         for sweep in self.sweeps:
             check_method(sweep, self.ptq_methods, placement)
@@ -149,7 +153,9 @@ class SweepPlan:
 
 
 def _texts(texts):
-    if isinstance(texts, (str, OperatingPoint)):
+    if isinstance(texts, (str, OperatingPoint)) or not hasattr(
+        texts, "__iter__"
+    ):
         raise TypeError(
             "Expected the points of a SweepPlan as a tuple of texts, such as "
             f"('{{8..2}}/FP', 'steps'), of presets {sorted(PRESETS)}. "

@@ -8,6 +8,7 @@ from tqdm import tqdm
 from kure_tf.evaluation import Evaluator
 from kure_tf.fake_quantized import apply, keeping
 from kure_tf.measurements import Report, Row, Run
+from kure_tf.ops.checks import check_kind, check_several
 from kure_tf.settings import OperatingPoint, Setting, all_points
 from kure_tf.sweeps.calibrated import calibrated_settings, check_label
 from kure_tf.sweeps.kinds import kind_of
@@ -45,7 +46,7 @@ def run_sweep(
         model: What `fake_quantize_model` or `quantize_aware` returned.
         points: `OperatingPoint`s, their texts or patterns of them such as
             "{8..2}/FP" (see `settings.points`), or `Setting`s that say where
-            single layers stand.
+            single layers stand. What stands there twice is measured once.
         evaluate: A `Split` of a data set, or a function `evaluate(model) ->
             {metric: value}`, such as an `Evaluator`, or `lambda m:
             m.evaluate(batches, return_dict=True)`.
@@ -83,7 +84,8 @@ def run_sweep(
         Numbers in a setting's provenance stand in the details of its row.
 
     Raises:
-        TypeError: If `setting_for` returns something else than a `Setting`.
+        TypeError: If `points` are none, `evaluate` is no function that returns
+            a dictionary, or `setting_for` returns no `Setting`.
         ValueError: If a text writes no points, a point cannot be set, `ptq`
             names a method that is given nothing to look at,
             `setting_for` returns a setting of another point, or nothing says
@@ -93,6 +95,11 @@ def run_sweep(
     if hasattr(evaluate, "batches"):
         examples, split = evaluate.count, evaluate.name
         evaluate = Evaluator(evaluate)
+    if not callable(evaluate):
+        raise TypeError(
+            "Expected evaluate= a Split, or a function of the model that "
+            f"returns {{metric: value}}. Received: {evaluate!r}."
+        )
     if calibration is not None:
         if setting_for is not None or ptq is None:
             raise ValueError(
@@ -129,6 +136,7 @@ def run_sweep(
         with keeping(model):
             apply(model, setting)
             measured = evaluate(model)
+        check_kind("what evaluate(model) returns", measured, dict, "{'a': 1.0}")
         result = result_fields(
             measured,
             metric=metric,
@@ -150,10 +158,14 @@ def _with_kinds(points, sweep):
     """Yields (kind of sweep, point or setting)."""
     if isinstance(points, (str, OperatingPoint, Setting)):
         points = [points]
-    for given in points:
+    seen = set()
+    for given in check_several("points", points, "['{8..2}/FP', '4/4']"):
         found = [given] if isinstance(given, Setting) else all_points(given)
         kind = sweep or kind_of(found)
-        yield from ((kind, point) for point in found)
+        for point in found:
+            if (kind, point) not in seen:
+                seen.add((kind, point))
+                yield kind, point
 
 
 def _labels(point, kind, ptq):

@@ -10,7 +10,10 @@ import tensorflow as tf
 
 from kure_tf import compat, extras
 from kure_tf.compat import keras
+from kure_tf.data import Dataset
 from kure_tf.fake_quantized import check_step_sizes
+from kure_tf.files import made_folder
+from kure_tf.ops.checks import check_kind
 from kure_tf.training.checkpoint import (
     Checkpoint,
     read_variables,
@@ -20,6 +23,7 @@ from kure_tf.training.checkpoint import (
 from kure_tf.training.divergence import check_epoch, check_start
 from kure_tf.training.epoch_bar import EpochBar
 from kure_tf.training.frozen_batch_norm import frozen_batch_norm
+from kure_tf.training.recipe import Recipe
 from kure_tf.training.working_copy import transfer_weights, working_copy
 
 CHECKPOINT_NAME = "checkpoint.npz"
@@ -97,13 +101,17 @@ def fit(
         TypeError, ValueError: If the model is unbuilt, subclassed, of the other
             Keras or does not fit the data set; if the recipe needs a validation
             split that is not there; if the checkpoint in `workdir` is damaged
-            or that of another run; if a weight is or turns NaN or infinite,
-            or a trained step size collapses (the checkpoint of the epoch
-            before is kept then).
+            or that of another run; if a weight is or turns NaN, infinite or
+            so large that its square is, or a trained step size collapses (the
+            checkpoint of the epoch before is kept then).
         ImportError: If TensorBoard is asked for and not installed.
     """
     compat.check_graph_model(model)
+    check_kind("dataset", dataset, Dataset, "data.digits()")
+    check_kind("recipe", recipe, Recipe, "Recipe(30, learning_rate=0.05)")
     _check_fit(model, dataset, recipe)
+    if workdir is not None:
+        made_folder(workdir)
     check_start(model)
     if tensorboard:
         _check_tensorboard(workdir)

@@ -107,9 +107,9 @@ class Recipe:
             value = check_real(name, getattr(self, name), *allowed)
             object.__setattr__(self, name, value)
         augment = self.augment
-        augment = (augment,) if isinstance(augment, str) else tuple(augment)
+        augment = (augment,) if isinstance(augment, str) else augment
         parse_augmentation(augment)
-        object.__setattr__(self, "augment", augment)
+        object.__setattr__(self, "augment", tuple(augment))
 
     @property
     def freezing_epoch(self):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from absl.testing import absltest
+from absl.testing import absltest, parameterized
 from small_run import make_dataset, make_model
 
 from kure_tf import fake_quantize_model, ptq, runs
@@ -12,7 +12,7 @@ from kure_tf.fake_quantized import paper_placement
 pytestmark = pytest.mark.one_keras
 
 
-class NestedSearchTest(absltest.TestCase):
+class NestedSearchTest(parameterized.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -40,9 +40,16 @@ class NestedSearchTest(absltest.TestCase):
         shifts = [one.bias_correction.shifts["b"] for one in (eight, three)]
         self.assertGreater(np.abs(shifts[1]).max(), np.abs(shifts[0]).max())
 
-    def test_no_bits_of_activations_are_refused(self):
-        with self.assertRaisesRegex(ValueError, "such as 8"):
-            runs.NestedSearch(activation_bits=())
+    @parameterized.parameters(
+        ({"activation_bits": ()}, "such as 8"),
+        ({"bits": (4, 3)}, "with 8"),
+        ({"reading": "odd"}, "truncate.*'odd'"),
+        ({"seed": -1}, "seed of 0 or more"),
+        ({"augment": ("spin",)}, "'spin'"),
+    )
+    def test_what_no_search_can_do_is_refused_at_once(self, fields, message):
+        with self.assertRaisesRegex(ValueError, message):
+            runs.NestedSearch(**fields)
 
 
 if __name__ == "__main__":

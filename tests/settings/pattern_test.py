@@ -47,6 +47,7 @@ MALFORMED = (
     ("{1..16}/{1..16} x{1:100}", f"more than {MOST_POINTS:,}"),
     ("{4,banana}/FP", "'4/8'.*'banana/FP'.*part of .{4,banana./FP"),
     ("{17,4}/FP", "2..16.*part of .{17,4./FP"),
+    ("4/FP x{1,1e30}", "from 1e-06 to 1e.06. Received: 1e.30"),
     ("4/FP x{0,1}", "positive, finite step scale.*part of"),
     ("4-8", "'4/8'.*Received: '4-8'"),
     ("4/x8", "'4/8'.*Received: '4/x8'"),

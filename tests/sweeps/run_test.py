@@ -136,6 +136,10 @@ class RunSweepTest(tf.test.TestCase):
             [("4/FP", None), ("3/FP", None), ("2/FP", None), ("3/FP", "d")],
         )
 
+    def test_a_point_that_stands_there_twice_is_measured_once(self):
+        run = _sweep(_model(), _Evaluate(), points=["4/FP", "{4,3}/FP x1"])
+        self.assertEqual([str(row.point) for row in run.rows], ["4/FP", "3/FP"])
+
     def test_what_varies_within_a_pattern_is_the_kind_of_sweep(self):
         for pattern, kind in (
             ("{8..2}/FP", "bit_width"),

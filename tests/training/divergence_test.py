@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl.testing import parameterized
 from fit_case import RECIPE, FitTestCase, make_dataset, make_model
 
 from kure_tf.compat import keras
@@ -13,7 +14,7 @@ from kure_tf.training import fit
 pytestmark = pytest.mark.one_keras
 
 
-class DivergenceTest(FitTestCase):
+class DivergenceTest(FitTestCase, parameterized.TestCase):
     def test_it_stops_with_epoch_layer_and_the_last_good_checkpoint(self):
         class Diverge(keras.callbacks.Callback):
             def on_epoch_end(self, epoch, logs=None):
@@ -48,9 +49,10 @@ class DivergenceTest(FitTestCase):
         with self.assertRaisesRegex(ValueError, "epoch 1.*no checkpoint"):
             fit(make_model(), make_dataset(), recipe, verbose=0)
 
-    def test_weights_that_are_nan_already_are_refused(self):
+    @parameterized.parameters(np.nan, -np.inf, 3e38)
+    def test_weights_with_no_finite_square_are_refused(self, value):
         model = make_model()
-        model.layers[0].set_weights([np.full((3, 3, 1, 4), np.nan)])
+        model.layers[0].set_weights([np.full((3, 3, 1, 4), value)])
         with self.assertRaisesRegex(ValueError, "before training.*/kernel'"):
             fit(model, make_dataset(), RECIPE, verbose=0)
 
