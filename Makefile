@@ -13,7 +13,7 @@ RUN := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test check lint format clean FORCE
+.PHONY: help demo test torture check lint format clean FORCE
 .DEFAULT_GOAL := help
 
 help: ## Lists the targets.
@@ -44,6 +44,12 @@ test: $(STAMP) ## Runs the whole suite, under Keras 3 and under tf_keras.
 	wait $$second || failed="$$failed tf_keras;"; \
 	echo "Tests under tf_keras:"; cat "$$log"; \
 	if [ -n "$$failed" ]; then echo "Failed under:$$failed" >&2; exit 1; fi
+
+torture: $(STAMP) ## Attacks tools, functions and files: half an hour.
+	@failed=; for legacy in 0 1; do \
+		TF_USE_LEGACY_KERAS=$$legacy $(RUN) -m pytest -q -s -m torture \
+			tests/torture </dev/null || failed=yes; \
+	done; test -z "$$failed"
 
 check: lint ## Checks what reaches no Keras, and lint: under two minutes.
 	TF_USE_LEGACY_KERAS=0 $(RUN) -m pytest -q -m keras_free

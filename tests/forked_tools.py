@@ -28,6 +28,8 @@ class Call:
         tool: Such as "train.py".
         arguments: Its arguments.
         killed_at: The tool is killed once there is a file of this path.
+        killed_after: The tool is killed after this share of the time that
+            the first call of the same tool took.
         keeping: The file `killed_at` is then copied to this path.
         before: Files to write before the call: `{path: text}`.
     """
@@ -35,6 +37,7 @@ class Call:
     tool: str
     arguments: tuple[str, ...] = ()
     killed_at: str | None = None
+    killed_after: float | None = None
     keeping: str | None = None
     before: dict = dataclasses.field(default_factory=dict)
 
@@ -63,7 +66,14 @@ def run_all(calls, folder, keras):
     return dict(zip(calls, results, strict=True))
 
 
-def _run(call):
+def _run(call, seconds):
+    """Returns exit code and text of a call.
+
+    Args:
+        call: The `Call`.
+        seconds: `{tool: how long its first call took}`, to which this is added.
+    """
+    start = time.monotonic()
     for path, text in call.before.items():
         pathlib.Path(path).write_text(text)
     with tempfile.TemporaryFile("w+") as printed:
@@ -71,8 +81,11 @@ def _run(call):
         if not child:
             _become(call, printed)
         if call.killed_at:
-            _kill(child, pathlib.Path(call.killed_at), call.keeping)
+            _kill_at(child, pathlib.Path(call.killed_at), call.keeping)
+        if call.killed_after is not None:
+            _kill_after(child, call.killed_after * seconds[call.tool])
         _, status = os.waitpid(child, 0)
+        seconds.setdefault(call.tool, time.monotonic() - start)
         printed.seek(0)
         return os.waitstatus_to_exitcode(status), printed.read()
 
@@ -100,10 +113,22 @@ def _exit_code():
     return 0
 
 
-def _kill(child, path, keeping):
-    while (
-        os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-    ):
+def _runs(child):
+    ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    return os.waitid(os.P_PID, child, ended) is None
+
+
+def _kill_after(child, seconds):
+    end = time.monotonic() + seconds
+    while _runs(child):
+        if time.monotonic() >= end:
+            os.kill(child, signal.SIGKILL)
+            return
+        time.sleep(0.005)
+
+
+def _kill_at(child, path, keeping):
+    while _runs(child):
         if path.exists():
             os.kill(child, signal.SIGSTOP)
             if keeping:
@@ -118,7 +143,8 @@ def main():
 
     import kure_tf.runs  # noqa: F401
 
-    json.dump([_run(Call(**call)) for call in json.load(sys.stdin)], sys.stdout)
+    calls, seconds = [Call(**call) for call in json.load(sys.stdin)], {}
+    json.dump([_run(call, seconds) for call in calls], sys.stdout)
 
 
 if __name__ == "__main__":
