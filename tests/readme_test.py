@@ -1,6 +1,8 @@
 """Runs the Python of README.md and checks its commands, targets and links.
 
-A block whose line above reads `<!-- not executed: reason -->` is left out.
+A block whose line above reads `<!-- not executed: reason -->` is left out. All
+others run in one folder, in their order: later ones go on with the files of the
+first. What `print(x)  # At least 0.95.` promises has to hold.
 """
 
 import os
@@ -56,6 +58,12 @@ def commands(text):
                 yield words
 
 
+def promises(text):
+    """Returns the `(expression, least value)`s that a block promises."""
+    found = re.findall(r"^print\((.+)\)  # At least ([\d.]+)\.$", text, re.M)
+    return [(expression, float(least)) for expression, least in found]
+
+
 def named(found):
     return [(f"line_{block.line}", block) for block in found] or [
         ("nothing_to_check", None)
@@ -73,19 +81,19 @@ class ReadmeTest(parameterized.TestCase):
         if not README.is_file():
             self.skipTest("There is no README.md.")
 
-    @parameterized.named_parameters(*named(PYTHON))
-    def test_python_block_runs(self, block):
-        if block is None:
-            self.skipTest("README.md has no Python block.")
-        # Blank lines before it: a traceback then names README's own line.
-        code = compile(
-            "\n" * (block.line - 1) + block.text, str(README), "exec"
-        )
+    def test_python_blocks_run_and_keep_their_promises(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(folder.name)
-        exec(code, {"__name__": f"readme_line_{block.line}"})
+        for block in PYTHON:
+            # Blank lines before it: tracebacks then name README's own line.
+            code = "\n" * (block.line - 1) + block.text
+            names = {"__name__": f"readme_line_{block.line}"}
+            exec(compile(code, str(README), "exec"), names)
+            for expression, least in promises(block.text):
+                with self.subTest(line=block.line, promise=expression):
+                    self.assertGreaterEqual(eval(expression, names), least)
 
     @parameterized.named_parameters(*named(SHELL))
     def test_shell_block_names_what_exists(self, block):
@@ -138,6 +146,12 @@ class BlocksTest(absltest.TestCase):
         self.assertEqual(
             blocks(self.TEXT, "python"), [Block("python", "a = 1\n", 4)]
         )
+
+    def test_promises_are_read(self):
+        text = (
+            "print(a)  # At least 0.9.\nprint(b)\nprint(c[1])  # At least 5.\n"
+        )
+        self.assertEqual(promises(text), [("a", 0.9), ("c[1]", 5.0)])
 
     def test_commands_are_split_into_words(self):
         (block,) = blocks(self.TEXT, "bash")
