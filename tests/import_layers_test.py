@@ -12,7 +12,7 @@ from module_imports import ROOT, imports_of, module_name
 # DESIGN: values on the ground, verbs above, pages on the roof, the paper next
 # door. A part imports from lower rows; inside its own, only what INSIDE says.
 HOUSE = (
-    ("version", "extras"),
+    ("version", "extras", "progress"),
     ("files", "compat", "ops", "data", "settings"),
     ("quantizers", "measurements", "evaluation", "regularizers", "models"),
     ("fake_quantized", "pages"),

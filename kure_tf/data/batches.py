@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from kure_tf.data.ports import input_ports
 from kure_tf.data.sources import check_count, elements_of, parts_of
+from kure_tf.progress import ProgressBar
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def batches_of(
     """
     ports = input_ports(model)
     elements, count = elements_of(source, ports, what, batch_size)
-    bar = tqdm(elements, what, count, disable=not progress, leave=False)
+    bar = ProgressBar(elements, what, count, progress=progress)
     found = False
     for element in bar:
         batch = _batch(element, ports, what)

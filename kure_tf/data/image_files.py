@@ -4,9 +4,9 @@ import pathlib
 
 import numpy as np
 import tensorflow as tf
-import tqdm
 
 from kure_tf.data.streamed_split import resize_and_cut_centre
+from kure_tf.progress import ProgressBar
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 """What is read as an image; the formats of TensorFlow's decoder."""
@@ -70,10 +70,7 @@ def read_images(paths, *, image_size, memory_limit) -> np.ndarray:
             None, or the images are more than fit.
     """
     images = None
-    # disable=None: no bar where nobody watches (no terminal).
-    bar = tqdm.tqdm(
-        paths, "Reading images", unit=" images", leave=False, disable=None
-    )
+    bar = ProgressBar(paths, "Reading images", unit=" images")
     for place, path in enumerate(bar):
         image = _sized(_decoded(path), image_size)
         if images is None:

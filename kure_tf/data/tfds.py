@@ -12,6 +12,7 @@ from kure_tf.data.dataset import Dataset
 from kure_tf.data.quiet_tfds import quiet_tfds
 from kure_tf.data.split import Split, calibration_draw, check_size
 from kure_tf.data.streamed_split import StreamedSplit, resize_and_cut_centre
+from kure_tf.progress import ProgressBar
 
 # Of the original images, per channel; what published weights were trained with.
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -187,7 +188,6 @@ class _Source:
 
     def _load(self, tfds_split, count):
         import tensorflow_datasets as tfds
-        import tqdm
 
         options = tf.data.Options()
         options.deterministic = True
@@ -217,13 +217,10 @@ class _Source:
         images = np.empty((count, *shape), np.uint8)
         labels = np.empty(count, np.int64)
         done = 0
-        # disable=None: no bar where nobody watches (no terminal).
-        with tqdm.tqdm(
+        with ProgressBar(
             total=count,
-            desc=f"Loading {self.builder.info.name} {tfds_split}",
+            what=f"Loading {self.builder.info.name} {tfds_split}",
             unit=" images",
-            leave=False,
-            disable=None,
         ) as bar:
             for image_batch, label_batch in batches.as_numpy_iterator():
                 window = slice(done, done + len(label_batch))

@@ -1,7 +1,6 @@
 """Learned rounding of weights (AdaRound)."""
 
 import numpy as np
-from tqdm import tqdm
 
 from kure_tf import compat
 from kure_tf.data.batches import batches_of
@@ -19,6 +18,7 @@ from kure_tf.ops.checks import (
     check_positive,
     check_whole,
 )
+from kure_tf.progress import ProgressBar
 from kure_tf.ptq.calibration import check_calibration
 from kure_tf.ptq.kernel_matrix import KernelMatrix, why_no_matrix
 from kure_tf.ptq.layer_moments import LayerMoments
@@ -109,12 +109,11 @@ def adaround(
         set_step_sizes(model, step_sizes)
         set_operating_point(model, point)
         rounding = _Rounding(model, images, reestimated_batch_norm)
-        bar = tqdm(
+        bar = ProgressBar(
             rounding.tensors.items(),
             f"adaround {point}",
             unit="layer",
-            leave=False,
-            disable=not progress,
+            progress=progress,
         )
         for path, tensor in bar:
             rounding.round(

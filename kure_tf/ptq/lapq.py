@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 from scipy import optimize
-from tqdm import tqdm
 
 from kure_tf.fake_quantized import keeping
+from kure_tf.progress import ProgressBar
 from kure_tf.ptq.best_norm import NORMS, best_norm
 from kure_tf.ptq.calibration import check_calibration
 from kure_tf.ptq.journal import Journal
@@ -77,11 +77,10 @@ def lapq(
         recorded = Journal(functools.partial(loss, point), journal, key)
         start = best_norm(calibration, point, recorded, norms)
         ratios = StepRatios(calibration, start.step_sizes, shared=True)
-        with tqdm(
-            desc=f"lapq {point}",
+        with ProgressBar(
+            what=f"lapq {point}",
             unit="loss",
-            leave=False,
-            disable=not progress,
+            progress=progress,
         ) as bar:
             search = _Search(recorded, ratios, start, bar)
             if maxiter and ratios.size:

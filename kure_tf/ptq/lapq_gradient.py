@@ -4,10 +4,10 @@ import functools
 import math
 
 import numpy as np
-from tqdm import tqdm
 
 from kure_tf.fake_quantized import keeping
 from kure_tf.ops.checks import check_real
+from kure_tf.progress import ProgressBar
 from kure_tf.ptq.best_norm import NORMS, best_norm
 from kure_tf.ptq.calibration import check_calibration
 from kure_tf.ptq.loss_model import LossModel
@@ -92,12 +92,11 @@ def lapq_gradient(
         )
     with (
         keeping(loss.model),
-        tqdm(
-            desc=f"lapq_gradient {point}",
+        ProgressBar(
+            what=f"lapq_gradient {point}",
             total=passes,
             unit="pass",
-            leave=False,
-            disable=not progress,
+            progress=progress,
         ) as bar,
     ):
         search = _Search(calibration, point, loss, norms, seed, bar)

@@ -1,11 +1,11 @@
 """One int8 code for each weight, good at every bit-width (nested rounding)."""
 
 import numpy as np
-from tqdm import tqdm
 
 from kure_tf import compat
 from kure_tf.fake_quantized import apply, keeping, quantizers_of
 from kure_tf.ops.checks import check_choice, check_kind, check_whole
+from kure_tf.progress import ProgressBar
 from kure_tf.ptq.adaround import check_roundable, rounding_images
 from kure_tf.ptq.calibration import check_calibration
 from kure_tf.ptq.kernel_matrix import KernelMatrix
@@ -144,12 +144,11 @@ def nested_rounding(
         moments = LayerMoments(
             model, images, reestimated_batch_norm, several=True
         )
-        bar = tqdm(
+        bar = ProgressBar(
             found,
             "nested rounding",
             unit="layer",
-            leave=False,
-            disable=not progress,
+            progress=progress,
         )
         for path in bar:
             if path not in known:

@@ -3,7 +3,8 @@
 import math
 
 import numpy as np
-from tqdm import tqdm
+
+from kure_tf.progress import ProgressBar
 
 _MOMENTUM, _MOMENTUM_OF_SQUARES, _EPSILON = 0.9, 0.99, 1e-12
 
@@ -46,13 +47,12 @@ def smallest_loss(vectors, loss_at, start, *, updates, every, name, progress):
         progress: Whether there is one.
     """
     best, best_vector = start
-    bar = tqdm(
+    bar = ProgressBar(
         vectors,
         name,
         total=updates,
         unit="update",
-        leave=False,
-        disable=not progress,
+        progress=progress,
     )
     for count, vector in enumerate(bar, 1):
         if count % every and count != updates:

@@ -3,13 +3,13 @@
 import dataclasses
 
 import numpy as np
-from tqdm import tqdm
 
 from kure_tf.compat import batch_norms_of
 from kure_tf.evaluation import Evaluator, paired_error
 from kure_tf.fake_quantized import Placement, fake_quantize_model, quantizers_of
 from kure_tf.measurements import Report, Run
 from kure_tf.measurements.budget import check_budget, within
+from kure_tf.progress import ProgressBar
 from kure_tf.ptq import calibrate, settings_for
 from kure_tf.ptq import get as ptq_method
 from kure_tf.settings.operating_point import OperatingPoint
@@ -139,12 +139,11 @@ class _Bench:
 
     def measure(self, profiles):
         """Yields (profile, row); equal placements share one model."""
-        with tqdm(
+        with ProgressBar(
             total=len(profiles),
-            desc=self._name,
-            disable=not self._progress,
+            what=self._name,
+            progress=self._progress,
             unit="device",
-            leave=False,
         ) as bar:
             for placement, members in _by_placement(profiles):
                 quantized = fake_quantize_model(self._model, placement)

@@ -3,12 +3,11 @@
 import numbers
 import time
 
-from tqdm import tqdm
-
 from kure_tf.evaluation import Evaluator
 from kure_tf.fake_quantized import apply, keeping
 from kure_tf.measurements import Report, Row, Run
 from kure_tf.ops.checks import check_kind, check_several
+from kure_tf.progress import ProgressBar
 from kure_tf.settings import OperatingPoint, Setting, all_points
 from kure_tf.sweeps.calibrated import calibrated_settings, check_label
 from kure_tf.sweeps.kinds import kind_of
@@ -123,7 +122,7 @@ def run_sweep(
         shared["metric"] = metric
     points = list(_with_kinds(points, sweep))
     rows = []
-    bar = tqdm(points, name, disable=not progress, unit="point", leave=False)
+    bar = ProgressBar(points, name, progress=progress, unit="point")
     for kind, point in bar:
         labels = {**shared, **_labels(point, kind, ptq)}
         bar.set_postfix_str(f"{labels['point']} {labels['layer'] or ''}")

@@ -1,10 +1,12 @@
 """The progress bar of a training run."""
 
-import sys
 import threading
 import time
 
 from kure_tf.compat import keras
+from kure_tf.progress import ProgressBar
+
+_SECONDS = 0.2  # Between two looks at the metrics.
 
 
 class EpochBar(keras.callbacks.Callback):
@@ -20,25 +22,20 @@ class EpochBar(keras.callbacks.Callback):
         self._steps = steps
         self._bar = None
         self._lock = threading.Lock()
-        # A log file gets a line now and then instead of ten a second.
-        self._interval = 0.2 if sys.stderr.isatty() else 10.0
         self._shown_at = 0.0
 
     def on_epoch_begin(self, epoch, logs=None):
-        import tqdm
-
-        self._bar = tqdm.tqdm(
+        self._bar = ProgressBar(
+            what=f"Epoch {epoch + 1}/{self._epochs}",
             total=self._steps,
-            desc=f"Epoch {epoch + 1}/{self._epochs}",
             unit=" steps",
-            file=sys.stderr,
-            mininterval=self._interval,
+            leave=True,
         )
 
     def on_train_batch_end(self, batch, logs=None):
         with self._lock:  # Keras 3 may call from several threads.
             self._bar.update(1)
-            if time.monotonic() - self._shown_at >= self._interval:
+            if time.monotonic() - self._shown_at >= _SECONDS:
                 self._shown_at = time.monotonic()
                 self._show(logs, ("loss", "accuracy"), refresh=False)
 

@@ -10,6 +10,7 @@ from kure_tf.training.epoch_bar import EpochBar
 class EpochBarTest(tf.test.TestCase, parameterized.TestCase):
     def test_bar_shows_epoch_steps_and_metrics(self):
         stream = io.StringIO()
+        stream.isatty = lambda: True
         with contextlib.redirect_stderr(stream):
             bar = EpochBar(epochs=3, steps=2)
             bar.on_epoch_begin(1)
