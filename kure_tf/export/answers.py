@@ -4,6 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf.data.batches import batches_of
+from kure_tf.evaluation import top_1
+from kure_tf.evaluation.chance import ChanceCheck
 
 
 def answers_of(split, model, others, *, names=None, batch_size, progress=True):
@@ -21,12 +23,15 @@ def answers_of(split, model, others, *, names=None, batch_size, progress=True):
     Yields:
         `(labels, the model's outputs, [list of outputs of each other])`.
 
+    Warns where the model is no better than chance.
+
     Raises:
         ValueError: If the model has several outputs, labels are not one class
             number per example, or the model puts out NaN or infinity.
     """
     _check_one_output(model)
     classes = model.output_ports[0].shape[-1]
+    chance = ChanceCheck()
     for batch in batches_of(
         split,
         model,
@@ -41,7 +46,9 @@ def answers_of(split, model, others, *, names=None, batch_size, progress=True):
         _check_finite(expected, model)
         if names is not None:
             inputs = dict(zip(names, inputs, strict=True))
+        chance.add(batch.labels, int(top_1(batch.labels, expected).sum()))
         yield batch.labels, expected, [one.outputs(inputs) for one in others]
+    chance.warn(model.name)
 
 
 def _check_one_output(model):

@@ -12,6 +12,7 @@ from kure_tf.settings import OperatingPoint, Setting, all_points
 from kure_tf.sweeps.calibrated import calibrated_settings, check_label
 from kure_tf.sweeps.kinds import kind_of
 from kure_tf.sweeps.result import result_fields
+from kure_tf.sweeps.untrained import warn_if_untrained
 
 
 def run_sweep(
@@ -78,6 +79,8 @@ def run_sweep(
         on_row: Called with the tuple of all rows after each new one.
         progress: Whether to show a progress bar.
 
+    Warns where the weights look untrained.
+
     Returns:
         A `Report` of one run, with a row for each point, in their order.
         Numbers in a setting's provenance stand in the details of its row.
@@ -121,6 +124,7 @@ def run_sweep(
     if metric is not None:
         shared["metric"] = metric
     points = list(_with_kinds(points, sweep))
+    warn_if_untrained(model)
     rows = []
     bar = ProgressBar(points, name, progress=progress, unit="point")
     for kind, point in bar:

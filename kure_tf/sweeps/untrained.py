@@ -1,0 +1,42 @@
+"""Whether the weights of a model look as they were first drawn."""
+
+import warnings
+
+import numpy as np
+
+from kure_tf import compat
+
+# What layers begin with, and training moves at once.
+_START = {
+    "bias": 0.0,
+    "beta": 0.0,
+    "gamma": 1.0,
+    "moving_mean": 0.0,
+    "moving_variance": 1.0,
+}
+
+
+def warn_if_untrained(model):
+    """Warns if all biases and batch-norm variables are as layers begin.
+
+    A model without any says nothing of itself.
+    """
+    known = [
+        (_START[name], variable)
+        for variable in model.weights
+        if (name := _last(variable.name)) in _START
+    ]
+    if known and all(
+        np.all(compat.to_numpy(variable) == start) for start, variable in known
+    ):
+        warnings.warn(
+            f"The weights of {model.name!r} look untrained: every bias and "
+            "every batch-norm variable is what its layer begins with. A sweep "
+            "of such a model says nothing. Train it, or load its weights "
+            "first.",
+            stacklevel=3,
+        )
+
+
+def _last(path):
+    return path.rpartition("/")[2].partition(":")[0]
