@@ -116,8 +116,8 @@ def run(main):
 
     def checked_main(argv):
         _check(argv)
-        _import_kure_tf()
         try:
+            _import_kure_tf()
             main()
         except KeyboardInterrupt:
             sys.exit("Interrupted. The same command continues from here.")
