@@ -14,9 +14,20 @@ _TYPES = {
 CONTAINERS = {
     8: schema.TensorType.INT8,
     4: schema.TensorType.INT4,
-    2: schema.TensorType.INT2,
+    2: 19,  # INT2: TensorFlow before 2.21 has no name for it.
 }
 """How the schema calls integers of so many bits."""
+
+
+def table(kind, **values):
+    """Returns a table of the schema, such as "Tensor", that holds `values`.
+
+    Its classes take them as arguments from TensorFlow 2.21 on alone.
+    """
+    made = getattr(schema, f"{kind}T")()
+    for name, value in values.items():
+        setattr(made, name, value)
+    return made
 
 
 class FlatbufferFile:
@@ -24,14 +35,15 @@ class FlatbufferFile:
 
     def __init__(self, description):
         # Buffer 0 is the empty one of all tensors without a constant.
-        self._model = schema.ModelT(
+        self._model = table(
+            "Model",
             version=3,
             description=description,
             operatorCodes=[],
             buffers=[Buffer()],
             metadata=[],
         )
-        self._graph = schema.SubGraphT(name="main", tensors=[], operators=[])
+        self._graph = table("SubGraph", name="main", tensors=[], operators=[])
         self._buffers = {}
         self._codes = {}
 
@@ -89,7 +101,8 @@ class FlatbufferFile:
         )
 
     def _append(self, name, shape, kind, quantization, buffer=0):
-        tensor = schema.TensorT(
+        tensor = table(
+            "Tensor",
             name=name,
             shape=np.array([size or 1 for size in shape], np.int32),
             type=kind,
@@ -123,13 +136,14 @@ class FlatbufferFile:
                 where it has none.
             **values: The options by name.
         """
-        made = None if options == "NONE" else getattr(schema, f"{options}T")
-        operator = schema.OperatorT(
+        made = None if options == "NONE" else table(options, **values)
+        operator = table(
+            "Operator",
             opcodeIndex=self._operator_code(kind, version),
             inputs=np.array(inputs, np.int32),
             outputs=np.array([output], np.int32),
             builtinOptionsType=getattr(schema.BuiltinOptions, options),
-            builtinOptions=made and made(**values),
+            builtinOptions=made,
         )
         self._graph.operators.append(operator)
 
@@ -186,7 +200,8 @@ class FlatbufferFile:
         if number not in self._codes:
             self._codes[number] = len(self._codes)
             self._model.operatorCodes.append(
-                schema.OperatorCodeT(
+                table(
+                    "OperatorCode",
                     # 127 tells old readers to look at the other field.
                     deprecatedBuiltinCode=min(number, 127),
                     builtinCode=number,
@@ -201,7 +216,7 @@ class FlatbufferFile:
         """Adds some bytes under a name."""
         self._model.buffers.append(Buffer(content))
         number = len(self._model.buffers) - 1
-        self._model.metadata.append(schema.MetadataT(name, number))
+        self._model.metadata.append(table("Metadata", name=name, buffer=number))
 
     def finish(self, signature, inputs, outputs) -> bytes:
         """Returns the file.
@@ -214,7 +229,8 @@ class FlatbufferFile:
         self._graph.outputs = np.array(list(outputs.values()), np.int32)
         self._model.subgraphs = [self._graph]
         self._model.signatureDefs = [
-            schema.SignatureDefT(
+            table(
+                "SignatureDef",
                 inputs=_named(inputs),
                 outputs=_named(outputs),
                 signatureKey=signature,
@@ -264,7 +280,8 @@ def _quantization(scales, zero_point, axis=0):
     if scales is None:
         return None
     scales = np.atleast_1d(np.asarray(scales, np.float32))
-    return schema.QuantizationParametersT(
+    return table(
+        "QuantizationParameters",
         scale=scales,
         zeroPoint=np.full(scales.size, zero_point, np.int64),
         quantizedDimension=axis,
@@ -272,4 +289,7 @@ def _quantization(scales, zero_point, axis=0):
 
 
 def _named(numbers):
-    return [schema.TensorMapT(name, number) for name, number in numbers.items()]
+    return [
+        table("TensorMap", name=name, tensorIndex=number)
+        for name, number in numbers.items()
+    ]

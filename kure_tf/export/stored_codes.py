@@ -4,7 +4,7 @@ import flatbuffers
 import numpy as np
 
 from kure_materialize import packed
-from kure_tf.export.flatbuffer import CONTAINERS, Buffer, schema
+from kure_tf.export.flatbuffer import CONTAINERS, Buffer, schema, table
 
 # The axis of a kernel's output channels, and its layout as seen from Keras.
 _LAYOUTS = {
@@ -88,12 +88,14 @@ class _File:
         bits = self._bits(kind, codes)
         data = codes.tobytes() if bits == 8 else packed(codes, bits).tobytes()
         self._model.buffers.append(Buffer(data))
-        stored = schema.TensorT(
+        stored = table(
+            "Tensor",
             name=path,
             shape=tensor.shape,
             type=CONTAINERS[bits],
             buffer=len(self._model.buffers) - 1,
-            quantization=schema.QuantizationParametersT(
+            quantization=table(
+                "QuantizationParameters",
                 scale=scales,
                 zeroPoint=np.zeros(scales.size, np.int64),
                 quantizedDimension=_LAYOUTS[kind][0],
@@ -120,7 +122,8 @@ class _File:
         number = len(self.graph.tensors) - 1
         self.graph.operators.insert(
             self.graph.operators.index(operator),
-            schema.OperatorT(
+            table(
+                "Operator",
                 opcodeIndex=self._code("DEQUANTIZE", 6),
                 inputs=np.array([number], np.int32),
                 outputs=np.array([operator.inputs[1]], np.int32),
@@ -141,7 +144,8 @@ class _File:
             if (code.builtinCode, code.version) == (number, version):
                 return place
         codes.append(
-            schema.OperatorCodeT(
+            table(
+                "OperatorCode",
                 deprecatedBuiltinCode=min(number, 127),
                 builtinCode=number,
                 version=version,
