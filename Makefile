@@ -13,7 +13,7 @@ RUN := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test torture check lint format clean FORCE
+.PHONY: help demo test torture check docs lint format clean FORCE
 .DEFAULT_GOAL := help
 
 help: ## Lists the targets.
@@ -53,6 +53,11 @@ torture: $(STAMP) ## Attacks tools, functions and files: half an hour.
 
 check: lint ## Checks what reaches no Keras, and lint: under two minutes.
 	TF_USE_LEGACY_KERAS=0 $(RUN) -m pytest -q -m keras_free
+
+docs: $(STAMP) ## Builds the site in .build/site; tests it and the notebooks.
+	$(RUN) -m pip install -q -c constraints.txt -e '.[docs]'
+	$(RUN) -m mkdocs build -q --strict
+	TF_USE_LEGACY_KERAS=0 $(RUN) -m pytest -q -m site
 
 lint: $(STAMP) ## Checks the format and the rules of ruff.toml.
 	$(RUN) -m ruff format --check .

@@ -39,8 +39,9 @@ settings.load_profile("kure_tf")
 def pytest_collection_modifyitems(config, items):
     # A skipped "test" that every `tf.test.TestCase` inherits: only noise.
     items[:] = [item for item in items if item.name != "test_session"]
-    if "torture" not in config.option.markexpr:  # `make torture` asks for it.
-        items[:] = [i for i in items if not i.get_closest_marker("torture")]
+    for asked in ("torture", "site"):  # By `make torture`, by `make docs`.
+        if asked not in config.option.markexpr:
+            items[:] = [i for i in items if not i.get_closest_marker(asked)]
     for item in items:
         if not reaches_keras(item.path):
             item.add_marker("keras_free")

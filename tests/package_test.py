@@ -24,7 +24,7 @@ from setuptools import build_meta
 build_meta.build_sdist("made")
 build_meta.build_wheel("made")
 """
-_FOLDERS = ("kure_tf", "tools", "tests", "configs", "examples")
+_FOLDERS = ("kure_tf", "tools", "tests", "configs", "docs", "examples")
 _COMMAND = "from kure_tf_tools.kure import main; main()"
 # Nothing of what the extras bring can be imported here.
 _WITHOUT = f"""
@@ -118,7 +118,13 @@ class PackageTest(parameterized.TestCase):
         self.assertEqual(found, {*expected, "kure_materialize.py"})
 
     def test_the_source_distribution_has_what_the_suite_needs(self):
-        files = ("Makefile", "README.md", "LICENSE", "constraints.txt")
+        files = (
+            "Makefile",
+            "README.md",
+            "LICENSE",
+            "constraints.txt",
+            "mkdocs.yml",
+        )
         expected = _sources() | {*files, "setup.py", "kure_materialize.py"}
         self.assertEqual(expected - self.in_sdist, set())
 

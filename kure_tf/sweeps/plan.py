@@ -24,7 +24,7 @@ class SweepPlan:
 
     Attributes:
         points: What to measure after the float model, which comes first: texts
-            "[scheme] [PTQ method] [kind of sweep]: pattern" (see `planned`), or
+            `[scheme] [PTQ method] [kind of sweep]: pattern` (see `planned`), or
             `OperatingPoint`s. A pattern is such as "{8..2}/FP", "{8..3}" (of
             both), "4/FP x{0.7:1.3:0.05}" (step ratios), "4/4 x1/{0.9,1.1}" (of
             the activations), "4/4 x{0.9,1.1}/=" (of both) or "4/FP
