@@ -1,5 +1,6 @@
 """The table of devices, from the rows whose sweep is "device"."""
 
+from kure_tf.pages import labels
 from kure_tf.pages.tables.estimates import row_cell
 from kure_tf.pages.tables.table import Cell, Table
 
@@ -20,7 +21,8 @@ def device_table(series) -> Table | None:
             *(f"Drop{metric.in_points}", "Verdict"),
         ),
         rows=tuple(_line(name, row, metric) for name, row in found),
-        caption=_caption([row for _, row in found], metric),
+        caption=f"{_caption([row for _, row in found], metric)} "
+        f"{labels.trained(series).capitalize()}.",
         labels=3,
     )
 

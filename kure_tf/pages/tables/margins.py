@@ -1,5 +1,8 @@
 """Tables of margins: step, bits, layers, one row per run in each block."""
 
+import dataclasses
+
+from kure_tf.pages import labels
 from kure_tf.pages.margins.layer_margins import WORST_LAYERS
 from kure_tf.pages.margins.margins import margins
 from kure_tf.pages.tables.table import Cell, Table
@@ -15,7 +18,12 @@ def margin_tables(series, budget=0.01) -> list[Table]:
     found = [margins(one, budget) for one in series]
     makers = (_step_table, _bit_table, _layer_table)
     tables = (make(found, series[0].metric) for make in makers if found)
-    return [table for table in tables if table is not None]
+    trained = f"{labels.trained(series).capitalize()}." if series else ""
+    return [
+        dataclasses.replace(table, caption=f"{table.caption} {trained}")
+        for table in tables
+        if table is not None
+    ]
 
 
 def side_text(side) -> str:
