@@ -13,9 +13,9 @@ from kure_tf.measurements import Report
 from kure_tf.pages import save_report
 from kure_tf.regularizers import choose_kernels
 from kure_tf.sweeps import (
+    kurtosis_facts,
     measure_robustness,
     weight_histograms,
-    weight_kurtosis,
 )
 
 
@@ -146,10 +146,7 @@ def _weights(model, record):
         chosen = list(choose_kernels(model, "all_but_first")[0])
         record = {
             "chosen_layers": chosen,
-            "kurtosis": {
-                path: {"before": None, "after": value}
-                for path, value in weight_kurtosis(model).items()
-            },
+            "kurtosis": kurtosis_facts(model),
         }
     shown = [
         path

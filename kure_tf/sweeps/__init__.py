@@ -10,6 +10,7 @@ from kure_tf.sweeps.evaluate_robustness import evaluate_robustness
 from kure_tf.sweeps.methods import method_named
 from kure_tf.sweeps.plan import SweepPlan
 from kure_tf.sweeps.provenance import (
+    kurtosis_facts,
     versions,
     weight_histograms,
     weight_kurtosis,
@@ -32,5 +33,6 @@ __all__ = [
     "sensitivity_points",
     "versions",
     "weight_histograms",
+    "kurtosis_facts",
     "weight_kurtosis",
 ]

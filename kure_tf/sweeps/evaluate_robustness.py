@@ -12,7 +12,7 @@ from kure_tf.pages import save_report
 from kure_tf.sweeps.kinds import SENSITIVITY
 from kure_tf.sweeps.methods import ADAROUND
 from kure_tf.sweeps.plan import SweepPlan
-from kure_tf.sweeps.provenance import model_facts, weight_kurtosis
+from kure_tf.sweeps.provenance import kurtosis_facts, model_facts
 from kure_tf.sweeps.robustness import check_plan
 from kure_tf.sweeps.run import run_sweep
 from kure_tf.sweeps.sensitivity import layer_settings
@@ -115,11 +115,12 @@ def evaluate_robustness(
             progress=progress,
         ).runs[0]
         rows += found.rows
-    kurtosis = {
-        kernel: {"before": None, "after": value}
-        for kernel, value in weight_kurtosis(model).items()
-    }
-    run = Run(name, tuple(rows), provenance=found.provenance, kurtosis=kurtosis)
+    run = Run(
+        name,
+        tuple(rows),
+        provenance=found.provenance,
+        kurtosis=kurtosis_facts(model),
+    )
     report = Report(runs=(run,), title=f"Robustness of {name}", notes=notes)
     if path is not None:
         save_report(report, path)

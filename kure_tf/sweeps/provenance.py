@@ -9,6 +9,7 @@ from kure_tf import compat
 from kure_tf.evaluation import loss_of
 from kure_tf.fake_quantized import kernels_in, quantized_share
 from kure_tf.ops.kurtosis import kurtosis
+from kure_tf.regularizers import KurtosisRegularizer
 from kure_tf.sweeps.machine import machine_facts
 from kure_tf.version import __version__
 
@@ -65,6 +66,29 @@ def measurement_facts(model, dataset, batch_norm=None, **calibration) -> dict:
 def weight_kurtosis(model) -> dict:
     """Returns `{kernel path: kurtosis}` of a built model, in graph order."""
     return {path: float(kurtosis(value)) for path, value in _kernels(model)}
+
+
+def kurtosis_facts(model) -> dict:
+    """Returns what a `Run` says of the kurtosis of a model as it came."""
+    regularized = {
+        f"{path}/{kernel.name}"
+        for path, layer in compat.layers_of(model)
+        for kernel in compat.kernels_of(layer)
+        if kernel.regularizer and _is_kure(kernel.regularizer_in(layer))
+    }
+    return {
+        path: {
+            "before": None,
+            "after": value,
+            "regularized": path in regularized,
+        }
+        for path, value in weight_kurtosis(model).items()
+    }
+
+
+def _is_kure(regularizer):
+    parts = getattr(regularizer, "regularizers", (regularizer,))
+    return any(isinstance(part, KurtosisRegularizer) for part in parts)
 
 
 def weight_histograms(model, paths, *, bins=101) -> dict:

@@ -10,7 +10,9 @@ import tensorflow as tf
 from kure_tf import fake_quantize_model
 from kure_tf.compat import KERAS_NAME, array_hash, keras
 from kure_tf.fake_quantized import Placement
+from kure_tf.regularizers import KurtosisRegularizer, SumRegularizer
 from kure_tf.sweeps import (
+    kurtosis_facts,
     versions,
     weight_histograms,
     weight_kurtosis,
@@ -43,6 +45,22 @@ class ProvenanceTest(tf.test.TestCase):
             for path, value in kernels.items():
                 expected = scipy.stats.kurtosis(value.ravel(), fisher=False)
                 self.assertAllClose(found[path], expected, rtol=1e-5)
+
+    def test_kernels_with_kure_are_told_from_others(self):
+        both = SumRegularizer("l2", KurtosisRegularizer(1.8))
+        model = keras.Sequential(
+            [
+                keras.Input((4,)),
+                keras.layers.Dense(4, name="plain", kernel_regularizer="l2"),
+                keras.layers.Dense(4, name="kure", kernel_regularizer=both),
+            ]
+        )
+        for made in (model, fake_quantize_model(model, Placement())):
+            found = kurtosis_facts(made)
+            self.assertEqual(list(found), ["plain/kernel", "kure/kernel"])
+            self.assertFalse(found["plain/kernel"]["regularized"])
+            self.assertIsNone(found["kure/kernel"]["before"])
+        self.assertTrue(kurtosis_facts(model)["kure/kernel"]["regularized"])
 
     def test_histograms_count_every_weight_of_the_kernels_asked_for(self):
         (item,) = weight_histograms(_model(), ["last/kernel"], bins=9).items()
