@@ -12,6 +12,7 @@ from kure_tf.files import jsonable, read_json, write_json
 from kure_tf.runs.kure import Kure
 from kure_tf.runs.model import load_saved_model, save_model
 from kure_tf.sweeps import weight_kurtosis
+from kure_tf.sweeps.machine import machine_facts
 from kure_tf.training import KurtosisMonitor, Recipe, fit
 
 
@@ -90,6 +91,7 @@ def train(
         "chosen_layers": chosen,
         "history": list(result.history),
         "seconds": result.seconds,
+        "machine": machine_facts(),
         "checkpoint_hash": compat.array_hash(model),
         "test": _measured(model, dataset.test, metric),
         "kurtosis": _kurtosis(

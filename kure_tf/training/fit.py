@@ -75,7 +75,9 @@ def fit(
     With `workdir`, a checkpoint is written after each epoch, in one step.
     Called again with the same arguments after a kill at any moment, `fit` goes
     on and ends with the same weights, bit for bit, as an uninterrupted run on
-    the same machine and versions; a finished run only hands its weights over.
+    the same machine, versions and number of threads (on another number, sums
+    over a batch differ in their last bits); a finished run only hands its
+    weights over.
     Order, augmentation, dropout and schedule are a function of the recipe's
     seed and the step. The result does not depend on the random state of the
     process, which is not put back: Keras draws from it when it copies layers.

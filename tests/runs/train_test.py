@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-import json
 import pathlib
 import statistics
 from unittest import mock
@@ -15,6 +14,7 @@ from small_run import RECIPE, make_dataset, make_model
 
 from kure_tf import runs
 from kure_tf.compat import array_hash, to_numpy
+from kure_tf.files import read_json
 from kure_tf.runs import Kure, Qat
 
 pytestmark = pytest.mark.one_keras
@@ -42,9 +42,7 @@ class TrainTest(parameterized.TestCase, tf.test.TestCase):
 
         saved = runs.load_saved_model(self.folder / "model.keras")
         self.assertEqual(record["checkpoint_hash"], array_hash(saved))
-        self.assertEqual(
-            record, json.loads((self.folder / "training.json").read_text())
-        )
+        self.assertEqual(record, read_json(self.folder / "training.json"))
         self.assertEqual(record["chosen_layers"], ["b", "c", "d"])
         self.assertLen(record["history"], 2)
         self.assertEqual(record["test"]["images"], 20)
