@@ -203,7 +203,7 @@ def _of_models():
             {"model": model, "step_sizes": _steps()},
             {
                 "model": (*MODEL, make_model()),
-                "step_sizes": (*STEPS, settings.StepSizes({}), _steps("gone")),
+                "step_sizes": (*STEPS, _steps("gone")),
             },
         ),
         "apply": Door(

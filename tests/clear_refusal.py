@@ -5,7 +5,8 @@ import re
 from errors import is_for_the_user
 
 _SAYS_THE_RULE = re.compile(
-    r"expected|needs|must|\bno\b|unknown|cannot|could not|is not|takes|finds"
+    r"expected|needs|must|should|does not|\bno\b|unknown|cannot|could not"
+    r"|is not|takes|finds"
     r"|invalid|missing|unexpected",
     re.IGNORECASE,
 )

@@ -2,11 +2,13 @@
 
 import functools
 import math
+import numbers
 
 import numpy as np
 from scipy import optimize
 
 from kure_tf.fake_quantized import keeping
+from kure_tf.ops.checks import check_kind, check_whole
 from kure_tf.progress import ProgressBar
 from kure_tf.ptq.best_norm import NORMS, best_norm
 from kure_tf.ptq.calibration import check_calibration
@@ -59,15 +61,18 @@ def lapq(
         computation in forward passes over all images.
 
     Raises:
+        TypeError: If `norms` or `maxiter` are no numbers.
         ValueError: If there are no labelled images, a norm is not positive,
             or `journal` is the file of another search.
     """
+    norms = [float(check_kind("a norm", p, numbers.Real, 2.0)) for p in norms]
+    check_whole("maxiter", maxiter, 0)
     loss = loss or check_calibration(calibration).loss
     with keeping(loss.model):
         loss_in_float = loss.in_float()
         key = {
             "point": str(point),
-            "norms": [float(p) for p in norms],
+            "norms": norms,
             "images": loss.images,
             "calibration": calibration.provenance,
             # Tells one model and draw of images from another; the last digits

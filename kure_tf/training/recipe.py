@@ -102,7 +102,9 @@ class Recipe:
             self.epochs,
         )
         if self.schedule == "step":
-            check_whole("decay_every", self.decay_every, 1)
+            check_whole(
+                "decay_every, which schedule='step' needs,", self.decay_every, 1
+            )
         for name, allowed in _ALLOWED.items():
             value = check_real(name, getattr(self, name), *allowed)
             object.__setattr__(self, name, value)

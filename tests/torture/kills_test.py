@@ -135,8 +135,11 @@ def _timeless(value):
         return [_timeless(one) for one in value]
     if not isinstance(value, dict):
         return value
-    times = ("seconds", "latency_ms", "sha256")
-    return {k: _timeless(v) for k, v in value.items() if k not in times}
+    return {
+        name: _timeless(one)
+        for name, one in value.items()
+        if not name.endswith(("seconds", "latency_ms", "sha256"))
+    }
 
 
 def _call(tool, flags, workdir, killed_after=None):

@@ -122,7 +122,7 @@ def _from_text(text):
 def _named(name):
     """Returns what the refusal of a wrong value may name."""
     flag, _, value = name.partition(" --")[2].partition("=")
-    words = *flag.split("_"), *re.split(r"[,:/ ]", value)
+    words = *flag.split("_"), *re.split(r"[,:/ =]", value)
     return ("Split", *(word for word in words if word))
 
 
