@@ -52,9 +52,9 @@ def check_file(content, graph, *, signature="serving_default") -> FileCheck:
         ValueError: If `content` is no .tflite file, or a damaged one.
     """
     found = StoredFile(content)
+    port = found.input_port()
     with opened(content):
         details = file_details(content)
-    port = found.input_port()
     expected = StoredFile(
         write(
             graph,
