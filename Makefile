@@ -13,7 +13,7 @@ RUN := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test torture check docs lint format clean FORCE
+.PHONY: help demo test torture check docs matrix lint format clean FORCE
 .DEFAULT_GOAL := help
 
 help: ## Lists the targets.
@@ -58,6 +58,9 @@ docs: $(STAMP) ## Builds the site in .build/site; tests it and the notebooks.
 	$(RUN) -m pip install -q -c constraints.txt -e '.[docs]'
 	$(RUN) -m mkdocs build -q --strict
 	TF_USE_LEGACY_KERAS=0 $(RUN) -m pytest -q -m site
+
+matrix: $(STAMP) ## Runs a part of the suite on other versions: half an hour.
+	.ci/matrix $(RUN)
 
 lint: $(STAMP) ## Checks the format and the rules of ruff.toml.
 	$(RUN) -m ruff format --check .
