@@ -131,8 +131,9 @@ _CALLS = {
     ),
     "report": (
         *("report", "--reports=swept,compared", "--title=Both"),
-        "--workdir=merged",
+        *("--picture", "--workdir=merged"),
     ),
+    "report_again": ("report", "--again", "--workdir=reproduced"),
 }
 
 
@@ -325,6 +326,14 @@ class FlowTest(absltest.TestCase):
         )
         self.assertTrue((self.folder / "merged" / "report.html").is_file())
         self.assertIn("file://", printed)
+        for theme in ("light", "dark"):
+            picture = self.folder / "merged" / f"accuracy_{theme}.svg"
+            self.assertIn("<svg", picture.read_text(encoding="utf-8"))
+
+    def test_pages_are_written_again_from_their_json(self):
+        printed = self._printed("report_again")
+        for name in ("fig1", "fig2", "index"):
+            self.assertIn(f"{name}.html", printed)
 
     def test_a_device_beyond_the_budget_fails_where_a_pass_is_required(self):
         printed = self._printed("devices", code=1)
