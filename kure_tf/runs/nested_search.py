@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from kure_tf import compat, ptq
+from kure_tf import compat, ptq, qat
 from kure_tf.data.augmentation import parse_augmentation
 from kure_tf.ops.checks import check_choice, check_whole
 from kure_tf.ptq.nested_rounding import checked_widths
@@ -25,7 +25,9 @@ class NestedSearch:
         reading: How the device reads the codes at fewer bits: rounded with
             ties to even, to the middle of what truncation leaves, or
             truncated.
-        nearest: Whether to take the nearest codes, without a search.
+        codes: Where the codes come from: a "search" for them, the "nearest"
+            ones, or training with nested_lsq ("trained"), whose steps of
+            activations are then kept, too.
         images: Training images of the search, and of the batch-norm
             statistics of each width.
         seed: Of their draw and augmentation.
@@ -38,7 +40,7 @@ class NestedSearch:
     bits: tuple[int, ...] = (8, 6, 4, 3, 2)
     activation_bits: tuple[int, ...] = (8,)
     reading: Literal["even", "middle", "truncate"] = "even"
-    nearest: bool = False
+    codes: Literal["search", "nearest", "trained"] = "search"
     images: int = 512
     seed: int = 0
     augment: tuple[str, ...] = ()
@@ -54,6 +56,12 @@ class NestedSearch:
         if not self.activation_bits:
             raise ValueError(
                 "Expected bits of the activations, such as 8. Received none."
+            )
+        check_choice("codes", self.codes, ("search", "nearest", "trained"))
+        if self.codes == "trained" and self.reading != "even":
+            raise ValueError(
+                "Expected the reading 'even', for which nested_lsq trains, "
+                f"beside trained codes. Received: {self.reading!r}."
             )
 
     def on(self, dataset, *, journal=None, progress=True):
@@ -71,17 +79,9 @@ class NestedSearch:
         )
 
         def search(calibration):
+            method = None if self.codes == "trained" else ptq.lp_norm
             has_norms = any(compat.batch_norms_of(calibration.model))
-            nested = ptq.nested_rounding(
-                calibration,
-                self.bits,
-                activation_bits=self.activation_bits[0],
-                reading=self.reading,
-                nearest=self.nearest,
-                batches=batches,
-                journal=journal,
-                progress=progress,
-            )
+            nested = self._nested(calibration, batches, journal, progress)
             return [
                 setting
                 for bits in self.activation_bits
@@ -89,8 +89,23 @@ class NestedSearch:
                     calibration,
                     nested,
                     activation_bits=bits,
+                    method=method,
                     batch_norm=batches if has_norms else None,
                 )
             ]
 
         return search
+
+    def _nested(self, calibration, batches, journal, progress):
+        if self.codes == "trained":
+            return qat.nested_weights(calibration.model, self.bits)
+        return ptq.nested_rounding(
+            calibration,
+            self.bits,
+            activation_bits=self.activation_bits[0],
+            reading=self.reading,
+            nearest=self.codes == "nearest",
+            batches=batches,
+            journal=journal,
+            progress=progress,
+        )

@@ -7,7 +7,13 @@ from small_run import make_dataset, make_model
 
 from kure_tf import fake_quantize_model, ptq, runs
 from kure_tf.artifact.nested_points import nested_points
-from kure_tf.fake_quantized import paper_placement
+from kure_tf.fake_quantized import (
+    integer_weights,
+    keeping,
+    paper_placement,
+    set_operating_point,
+)
+from kure_tf.qat import quantize_aware
 
 pytestmark = pytest.mark.one_keras
 
@@ -40,6 +46,7 @@ class NestedSearchTest(parameterized.TestCase):
         shifts = [one.bias_correction.shifts["b"] for one in (eight, three)]
         self.assertGreater(np.abs(shifts[1]).max(), np.abs(shifts[0]).max())
 
+<<<<<<< HEAD
     @parameterized.parameters(
         ({"activation_bits": ()}, "such as 8"),
         ({"bits": (4, 3)}, "with 8"),
@@ -50,6 +57,39 @@ class NestedSearchTest(parameterized.TestCase):
     def test_what_no_search_can_do_is_refused_at_once(self, fields, message):
         with self.assertRaisesRegex(ValueError, message):
             runs.NestedSearch(**fields)
+=======
+    def test_trained_codes_and_steps_are_taken_as_they_are(self):
+        dataset = make_dataset()
+        model = quantize_aware(
+            make_model(),
+            "nested_lsq",
+            3,
+            8,
+            placement=paper_placement(first_layer=8, last_layer=8),
+            calibration=dataset.calibration.batches(20),
+            engine="native",
+            verbose=False,
+        )
+        calibration = ptq.calibrate(
+            model, dataset.calibration.batches(20), progress=False
+        )
+        search = runs.NestedSearch((8, 3), codes="trained", images=16)
+        _, three = search.on(dataset, progress=False)(calibration)
+        with keeping(model):
+            set_operating_point(model, "3/8")
+            expected = integer_weights(model)["b/kernel"]
+        codes = three.rounded_weights.codes["b/kernel"]
+        np.testing.assert_array_equal(codes, expected.codes)
+        self.assertIsNone(three.step_sizes)
+
+    def test_trained_codes_have_one_reading(self):
+        with self.assertRaisesRegex(ValueError, "'even'.*'middle'"):
+            runs.NestedSearch(codes="trained", reading="middle")
+
+    def test_no_bits_of_activations_are_refused(self):
+        with self.assertRaisesRegex(ValueError, "such as 8"):
+            runs.NestedSearch(activation_bits=())
+>>>>>>> 5babe24 (Pack what nested_lsq has trained: --codes=search, nearest or trained)
 
 
 if __name__ == "__main__":
