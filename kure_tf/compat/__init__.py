@@ -47,8 +47,11 @@ from kure_tf.compat.replay import (
     Call,
     calls_of,
     functional_inputs,
+    input_values,
     is_symbolic,
+    note_values,
     replay,
+    with_values,
 )
 from kure_tf.compat.saved import load_model, saved_keras
 from kure_tf.compat.state import (
@@ -83,6 +86,9 @@ __all__ = [
     "batch_norms_of",
     "calling",
     "calls_of",
+    "input_values",
+    "note_values",
+    "with_values",
     "channel_shape",
     "check_active_keras",
     "check_graph_model",

@@ -65,23 +65,55 @@ def replay(model, inputs, call):
         The new outputs, in the structure of the model's.
     """
     model = functional(model)
-    new = {}
-
-    def remember(before, after):
-        before, after = tf.nest.flatten(before), tf.nest.flatten(after)
-        for old, tensor in zip(before, after, strict=True):
-            new[id(old)] = tensor
-
-    def renewed(structure):
-        return tf.nest.map_structure(
-            lambda leaf: new[id(leaf)] if is_symbolic(leaf) else leaf, structure
-        )
-
-    remember(functional_inputs(model), inputs)
+    values = {}
+    note_values(values, functional_inputs(model), inputs)
     for made in calls_of(model):
-        outputs = call(made.layer, renewed(made.args), renewed(made.kwargs))
-        remember(made.outputs, outputs)
-    return renewed(_functional_outputs(model))
+        outputs = call(
+            made.layer,
+            with_values(made.args, values),
+            with_values(made.kwargs, values),
+        )
+        note_values(values, made.outputs, outputs)
+    return with_values(_functional_outputs(model), values)
+
+
+def note_values(values, symbolic, tensors):
+    """Enters tensors into `{id of a symbolic tensor: tensor}`."""
+    symbolic, tensors = tf.nest.flatten(symbolic), tf.nest.flatten(tensors)
+    for old, new in zip(symbolic, tensors, strict=True):
+        values[id(old)] = new
+
+
+def with_values(structure, values):
+    """Returns a structure with symbolic tensors replaced by their values."""
+    return tf.nest.map_structure(
+        lambda leaf: values[id(leaf)] if is_symbolic(leaf) else leaf, structure
+    )
+
+
+def input_values(model, inputs) -> dict:
+    """Returns `{id of a symbolic input: tensor}`, as a call of the model has.
+
+    Args:
+        model: A functional or sequential model of either Keras.
+        inputs: What the model would be called with.
+    """
+    model = functional(model)
+    inputs = tf.nest.map_structure(tf.convert_to_tensor, inputs)
+    if keras_of(model) == "keras":
+        flat = model._standardize_inputs(inputs)
+    else:
+        flat = [
+            model._conform_to_reference_input(tensor, ref_input=symbolic)
+            for tensor, symbolic in zip(
+                model._flatten_to_reference_inputs(inputs),
+                model.inputs,
+                strict=True,
+            )
+        ]
+    values = {}
+    note_values(values, model.inputs, flat)
+    return values
 
 
 def functional_inputs(model):

@@ -3,7 +3,6 @@
 import contextlib
 
 import numpy as np
-import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.fake_quantized import (
@@ -12,6 +11,7 @@ from kure_tf.fake_quantized import (
     strip_quantizers,
     using_batch_statistics,
 )
+from kure_tf.ptq.layer_walk import LayerWalk
 from kure_tf.ptq.rounding_search import SecondMoments
 
 # Patches of more values than this are multiplied in several parts.
@@ -25,29 +25,37 @@ class LayerMoments:
         model: What `fake_quantize_model` returned; its float weights count.
         images: List of the batches.
         reestimated: Whether batch normalization uses batch statistics.
-        several: Whether several networks are measured at each layer: the
-            float inputs of all images then stay in memory meanwhile.
+        networks: Names of the networks that are measured at each layer. If
+            there are several, the float inputs of all images stay in memory
+            meanwhile.
     """
 
-    def __init__(self, model, images, reestimated, *, several=False):
-        self.model, self._images = model, images
-        self._reestimated = reestimated
+    def __init__(self, model, images, reestimated, *, networks=("",)):
+        self.model, self._reestimated = model, reestimated
         self._inputs = {
             id(tensor.layer): tensor
             for tensor in quantizers_of(model).values()
             if tensor.kind == "activation"
         }
         self._norms = norms_behind(model) if reestimated else {}
-        self._float_model = strip_quantizers(model)
-        self._float_layers = dict(compat.layers_of(self._float_model))
-        self._several, self._path, self._wanted = several, None, None
+        float_model = strip_quantizers(model)
+        self._float_layers = dict(compat.layers_of(float_model))
+        inputs = [batch.inputs for batch in images]
+        self._float_walk = LayerWalk(float_model, inputs)
+        self._walks = {name: LayerWalk(model, inputs) for name in networks}
+        self._path, self._wanted = None, None
 
     def norm_behind(self, host):
         """Returns the re-estimated batch normalization behind, or None."""
         return self._norms.get(host)
 
-    def of(self, path, host, view, matrix, *, centered) -> SecondMoments:
+    def of(
+        self, path, host, view, matrix, *, centered, network=""
+    ) -> SecondMoments:
         """Returns those of the network as it stands against the float one.
+
+        The layers come in the order of the graph; those before, and their
+        batch normalization, no longer change.
 
         Args:
             path: Path of the kernel.
@@ -55,33 +63,31 @@ class LayerMoments:
             view: Its `KernelMatrix`.
             matrix: Its float weights in that view.
             centered: Whether means over images and places are subtracted.
+            network: The name of the network that the model stands for now.
         """
         moments = SecondMoments(centered=centered)
-        for batch, wanted in zip(
-            self._images, self._float_inputs(path), strict=True
-        ):
-            with self._batch_norm():
-                given = _inputs_of(self.model, host, batch.inputs)
-            for x, own in zip(wanted, given, strict=True):
-                own = self._quantized(host, own)
-                for part in _parts(own, view, host.layer):
-                    moments.add(
-                        view.rows(own[part]), view.outputs(x[part], matrix)
-                    )
+        given = self._walks[network].inputs_of(host)
+        with self._batch_norm():  # Of the quantized network alone.
+            for wanted, own in zip(
+                self._float_inputs(path), given, strict=True
+            ):
+                for x, seen in zip(wanted, own, strict=True):
+                    quantized = self._quantized(host, seen)
+                    for part in _parts(quantized, view, host.layer):
+                        moments.add(
+                            view.rows(quantized[part]),
+                            view.outputs(x[part], matrix),
+                        )
         return moments
 
     def _float_inputs(self, path):
         """Returns the inputs of one layer of the float network, by batches."""
         layer = self._float_layers[path.rpartition("/")[0]]
-        found = (
-            _inputs_of(self._float_model, layer, batch.inputs)
-            for batch in self._images
-        )
-        if not self._several:
-            return found
+        if len(self._walks) == 1:
+            return self._float_walk.inputs_of(layer)
         if path != self._path:
             self._path, self._wanted = path, None  # The old ones go first.
-            self._wanted = list(found)
+            self._wanted = list(self._float_walk.inputs_of(layer))
         return self._wanted
 
     def _batch_norm(self):
@@ -94,35 +100,6 @@ class LayerMoments:
         if tensor is None:
             return inputs
         return tensor.quantizer(inputs, tensor.state)
-
-
-class _Seen(BaseException):
-    """Ends a forward pass once the wanted layer has its input.
-
-    Keras catches each `Exception` to write the layer's arguments into it.
-    """
-
-
-def _inputs_of(model, layer, inputs):
-    """Returns the inputs of all calls of `layer` in one forward pass."""
-    seen = []
-    own_call, calls = layer.call, _calls(model, layer)
-
-    def call(x, *args, **kwargs):
-        seen.append(tf.convert_to_tensor(x))
-        if len(seen) == calls:
-            raise _Seen
-        return own_call(x, *args, **kwargs)
-
-    with compat.calling(layer, call), contextlib.suppress(_Seen):
-        model(inputs, training=False)
-    return seen
-
-
-def _calls(model, layer):
-    """Returns how often a pass calls `layer`: None if it is nested."""
-    graph = [consumer for _, consumer in compat.graph_edges(model)]
-    return graph.count(layer) or None
 
 
 def _parts(inputs, view, layer):

@@ -142,7 +142,7 @@ def nested_rounding(
         key["weights"] = {path: one.weights() for path, one in found.items()}
         known = NestedProgress(journal, {**key, "images": images_of(images)})
         moments = LayerMoments(
-            model, images, reestimated_batch_norm, several=True
+            model, images, reestimated_batch_norm, networks=bits
         )
         bar = ProgressBar(
             found,
@@ -254,7 +254,9 @@ class _Search:
         host = kernel.tensor.layer
         with keeping(moments.model):
             apply(moments.model, self._setting(width))
-            return moments.of(path, host, view, matrix, centered=centered)
+            return moments.of(
+                path, host, view, matrix, centered=centered, network=width
+            )
 
     def _setting(self, width):
         nested = self.result({})
