@@ -14,7 +14,7 @@ BASES = {
     "calibrate": (*_SAVED, "--point=4/4"),
     "devices": (*_SAVED, "--profiles=int8_per_tensor"),
     "export_tflite": ("--model=model.keras", "--export=float"),
-    "export_artifact": ("--model=model.keras", "--bits=8", "--nearest"),
+    "export_artifact": ("--model=model.keras", "--bits=8", "--codes=nearest"),
     "report": ("--reports=.",),
     "reproduce": ("--experiment=fig1",),
     "theory": ("--bits=4", "--ratios=1.5", "--values=100"),

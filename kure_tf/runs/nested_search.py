@@ -50,18 +50,18 @@ class NestedSearch:
         for bits in self.activation_bits:
             check_bits(bits, "activation_bits")
         check_choice("reading", self.reading, READINGS)
+        check_choice("codes", self.codes, ("search", "nearest", "trained"))
+        if self.codes == "trained" and self.reading != "even":
+            raise ValueError(
+                "Expected the reading 'even', for which nested_lsq trains, "
+                f"beside trained codes. Received: {self.reading!r}."
+            )
         check_whole("images", self.images, 2)
         check_whole("seed", self.seed, 0, 2**32 - 1)
         parse_augmentation(self.augment)
         if not self.activation_bits:
             raise ValueError(
                 "Expected bits of the activations, such as 8. Received none."
-            )
-        check_choice("codes", self.codes, ("search", "nearest", "trained"))
-        if self.codes == "trained" and self.reading != "even":
-            raise ValueError(
-                "Expected the reading 'even', for which nested_lsq trains, "
-                f"beside trained codes. Received: {self.reading!r}."
             )
 
     def on(self, dataset, *, journal=None, progress=True):

@@ -46,18 +46,6 @@ class NestedSearchTest(parameterized.TestCase):
         shifts = [one.bias_correction.shifts["b"] for one in (eight, three)]
         self.assertGreater(np.abs(shifts[1]).max(), np.abs(shifts[0]).max())
 
-<<<<<<< HEAD
-    @parameterized.parameters(
-        ({"activation_bits": ()}, "such as 8"),
-        ({"bits": (4, 3)}, "with 8"),
-        ({"reading": "odd"}, "truncate.*'odd'"),
-        ({"seed": -1}, "seed of 0 or more"),
-        ({"augment": ("spin",)}, "'spin'"),
-    )
-    def test_what_no_search_can_do_is_refused_at_once(self, fields, message):
-        with self.assertRaisesRegex(ValueError, message):
-            runs.NestedSearch(**fields)
-=======
     def test_trained_codes_and_steps_are_taken_as_they_are(self):
         dataset = make_dataset()
         model = quantize_aware(
@@ -82,14 +70,17 @@ class NestedSearchTest(parameterized.TestCase):
         np.testing.assert_array_equal(codes, expected.codes)
         self.assertIsNone(three.step_sizes)
 
-    def test_trained_codes_have_one_reading(self):
-        with self.assertRaisesRegex(ValueError, "'even'.*'middle'"):
-            runs.NestedSearch(codes="trained", reading="middle")
-
-    def test_no_bits_of_activations_are_refused(self):
-        with self.assertRaisesRegex(ValueError, "such as 8"):
-            runs.NestedSearch(activation_bits=())
->>>>>>> 5babe24 (Pack what nested_lsq has trained: --codes=search, nearest or trained)
+    @parameterized.parameters(
+        ({"activation_bits": ()}, "such as 8"),
+        ({"bits": (4, 3)}, "with 8"),
+        ({"reading": "odd"}, "truncate.*'odd'"),
+        ({"seed": -1}, "seed of 0 or more"),
+        ({"augment": ("spin",)}, "'spin'"),
+        ({"codes": "trained", "reading": "middle"}, "'even'.*'middle'"),
+    )
+    def test_what_no_search_can_do_is_refused_at_once(self, fields, message):
+        with self.assertRaisesRegex(ValueError, message):
+            runs.NestedSearch(**fields)
 
 
 if __name__ == "__main__":
