@@ -5,6 +5,7 @@ import time
 
 from kure_tf.evaluation import Evaluator
 from kure_tf.fake_quantized import apply, keeping
+from kure_tf.fake_quantized.tensors import some_quantizers_of
 from kure_tf.measurements import Report, Row, Run
 from kure_tf.ops.checks import check_kind, check_several
 from kure_tf.progress import ProgressBar
@@ -86,14 +87,15 @@ def run_sweep(
         Numbers in a setting's provenance stand in the details of its row.
 
     Raises:
-        TypeError: If `points` are none, `evaluate` is no function that returns
-            a dictionary, or `setting_for` returns no `Setting`.
+        TypeError: If `model` or `points` are none, `evaluate` is no function
+            that returns a dictionary, or `setting_for` returns no `Setting`.
         ValueError: If a text writes no points, a point cannot be set, `ptq`
             names a method that is given nothing to look at,
             `setting_for` returns a setting of another point, or nothing says
             the direction of the metric or how many examples it comes from.
             Rows so far were handed to `on_row`.
     """
+    some_quantizers_of(model)  # Raises where there are none.
     if hasattr(evaluate, "batches"):
         examples, split = evaluate.count, evaluate.name
         evaluate = Evaluator(evaluate)

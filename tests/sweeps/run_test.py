@@ -140,6 +140,10 @@ class RunSweepTest(tf.test.TestCase):
         run = _sweep(_model(), _Evaluate(), points=["4/FP", "{4,3}/FP x1"])
         self.assertEqual([str(row.point) for row in run.rows], ["4/FP", "3/FP"])
 
+    def test_what_is_no_model_is_refused_before_it_is_evaluated(self):
+        with self.assertRaisesRegex(TypeError, "Keras model. Received: None"):
+            _sweep(None, self.fail)
+
     def test_what_varies_within_a_pattern_is_the_kind_of_sweep(self):
         for pattern, kind in (
             ("{8..2}/FP", "bit_width"),
