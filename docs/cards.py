@@ -203,7 +203,7 @@ CARDS = (
     Card(
         "kure_tf.ptq.nested_rounding",
         "beyond steps",
-        "2.5 times that of `adaround`, once for all bit-widths",
+        "2.7 times that of `adaround`, once for all bit-widths",
         "calibration images without labels; with `nearest=True` none",
         "yes: one file from which a device makes all others",
         "kure_tf",

@@ -76,7 +76,13 @@ def nested():
     rows, widths = "", ()
     for path in sorted((_ROOT / "results" / "artifact").glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
-        found = {one["bits"]: one["accuracy"] for one in content["files"]}
+        found = {
+            one["bits"]: one["accuracy"]
+            for one in content["files"]
+            if one["activation_bits"] == 8
+        }
+        if not found:
+            continue
         widths = widths if len(widths) > len(found) else tuple(found)
         rows += f"| `{path.stem}` | " + " | ".join(
             _text([found[bits]] if bits in found else []) for bits in widths
