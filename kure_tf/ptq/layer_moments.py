@@ -3,6 +3,7 @@
 import contextlib
 
 import numpy as np
+import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.fake_quantized import (
@@ -40,7 +41,10 @@ class LayerMoments:
         self._norms = norms_behind(model) if reestimated else {}
         float_model = strip_quantizers(model)
         self._float_layers = dict(compat.layers_of(float_model))
-        inputs = [batch.inputs for batch in images]
+        inputs = [  # As tensors, which all networks share.
+            tf.nest.map_structure(tf.convert_to_tensor, batch.inputs)
+            for batch in images
+        ]
         self._float_walk = LayerWalk(float_model, inputs)
         self._walks = {name: LayerWalk(model, inputs) for name in networks}
         self._path, self._wanted = None, None

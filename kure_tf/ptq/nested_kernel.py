@@ -8,7 +8,19 @@ from kure_tf.ptq.kernel_matrix import why_no_matrix
 
 
 class NestedKernel:
-    """One kernel on its way to nested codes."""
+    """One kernel on its way to nested codes.
+
+    Args:
+        tensor: Its `QuantizedTensor`.
+        calibrated: Its `CalibratedTensor`.
+        reading: How a device reads the codes.
+        bits: The widths, fewest first.
+
+    Attributes:
+        codes: Int8 array of the kernel's shape; None before `start`.
+        step_size: Their step, float32, of the calibration's step shape.
+        why_nearest: Why it keeps the nearest codes, None if it is searched.
+    """
 
     def __init__(self, tensor, calibrated, reading, bits):
         self.tensor, self._calibrated = tensor, calibrated

@@ -13,7 +13,16 @@ _LEARNING_RATE, _REGULARIZATION = 0.04, 4.0
 
 
 class LayerSearch:
-    """The search for the codes of one kernel, in its `KernelMatrix`."""
+    """The search for the codes of one kernel, in its `KernelMatrix`.
+
+    Args:
+        kernel: The `NestedKernel`.
+        weights: Its weights `[g, k, m]`, in 8-bit steps.
+        step_size: The 8-bit steps, `[g, 1, m]`.
+        moments: `{width: means of SecondMoments}`, fewest bits first.
+        epsilon: As for `OutputError`.
+        reading: How a device reads the codes.
+    """
 
     def __init__(self, kernel, weights, step_size, moments, epsilon, reading):
         self._kernel, self._weights = kernel, weights
