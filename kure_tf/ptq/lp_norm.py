@@ -24,8 +24,7 @@ def lp_norm(calibration, point, *, p=2.0) -> StepSizes:
     Raises:
         ValueError: If `p` is not positive.
     """
-    if not isinstance(p, numbers.Real) or not p > 0:
-        raise ValueError(f"Expected a positive norm p. Received: {p!r}.")
+    check_norm(p)
 
     def step_size_of(tensor, bits):
         return best_step_sizes(
@@ -41,3 +40,9 @@ def lp_norm(calibration, point, *, p=2.0) -> StepSizes:
     return check_calibration(calibration).step_sizes(
         point, step_size_of, method="lp_norm", p=noted
     )
+
+
+def check_norm(p):
+    """Raises a ValueError unless `p` is a positive number, or infinity."""
+    if not isinstance(p, numbers.Real) or not p > 0:
+        raise ValueError(f"Expected a positive norm p. Received: {p!r}.")

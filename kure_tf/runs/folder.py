@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 
 from kure_tf.files import (
     made_folder,
@@ -23,7 +24,7 @@ def run_folder(path, tool, flags, *, files=()):
     names is the same if its name or its content is. Rows and files in the
     folder say themselves which content they are of.
 
-    If the block raises before it has left anything in the folder, the mark is
+    If the block raises before it has left a file in the folder, the mark is
     taken back, and the folder if it is new: it is free for mended flags. What
     killed processes left half-written is removed.
 
@@ -72,10 +73,14 @@ def _check_values(flags):
 
 def _take_back(mark, before):
     folder = mark.parent
-    if set(folder.iterdir()) <= {*(before or ()), mark}:
-        mark.unlink(missing_ok=True)
-        if before is None:
-            folder.rmdir()
+    new = set(folder.iterdir()) - {*(before or ()), mark}
+    if any(path.is_file() for one in new for path in [one, *one.rglob("*")]):
+        return
+    for empty in new:
+        shutil.rmtree(empty)
+    mark.unlink(missing_ok=True)
+    if before is None:
+        folder.rmdir()
 
 
 def _write(mark, tool, flags, digests):

@@ -3,6 +3,7 @@
 import functools
 
 from kure_tf import ptq
+from kure_tf.ptq.lp_norm import check_norm
 from kure_tf.ptq.predefined import check_allowed
 from kure_tf.sweeps.kinds import CALIBRATION_SEED
 
@@ -27,6 +28,7 @@ def method_named(text):
     name, _, options = text.partition(" ")
     if name == "lp_norm":
         p = _number(options.strip().removeprefix("p="), text, default=2.0)
+        check_norm(p)
         return f"lp_norm p={p:g}", functools.partial(ptq.lp_norm, p=p)
     if name == "predefined":
         steps = [_number(step, text) for step in options.split(",")]

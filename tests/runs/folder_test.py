@@ -90,6 +90,14 @@ class RunFolderTest(parameterized.TestCase, tf.test.TestCase):
         self.assertFalse(self.path.exists())
         self._run({"epochs": "4"})
 
+    def test_empty_folders_are_no_result(self):
+        with self.assertRaises(KeyError):
+            with run_folder(self.path, "train", FLAGS) as folder:
+                (folder / "seed0" / "logs").mkdir(parents=True)
+                raise KeyError("missing")
+
+        self.assertFalse(self.path.exists())
+
     def test_a_folder_that_was_there_stays_with_what_was_in_it(self):
         self.path.mkdir()
         (self.path / "mine").write_text("kept")
