@@ -4,7 +4,7 @@ import numpy as np
 
 from kure_tf import compat
 from kure_tf.fake_quantized import apply, keeping, quantizers_of
-from kure_tf.ops.checks import check_choice, check_kind, check_whole
+from kure_tf.ops.checks import check_choice, check_whole
 from kure_tf.progress import ProgressBar
 from kure_tf.ptq.adaround import check_roundable, rounding_images
 from kure_tf.ptq.calibration import check_calibration
@@ -21,7 +21,11 @@ from kure_tf.settings import (
     OperatingPoint,
     Setting,
 )
-from kure_tf.settings.nested_weights import READINGS, nested_point
+from kure_tf.settings.nested_weights import (
+    READINGS,
+    checked_widths,
+    nested_point,
+)
 
 # A place of a convolution or dense layer may see so many values: more have
 # second moments of gigabytes.
@@ -266,19 +270,3 @@ class _Search:
             rounded_weights=nested.at(width),
             bias_correction=nested.bias_correction_at(width),
         )
-
-
-def checked_widths(bits) -> list[int]:
-    """Returns the widths of a search in order, fewest first.
-
-    Raises:
-        TypeError, ValueError: If there are others than 2 to 8, or not 8.
-    """
-    check_kind("bits", bits, (list, tuple), "(8, 6, 4, 3, 2)")
-    found = sorted({check_whole("bits", one, 2, 8) for one in bits})
-    if not found or found[-1] != 8:
-        raise ValueError(
-            "Expected bits of 2 to 8, with 8, the bits of the stored codes, "
-            f"among them. Received: {tuple(bits)}."
-        )
-    return found

@@ -6,9 +6,9 @@ from kure_tf.fake_quantized import (
     quantizers_of,
     set_operating_point,
 )
-from kure_tf.ops.checks import check_whole
 from kure_tf.quantizers import NestedLSQQuantizer
 from kure_tf.settings import NestedWeights, OperatingPoint
+from kure_tf.settings.nested_weights import checked_widths
 
 
 def nested_weights(model, bits=(8, 6, 4, 3, 2)) -> NestedWeights:
@@ -20,13 +20,13 @@ def nested_weights(model, bits=(8, 6, 4, 3, 2)) -> NestedWeights:
     Args:
         model: What `quantize_aware(..., "nested_lsq", ...)` returned, trained.
             It is left as it was.
-        bits: The widths that it was trained for.
+        bits: The widths that it was trained for; 8 among them.
 
     Raises:
-        ValueError: If a kernel has another quantizer, or a width is not from
-            2 to 8.
+        ValueError: If a kernel has another quantizer, a width is not from 2 to
+            8, or 8 is not among them.
     """
-    bits = sorted({check_whole("bits", one, 2, 8) for one in bits})
+    bits = checked_widths(bits)
     kernels = {
         path: tensor
         for path, tensor in quantizers_of(model).items()

@@ -36,22 +36,13 @@ class NestedLSQQuantizer(LSQQuantizer):
         ValueError: If the grid is another one.
     """
 
-    def __init__(
-        self,
-        grid="narrow",
-        granularity="per_tensor",
-        trainable=True,
-        *,
-        batched=False,
-        start="mse",
-    ):
-        super().__init__(
-            grid, granularity, trainable, batched=batched, start=start
-        )
+    def __init__(self, grid="narrow", *args, **options):
+        super().__init__(grid, *args, **options)
         if self.grid is not NARROW:
             raise ValueError(
                 "Expected the grid 'narrow', whose levels are readings of "
-                f"8-bit codes. Received: {self.grid.name!r}."
+                f"8-bit codes. Received: {self.grid.name!r}. Take a placement "
+                "that has its weights on 'narrow', or the method 'lsq'."
             )
 
     def step_size(self, state):

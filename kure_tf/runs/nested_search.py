@@ -6,8 +6,7 @@ from typing import Literal
 from kure_tf import compat, ptq, qat
 from kure_tf.data.augmentation import parse_augmentation
 from kure_tf.ops.checks import check_choice, check_whole
-from kure_tf.ptq.nested_rounding import checked_widths
-from kure_tf.settings.nested_weights import READINGS
+from kure_tf.settings.nested_weights import READINGS, checked_widths
 from kure_tf.settings.operating_point import check_bits
 from kure_tf.sweeps.batch_norm_images import augmented_batches
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from kure_materialize import read
-from kure_tf.ops.checks import check_choice, check_whole
+from kure_tf.ops.checks import check_choice, check_kind, check_whole
 from kure_tf.settings.bias_correction import BiasCorrection
 from kure_tf.settings.operating_point import OperatingPoint
 from kure_tf.settings.rounded_weights import RoundedWeights
@@ -109,3 +109,19 @@ def nested_point(bits, activation_bits, reading) -> OperatingPoint:
     grid = "full" if reading == "truncate" else "narrow"
     width = unit_of(bits, reading)[1]
     return OperatingPoint(width, activation_bits, grid=grid)
+
+
+def checked_widths(bits) -> list[int]:
+    """Returns the widths of a search in order, fewest first.
+
+    Raises:
+        TypeError, ValueError: If there are others than 2 to 8, or not 8.
+    """
+    check_kind("bits", bits, (list, tuple), "(8, 6, 4, 3, 2)")
+    found = sorted({check_whole("bits", one, 2, 8) for one in bits})
+    if not found or found[-1] != 8:
+        raise ValueError(
+            "Expected bits of 2 to 8, with 8, the bits of the stored codes, "
+            f"among them. Received: {tuple(bits)}."
+        )
+    return found
