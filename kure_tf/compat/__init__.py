@@ -25,7 +25,6 @@ from kure_tf.compat.clone import (
     clone_model,
     copy_compilation,
     copy_layer,
-    training_methods_of,
 )
 from kure_tf.compat.compiled_loss import compiled_loss_of, output_losses_of
 from kure_tf.compat.float32 import in_float32
@@ -63,6 +62,10 @@ from kure_tf.compat.state import (
     tf_variable,
     to_numpy,
 )
+from kure_tf.compat.trained_alike import (
+    check_trained_alike,
+    training_methods_of,
+)
 
 __all__ = [
     "why_no_kernels",
@@ -93,6 +96,7 @@ __all__ = [
     "check_active_keras",
     "check_graph_model",
     "check_kernels",
+    "check_trained_alike",
     "clone_model",
     "compiled_loss_of",
     "computing_with",

@@ -5,8 +5,7 @@ import inspect
 
 from kure_tf.compat.active import IS_KERAS_3, keras, keras_module
 from kure_tf.compat.graph import is_graph_model
-
-_OF_TRAINING = ("train_step", "test_step", "compute_loss", "compute_metrics")
+from kure_tf.compat.trained_alike import check_trained_alike
 
 
 def clone_model(model, make_layer):
@@ -24,8 +23,8 @@ def clone_model(model, make_layer):
             the same one). `copy_layer` makes a plain copy.
 
     Raises:
-        TypeError: If a class that says how it is trained would be lost, or
-            two layers share a weight.
+        TypeError: If the copy would be trained in another way: see
+            `check_trained_alike`; or if two layers share a weight.
     """
     made, pairs = {}, []
 
@@ -55,7 +54,6 @@ def clone_model(model, make_layer):
         return outer
 
     copy = clone(model, "")
-    _check_class(model, copy)
     # Before the layers: a model hands its flag down to all of them.
     copy.trainable = model.trainable
     for original, inner, outer in pairs:
@@ -65,6 +63,7 @@ def clone_model(model, make_layer):
         if hasattr(inner, "finalize_state"):
             inner.finalize_state()  # Normalization computes from copies.
     _check_tied(pairs)
+    check_trained_alike(model, copy, [(old, new) for old, _, new in pairs])
     copy_compilation(model, copy)
     return copy
 
@@ -145,35 +144,6 @@ def _check_tied(pairs):
                     "have two that part in training. Compute both in one "
                     "layer that is called twice."
                 )
-
-
-def _check_class(model, copy):
-    """Raises if the copy would be trained in another way than the model."""
-    own = training_methods_of(model)
-    if own and type(copy) is not type(model):
-        raise TypeError(
-            "Expected a model of Keras' own class, or of one that Keras keeps "
-            f"in a copy. Received a {type(model).__name__} with a "
-            f"{' and '.join(own)} of its own; the copy would be a "
-            f"{type(copy).__name__}. Hand over "
-            "`keras.Model(model.inputs, model.outputs)`, and make your own "
-            "model of what comes back."
-        )
-
-
-def training_methods_of(model) -> list[str]:
-    """Returns the names of what a user's class says about its training."""
-    return [name for name in _OF_TRAINING if _is_users(type(model), name)]
-
-
-def _is_users(model_class, name):
-    for base in model_class.__mro__:
-        if name in vars(base):
-            return base.__module__.partition(".")[0] not in (
-                "keras",
-                "tf_keras",
-            )
-    return False
 
 
 def _adapted(layer):

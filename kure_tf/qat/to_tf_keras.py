@@ -35,7 +35,8 @@ def to_tf_keras(model):
         TypeError: If `model` is no such model, or if a layer cannot be carried
             over: one of a class that is not Keras's own, one that tf_keras has
             not or that has options there which it has not, or a Keras 3
-            operation such as `x * 2`. The message names the first one.
+            operation such as `x * 2` (the message names the first one); or
+            if a training step, loss or metric of its own would be lost.
         ValueError: If `model` is unbuilt, or the outputs of both differ.
     """
     if compat.keras_of(model) == "tf_keras":
@@ -46,6 +47,7 @@ def to_tf_keras(model):
     compat.check_graph_model(model, any_keras=True)
     register_regularizers()
     copy = _Rebuilding().model(model)
+    compat.check_trained_alike(model, copy)
     check_same_outputs(model, copy, losses=True, way_out=WITHOUT_TFMOT)
     return copy
 

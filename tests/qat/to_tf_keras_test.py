@@ -206,6 +206,20 @@ class ToTfKerasTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(TypeError, "subclassed model 'Mine'"):
             to_tf_keras(Mine())
 
+    def test_what_a_model_says_of_its_training_is_not_lost(self):
+        class Stepping(keras.Model):
+            def train_step(self, data):
+                return super().train_step(data)
+
+        inputs = keras.Input((3,))
+        outputs = layers.Dense(2)(inputs)
+        with self.assertRaisesRegex(TypeError, "Stepping with a train_step"):
+            to_tf_keras(Stepping(inputs, outputs))
+        model = keras.Model(inputs, outputs)
+        model.extra = keras.metrics.Mean()
+        with self.assertRaisesRegex(TypeError, "has 1 metrics of its own"):
+            to_tf_keras(model)
+
 
 if __name__ == "__main__":
     tf.test.main()

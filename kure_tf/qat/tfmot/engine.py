@@ -51,6 +51,7 @@ def quantize_with_tfmot(model, placement="paper", *, verbose=False):
     annotated = _annotated(model, placement, chosen)
     check_same_outputs(model, annotated, losses=False, way_out=WITHOUT_TFMOT)
     quantized = _applied(annotated)
+    compat.check_trained_alike(model, quantized)
     if not model.trainable:  # True would be handed down to frozen layers.
         quantized.trainable = False
     compat.copy_compilation(model, quantized)

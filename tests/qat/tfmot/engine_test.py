@@ -363,6 +363,17 @@ class QuantizeWithTfmotTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(TypeError, "'add_loss'.*native"):
             quantize_with_tfmot(model)
 
+    def test_losses_and_metrics_that_no_layer_has_are_refused(self):
+        model = _net()
+        model.extra = tf_keras.metrics.Mean()
+        with self.assertRaisesRegex(TypeError, "has 1 metrics of its own"):
+            quantize_with_tfmot(model)
+        model = _net()
+        kernel = model.layers[1].kernel
+        model.add_loss(lambda: tf.reduce_sum(kernel**2))
+        with self.assertRaisesRegex(TypeError, "losses of its own"):
+            quantize_with_tfmot(model)
+
     def test_a_model_with_nothing_to_quantize_is_refused(self):
         model = tf_keras.Sequential([layers.Input((4,)), layers.ReLU()])
         with self.assertRaisesRegex(ValueError, "something to quantize"):
