@@ -69,6 +69,7 @@ VALUES = {
     "sampled_weight_bits": ("3,4", "3,x"),
     "validation_count": ("-1", "3"),
     "seeds": ("0,0", "x", "-1,2"),
+    "distribution": ("gpus", "multi_worker"),
     "metric": ("speed", "os:system", "own:nothing"),
     "scheme": ("onnx", "paper,paper"),
     "points": _POINTS,

@@ -4,6 +4,7 @@ Nothing here imports TensorFlow before `run` has parsed the flags: `--help`
 answers at once, and the Keras to use is chosen before TensorFlow is loaded.
 """
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -270,10 +271,16 @@ def _keras_of_file(path):
     return "keras3" if version.startswith("3") else "tf_keras"
 
 
-def workdir():
-    """Opens --workdir as the folder of this run; see `runs.run_folder`."""
+def workdir(opens=True):
+    """Opens --workdir as the folder of this run; see `runs.run_folder`.
+
+    Args:
+        opens: Whether this process does, and not another one of the same run.
+    """
     from kure_tf import runs
 
+    if not opens:
+        return contextlib.nullcontext(pathlib.Path(WORKDIR.value))
     return runs.run_folder(
         WORKDIR.value, _tool(), effective_flags(), files=_FILES
     )

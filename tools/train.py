@@ -9,25 +9,36 @@ python tools/train.py --model=runs/kure/model.keras --epochs=5 \\
 Keeps it as a .keras file. Killed and started again, it goes on after the last
 whole epoch. --seeds=0,1,2 trains three times, each in a folder of its own, and
 gives mean and standard deviation.
+
+On several machines: the same command on each, with --distribution=multi_worker,
+TF_CONFIG in the environment and a --workdir that all of them see.
 """
 
 import dataclasses
 import functools
 
 import common_flags
+import distribution_flag
 import training_flags
 from absl import flags
 
 flags.adopt_module_key_flags(common_flags)
+flags.adopt_module_key_flags(distribution_flag)
 flags.adopt_module_key_flags(training_flags)
 
 
 def main():
     from kure_tf import runs
+    from kure_tf.training import is_chief
 
     recipe, seeds = training_flags.recipe(), training_flags.seeds()
-    options = {"kure": training_flags.kure(), **training_flags.options()}
-    with common_flags.workdir() as folder:
+    strategy = distribution_flag.strategy()
+    options = {
+        "kure": training_flags.kure(),
+        "strategy": strategy,
+        **training_flags.options(),
+    }
+    with common_flags.workdir(opens=is_chief(strategy)) as folder:
         dataset = training_flags.load_dataset()
         make_model = functools.partial(common_flags.load_model, dataset)
         if len(seeds) == 1:

@@ -6,6 +6,7 @@ Each goes on where it was if it is killed and called again.
 from kure_tf.runs.calibrate import calibrate
 from kure_tf.runs.compare import compare
 from kure_tf.runs.dataset import load_dataset
+from kure_tf.runs.distribution import strategy_named
 from kure_tf.runs.export import export
 from kure_tf.runs.export_artifact import export_artifact
 from kure_tf.runs.export_exact import export_exact
@@ -39,6 +40,7 @@ __all__ = [
     "measure",
     "run_folder",
     "save_model",
+    "strategy_named",
     "sweep",
     "train",
     "train_seeds",

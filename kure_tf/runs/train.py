@@ -6,6 +6,8 @@ import pathlib
 import statistics
 import sys
 
+import tensorflow as tf
+
 from kure_tf import compat
 from kure_tf.evaluation import evaluate
 from kure_tf.files import jsonable, read_json, write_json
@@ -13,7 +15,7 @@ from kure_tf.runs.kure import Kure
 from kure_tf.runs.model import load_saved_model, save_model
 from kure_tf.sweeps import weight_kurtosis
 from kure_tf.sweeps.machine import machine_facts
-from kure_tf.training import KurtosisMonitor, Recipe, fit
+from kure_tf.training import KurtosisMonitor, Recipe, fit, is_chief
 
 
 def train(
@@ -26,6 +28,7 @@ def train(
     qat=None,
     metric=None,
     tensorboard=False,
+    strategy=None,
 ):
     """Trains a model and keeps what came out in a folder.
 
@@ -44,6 +47,9 @@ def train(
         metric: A metric, such as `evaluation.top_5`, that is measured on the
             test split beside accuracy and loss; None for none.
         tensorboard: Whether to write TensorBoard logs to `folder/logs`.
+        strategy: As for `fit`. Of several workers the chief alone writes; all
+            else that they do, such as calibrating and evaluating, each does by
+            itself on one device, and gets the same.
 
     Returns:
         `(the trained model, the content of training.json)`.
@@ -53,6 +59,7 @@ def train(
             from other weights too.
     """
     folder, kure = pathlib.Path(folder), kure or Kure()
+    strategy = strategy or tf.distribute.get_strategy()
     callbacks = [KurtosisMonitor(each_layer=False)]
     compat.keras.utils.set_random_seed(recipe.seed)
     model = make_model()
@@ -72,7 +79,8 @@ def train(
         )
         callbacks += qat.callbacks(recipe.seed)
     # Beside the first checkpoint, so that no other run goes on from it.
-    note = functools.partial(write_json, folder / "training.json")
+    writes = is_chief(strategy)
+    note = functools.partial(_note, folder / "training.json", writes)
     callbacks.append(
         compat.keras.callbacks.LambdaCallback(
             on_epoch_end=lambda *_: note({"run": run})
@@ -82,6 +90,7 @@ def train(
         model,
         dataset,
         recipe,
+        strategy=strategy,
         workdir=folder,
         tensorboard=tensorboard,
         callbacks=callbacks,
@@ -92,15 +101,22 @@ def train(
         "history": list(result.history),
         "seconds": result.seconds,
         "machine": machine_facts(),
+        "replicas": strategy.num_replicas_in_sync,
         "checkpoint_hash": compat.array_hash(model),
         "test": _measured(model, dataset.test, metric),
         "kurtosis": _kurtosis(
             model, before, chosen if kure.coefficient else ()
         ),
     }
-    save_model(model, folder / "model.keras")
+    if writes:
+        save_model(model, folder / "model.keras")
     note(record)
     return model, record
+
+
+def _note(path, writes, record):
+    if writes:
+        write_json(path, record)
 
 
 def _measured(model, split, metric):
@@ -150,7 +166,8 @@ def train_seeds(make_model, dataset, recipe, folder, *, seeds, **options):
         "images": records[0]["test"]["images"],
         "split": "test",
     }
-    write_json(folder / "runs.json", summary)
+    strategy = options.get("strategy") or tf.distribute.get_strategy()
+    _note(folder / "runs.json", is_chief(strategy), summary)
     return records, summary
 
 

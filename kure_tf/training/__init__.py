@@ -4,6 +4,7 @@ from kure_tf.training.fit import CHECKPOINT_NAME, TrainingResult, fit
 from kure_tf.training.frozen_batch_norm import frozen_batch_norm
 from kure_tf.training.kurtosis_monitor import KurtosisMonitor
 from kure_tf.training.recipe import Recipe
+from kure_tf.training.replicas import is_chief
 
 __all__ = [
     "CHECKPOINT_NAME",
@@ -12,4 +13,5 @@ __all__ = [
     "TrainingResult",
     "fit",
     "frozen_batch_norm",
+    "is_chief",
 ]

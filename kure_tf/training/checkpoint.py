@@ -127,7 +127,7 @@ def write_variables(arrays, model, optimizer, path):
 
 
 def _array(variable):
-    array = np.array(variable)
+    array = compat.to_numpy(variable)
     # A file of arrays does not know bfloat16; every one is a float32.
     return array if array.dtype.kind in "biuf" else array.astype(np.float32)
 

@@ -5,7 +5,6 @@ import math
 import pathlib
 import time
 
-import numpy as np
 import tensorflow as tf
 
 from kure_tf import compat, extras
@@ -21,9 +20,15 @@ from kure_tf.training.checkpoint import (
     write_variables,
 )
 from kure_tf.training.divergence import check_epoch, check_start
-from kure_tf.training.epoch_bar import EpochBar
 from kure_tf.training.frozen_batch_norm import frozen_batch_norm
 from kure_tf.training.recipe import Recipe
+from kure_tf.training.replicas import (
+    check_shares,
+    check_workers,
+    distributed,
+    is_chief,
+)
+from kure_tf.training.run_callbacks import run_callbacks
 from kure_tf.training.working_copy import transfer_weights, working_copy
 
 CHECKPOINT_NAME = "checkpoint.npz"
@@ -57,6 +62,7 @@ def fit(
     dataset,
     recipe,
     *,
+    strategy=None,
     workdir=None,
     tensorboard=False,
     callbacks=(),
@@ -82,14 +88,30 @@ def fit(
     seed and the step. The result does not depend on the random state of the
     process, which is not put back: Keras draws from it when it copies layers.
 
+    With a `tf.distribute` strategy the copy is trained by all its replicas, as
+    one replica would: the recipe's batch size is that of all of them together,
+    its learning rate is used as it is, the mean loss of a batch counts every
+    image alike, and regularizers count once. Only batch normalization differs:
+    each replica normalizes with its own part of a batch, and the moving
+    statistics are the mean of theirs. Of several workers each calls `fit` with
+    the same arguments; the chief writes to `workdir`, all read from it. Should
+    one be killed, start all of them again. TensorFlow has several workers train
+    tf_keras models; Keras 3 takes strategies of one process. (`loss` in the
+    history weighs the last batch by its parts, where they differ in size.)
+
     Limits: the state of `callbacks` (say, the patience of EarlyStopping) is not
     in the checkpoint. Layers that draw from random operations of TensorFlow
-    without a seed generator cannot be resumed bit for bit.
+    without a seed generator cannot be resumed bit for bit. Of several replicas
+    the checkpoint holds the state of the first one's random layers, and their
+    statistics as one mean: they go on to the same weights but for rounding, and
+    for other draws of dropout.
 
     Args:
         model: A built functional or sequential model that returns logits.
         dataset: A `kure_tf.data.Dataset`.
         recipe: A `Recipe`.
+        strategy: A `tf.distribute.Strategy`; None: the one in whose scope this
+            is called, if any.
         workdir: Folder for `checkpoint.npz` and TensorBoard logs, created if
             missing; None keeps nothing.
         tensorboard: Whether to write TensorBoard logs to `workdir/logs`.
@@ -112,6 +134,8 @@ def fit(
     check_kind("dataset", dataset, Dataset, "data.digits()")
     check_kind("recipe", recipe, Recipe, "Recipe(30, learning_rate=0.05)")
     _check_fit(model, dataset, recipe)
+    strategy = strategy or tf.distribute.get_strategy()
+    check_workers(strategy)
     if workdir is not None:
         made_folder(workdir)
     check_start(model)
@@ -120,10 +144,12 @@ def fit(
     train = dataset.train
     if recipe.train_images is not None:
         train = train.take(recipe.train_images, recipe.seed)
-    run = _Run(model, dataset, train, recipe, workdir)
+    splits = [split for split in (train, dataset.validation) if split]
+    check_shares(strategy, recipe.batch_size, splits)
+    run = _Run(model, dataset, train, recipe, strategy, workdir)
     resumed_from = len(run.history)
     if not run.finished:
-        run.train(_callbacks(run, callbacks, workdir, tensorboard, verbose))
+        run.train(run_callbacks(run, callbacks, workdir, tensorboard, verbose))
     if recipe.select == "best":
         run.working.set_weights(run.best_weights)
     transfer_weights(run.working, model)
@@ -140,17 +166,13 @@ def fit(
 class _Run:
     """The state of a run between two epochs, in memory and in the workdir."""
 
-    def __init__(self, model, dataset, train, recipe, workdir):
+    def __init__(self, model, dataset, train, recipe, strategy, workdir):
         self.dataset, self.train_split, self.recipe = dataset, train, recipe
+        self.strategy = strategy
         self.steps = math.ceil(train.count / recipe.batch_size)
-        self.working = working_copy(model, recipe)
-        self.working.compile(
-            recipe.make_optimizer(self.steps),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-            jit_compile=False,  # XLA is slower on a CPU.
-        )
-        self.working.optimizer.build(self.working.trainable_variables)
+        with strategy.scope():
+            self.working = working_copy(model, recipe)
+            self._compile()
         self.history, self.seconds, self.stopped = [], 0.0, False
         self.frozen = False
         self.best_epoch, self.best_weights = None, []
@@ -161,15 +183,22 @@ class _Run:
             if self.path.exists():
                 self._restore()
 
+    def _compile(self):
+        self.working.compile(
+            self.recipe.make_optimizer(self.steps),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            jit_compile=False,  # XLA is slower on a CPU.
+        )
+        self.working.optimizer.build(self.working.trainable_variables)
+
     @property
     def finished(self):
         return self.stopped or len(self.history) >= self.recipe.epochs
 
     def train(self, callbacks):
         """Trains the epochs that are left."""
-        validation = self.dataset.validation
-        if validation is not None:
-            validation = validation.batches(self.recipe.batch_size)
+        validation = self._validation()
         callbacks.begin()
         try:
             while not self.finished:
@@ -189,6 +218,21 @@ class _Run:
             callbacks.close()
         callbacks.end(self.history[-1])
 
+    def _validation(self):
+        """Returns what Keras' `fit` validates on, as its arguments."""
+        split, size = self.dataset.validation, self.recipe.batch_size
+        if split is None:
+            return {}
+        batches = split.batches(size)
+        if self.strategy.num_replicas_in_sync == 1:
+            return {"validation_data": batches}
+        return {
+            "validation_data": distributed(
+                batches, self.strategy, weighted=False
+            ),
+            "validation_steps": math.ceil(split.count / size),
+        }
+
     def _freeze_batch_norm(self):
         if self.frozen:
             return
@@ -203,16 +247,20 @@ class _Run:
         # One data set per epoch, as the order depends on the epoch and not on
         # an iterator that cannot be saved. Their batches have one signature:
         # Keras compiles its training step once.
+        batches = self.train_split.training_batches(
+            self.recipe.batch_size,
+            seed=self.recipe.seed,
+            epoch=epoch,
+            augment=self.recipe.augment,
+        )
+        if self.strategy.num_replicas_in_sync > 1:
+            batches = distributed(batches, self.strategy, weighted=True)
         self.working.fit(
-            self.train_split.training_batches(
-                self.recipe.batch_size,
-                seed=self.recipe.seed,
-                epoch=epoch,
-                augment=self.recipe.augment,
-            ),
+            batches,
+            **validation,
+            steps_per_epoch=self.steps,
             initial_epoch=epoch,
             epochs=epoch + 1,
-            validation_data=validation,
             callbacks=callbacks,
             shuffle=False,  # The data set has its order.
             verbose=0,
@@ -235,9 +283,11 @@ class _Run:
 
     def _save(self):
         progress = {name: getattr(self, name) for name in _PROGRESS}
+        # By every worker: reading a statistic is the mean over all of them.
         arrays = read_variables(self.working, self.working.optimizer)
         arrays["best"] = self.best_weights
-        Checkpoint(self.identity, progress, arrays).save(self.path)
+        if is_chief(self.strategy):
+            Checkpoint(self.identity, progress, arrays).save(self.path)
 
     def _restore(self):
         checkpoint = Checkpoint.load(self.path)
@@ -248,73 +298,6 @@ class _Run:
         for name in _PROGRESS:
             setattr(self, name, checkpoint.progress[name])
         self.best_weights = checkpoint.arrays["best"]
-
-
-class _RunCallbacks(keras.callbacks.CallbackList):
-    """Callbacks of a run that calls Keras' `fit` once per epoch.
-
-    Each of these calls would begin and end training. Callbacks see that once.
-    """
-
-    epoch_logs = None
-    bar = None
-
-    def on_train_begin(self, logs=None):
-        """Does nothing: see `begin`."""
-
-    def on_train_end(self, logs=None):
-        """Does nothing: see `end`."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        logs = dict(logs or {})
-        super().on_epoch_end(epoch, logs)
-        # What the last callback saw: Keras may have made a copy of `logs`.
-        self.epoch_logs = self.record.logs
-
-    def begin(self):
-        super().on_train_begin()
-
-    def end(self, logs):
-        super().on_train_end(dict(logs))
-
-    def close(self):
-        if self.bar is not None:
-            self.bar.close()
-
-
-class _Record(keras.callbacks.Callback):
-    """Keeps the logs of an epoch, with what other callbacks have added."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.logs = {
-            name: float(value)
-            for name, value in (logs or {}).items()
-            if np.ndim(value) == 0 and not isinstance(value, str)
-        }
-
-
-def _callbacks(run, callbacks, workdir, tensorboard, verbose):
-    callbacks = list(callbacks)
-    bar = EpochBar(run.recipe.epochs, run.steps) if verbose else None
-    if bar is not None:
-        callbacks.append(bar)
-    if tensorboard:
-        callbacks.append(
-            keras.callbacks.TensorBoard(
-                str(pathlib.Path(workdir) / "logs"), write_graph=False
-            )
-        )
-    record = _Record()
-    made = _RunCallbacks(
-        [*callbacks, record],
-        add_history=True,
-        model=run.working,
-        epochs=run.recipe.epochs,
-        steps=run.steps,
-        verbose=verbose,
-    )
-    made.record, made.bar = record, bar
-    return made
 
 
 def _check_fit(model, dataset, recipe):
