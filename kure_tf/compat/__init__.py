@@ -42,6 +42,11 @@ from kure_tf.compat.kernel import Kernel, channel_shape
 from kure_tf.compat.kernels import is_linear, kernels_of, why_no_kernels
 from kure_tf.compat.last_activation import last_activations
 from kure_tf.compat.moments import make_twice_differentiable
+from kure_tf.compat.multiply_adds import (
+    WITHOUT_KERNEL,
+    is_elementwise,
+    multiply_adds_of,
+)
 from kure_tf.compat.replay import (
     Call,
     calls_of,
@@ -83,6 +88,9 @@ __all__ = [
     "KERAS_VERSION",
     "Call",
     "Kernel",
+    "WITHOUT_KERNEL",
+    "is_elementwise",
+    "multiply_adds_of",
     "add_state",
     "array_hash",
     "as_weight",

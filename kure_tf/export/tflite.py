@@ -11,7 +11,7 @@ from kure_tf.data.sources import name_of
 from kure_tf.export.converter import CALIBRATION_BATCH, converted
 from kure_tf.export.file_details import file_details
 from kure_tf.export.file_with_codes import file_with_codes
-from kure_tf.fake_quantized import quantizers_of
+from kure_tf.fake_quantized import quantized_share, quantizers_of
 
 MODES = (
     "converter_int8",
@@ -47,6 +47,8 @@ class TFLiteModel:
             * calibration_images: How many images the converter was given; 0
               if it needed none.
             * converter: Version of TensorFlow.
+        * quantized_parameters, quantized_multiply_adds, left_in_float: See
+          `QuantizedShare.facts`; of fake-quantized models.
         log: What the converter printed.
     """
 
@@ -146,6 +148,8 @@ def to_tflite(
         "converter": f"tensorflow {tf.__version__}",
         **file_details(content),
     }
+    if quantized:
+        details |= quantized_share(model).facts()
     return TFLiteModel(content=content, mode=mode, details=details, log=log)
 
 

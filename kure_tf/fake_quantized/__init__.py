@@ -38,7 +38,10 @@ from kure_tf.fake_quantized.placement import (
     paper_placement,
     tflite_placement,
 )
-from kure_tf.fake_quantized.quantized_share import quantized_share
+from kure_tf.fake_quantized.quantized_share import (
+    QuantizedShare,
+    quantized_share,
+)
 from kure_tf.fake_quantized.restore import keeping
 from kure_tf.fake_quantized.strip import strip_quantizers
 from kure_tf.fake_quantized.taps import quantized, tapping
@@ -74,6 +77,7 @@ __all__ = [
     "paper_placement",
     "prepared_rows",
     "quantized",
+    "QuantizedShare",
     "quantized_share",
     "quantizers_of",
     "set_batch_norm_statistics",

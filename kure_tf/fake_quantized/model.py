@@ -9,7 +9,7 @@ from kure_tf.fake_quantized import placement as placements
 from kure_tf.fake_quantized.first_steps import set_first_weight_steps
 from kure_tf.fake_quantized.fold import fold_batch_norm
 from kure_tf.fake_quantized.layer import FakeQuantized
-from kure_tf.fake_quantized.quantized_share import warn_of_little
+from kure_tf.fake_quantized.quantized_share import say_share
 
 
 def fake_quantize_model(model, placement="paper", *, verbose=False):
@@ -25,8 +25,8 @@ def fake_quantize_model(model, placement="paper", *, verbose=False):
             Quantized are convolutions, dense and recurrent layers,
             embeddings, attention, and a layer of your own that has a method
             `kure_tf_kernels` (see `compat.Kernel`); others stay as they are.
-            A warning names these if they hold more than a tenth of the
-            parameters.
+            A warning names what stays in float if that is more than a tenth
+            of the parameters or multiply-adds (see `quantized_share`).
         placement: A `Placement`, or the name of a scheme: "paper" or "tflite".
         verbose: Whether to print what is quantized and what is not, and why,
             to the standard error stream.
@@ -48,6 +48,7 @@ def fake_quantize_model(model, placement="paper", *, verbose=False):
 
     copy = compat.clone_model(model, make_layer)
     set_first_weight_steps(copy)
+    say_share(copy, verbose=verbose)
     return copy
 
 
@@ -69,7 +70,6 @@ def choose_layers(model, placement):
             f"{model.name!r}, nothing is left: {chosen.skipped}. Quantized are "
             "layers with kernels that are not pinned to float."
         )
-    warn_of_little(model)
     return model, chosen
 
 

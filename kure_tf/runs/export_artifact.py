@@ -9,7 +9,11 @@ import numpy as np
 
 from kure_tf import artifact, export, ptq
 from kure_tf.export.exact import check_exact_options
-from kure_tf.fake_quantized import fake_quantize_model, quantizers_of
+from kure_tf.fake_quantized import (
+    fake_quantize_model,
+    quantized_share,
+    quantizers_of,
+)
 from kure_tf.files import jsonable, write_atomically, write_json
 from kure_tf.runs.export_exact import without_floats
 from kure_tf.runs.file_metadata import file_metadata
@@ -72,6 +76,7 @@ def export_artifact(
     facts = {**(provenance or {}), **measurement_facts(model, dataset)}
     if not quantizers_of(model):
         model = fake_quantize_model(model, without_floats(scheme))
+    facts |= quantized_share(model).facts()
     batches = dataset.calibration.batches(_BATCH_SIZE)
     settings = search(ptq.calibrate(model, batches, progress=progress))
     files = {

@@ -12,6 +12,7 @@ from kure_tf.fake_quantized import (
     apply,
     fake_quantize_model,
     keeping,
+    quantized_share,
     quantizers_of,
 )
 from kure_tf.fake_quantized import placement as placements
@@ -99,6 +100,7 @@ def export_exact(
     if not quantizers_of(model):
         model = fake_quantize_model(model, without_floats(scheme))
         facts["scheme"] = placements.get(scheme).name
+    facts |= quantized_share(model).facts()
     exporter = _Exporter(
         model,
         dataset,

@@ -6,7 +6,12 @@ import numpy as np
 
 from kure_tf.compat import batch_norms_of
 from kure_tf.evaluation import Evaluator, paired_error
-from kure_tf.fake_quantized import Placement, fake_quantize_model, quantizers_of
+from kure_tf.fake_quantized import (
+    Placement,
+    fake_quantize_model,
+    quantized_share,
+    quantizers_of,
+)
 from kure_tf.measurements import Report, Run
 from kure_tf.measurements.budget import check_budget, within
 from kure_tf.progress import ProgressBar
@@ -177,7 +182,11 @@ class _Bench:
             ptq=name,
             scheme=profile.name,
         )
-        facts = {"device": profile.name, "profile": profile.to_dict()}
+        facts = {
+            "device": profile.name,
+            "profile": profile.to_dict(),
+            **quantized_share(quantized).facts(),
+        }
         return dataclasses.replace(row, details={**row.details, **facts})
 
     def _row(self, quantized, point, sweep, **options):

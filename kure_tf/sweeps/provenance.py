@@ -7,7 +7,7 @@ import numpy as np
 
 from kure_tf import compat
 from kure_tf.evaluation import loss_of
-from kure_tf.fake_quantized import kernels_in, quantized_share
+from kure_tf.fake_quantized import kernels_in
 from kure_tf.ops.kurtosis import kurtosis
 from kure_tf.regularizers import KurtosisRegularizer
 from kure_tf.sweeps.machine import machine_facts
@@ -33,7 +33,6 @@ def model_facts(model) -> dict:
     return {
         "model": model.name,
         "checkpoint_hash": compat.array_hash(model),
-        "quantized_parameters": f"{100 * quantized_share(model):.1f} %",
         "versions": versions(),
         **machine_facts(),
     }

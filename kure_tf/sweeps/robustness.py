@@ -13,6 +13,7 @@ from kure_tf.fake_quantized import (
     batch_norm_statistics,
     fake_quantize_model,
     keeping,
+    quantized_share,
     quantizers_of,
 )
 from kure_tf.fake_quantized import placement as placements
@@ -78,7 +79,11 @@ def measure_robustness(
         check_roundable(quantized)
     if True in plan.batch_norm_ways:
         batch_norm_statistics(quantized)  # Raises where there is none.
-    provenance = {**(provenance or {}), **_provenance(model, dataset, plan)}
+    provenance = {
+        **(provenance or {}),
+        **_provenance(model, dataset, plan),
+        **quantized_share(quantized).facts(),
+    }
     finished = finished_rows(folder, name, provenance)
     bench = _Bench(quantized, dataset, plan, metric, progress)
     done = []

@@ -4,7 +4,7 @@ import numbers
 import time
 
 from kure_tf.evaluation import Evaluator
-from kure_tf.fake_quantized import apply, keeping
+from kure_tf.fake_quantized import apply, keeping, quantized_share
 from kure_tf.fake_quantized.tensors import some_quantizers_of
 from kure_tf.measurements import Report, Row, Run
 from kure_tf.ops.checks import check_kind, check_several
@@ -154,7 +154,9 @@ def run_sweep(
         if on_row is not None:
             on_row(tuple(rows))
     loss_name = getattr(evaluate, "loss_name", None)
-    facts = {"loss_name": loss_name} if loss_name else {}
+    facts = quantized_share(model).facts()
+    if loss_name:
+        facts["loss_name"] = loss_name
     run = Run(name, tuple(rows), provenance={**facts, **(provenance or {})})
     return Report(runs=(run,), title=f"Robustness of {name}")
 

@@ -1,12 +1,12 @@
-"""What is in float unasked is counted and said."""
+"""What is in float is counted and said."""
 
 import warnings
 
 import tensorflow as tf
 
-from kure_tf import fake_quantize_model
+from kure_tf import fake_quantize_model, run_sweep
 from kure_tf.compat import keras
-from kure_tf.fake_quantized import quantized_share
+from kure_tf.fake_quantized import Placement, quantized_share
 
 layers = keras.layers
 
@@ -23,35 +23,93 @@ class Block(layers.Layer):
         return self.dense(inputs)
 
 
+def _with_block():
+    inputs = keras.Input((4,))
+    x = Block(name="block")(inputs)
+    return keras.Model(inputs, layers.Dense(3, name="logits")(x))
+
+
 class QuantizedShareTest(tf.test.TestCase):
     def test_overlooked_layers_lower_it_and_are_named(self):
-        inputs = keras.Input((4,))
-        x = Block(name="block")(inputs)
-        model = keras.Model(inputs, layers.Dense(3, name="logits")(x))
-        self.assertAlmostEqual(quantized_share(model), 15 / (15 + 25))
-        with self.assertWarnsRegex(UserWarning, "only 38 %.*block .Block, 25"):
-            quantized = fake_quantize_model(model, "tflite")
-        self.assertAlmostEqual(quantized_share(quantized), 15 / (15 + 25))
+        with self.assertWarnsRegex(
+            UserWarning,
+            "37.5 % of the parameters and 42.9 % of the multiply-adds are "
+            "quantized. In float: block .25 parameters, 20 multiply-adds: "
+            "Block has no kernels",
+        ):
+            quantized = fake_quantize_model(_with_block(), "tflite")
+        share = quantized_share(quantized)
+        self.assertAlmostEqual(share.parameters, 15 / (15 + 25))
+        self.assertAlmostEqual(share.multiply_adds, 15 / (15 + 20))
 
-    def test_biases_normalization_slopes_and_pinned_layers_do_not(self):
+    def test_what_is_pinned_to_float_lowers_it(self):
+        """Both convolutions see 4 x 4 places, 2 x 2 are left for the last."""
         inputs = keras.Input((6, 6, 2))
-        x = layers.PReLU()(layers.Conv2D(3, 3)(inputs))
+        x = layers.PReLU()(layers.Conv2D(3, 3, name="first")(inputs))
         x = layers.BatchNormalization()(x)
-        x = layers.Flatten()(layers.Conv2D(3, 3)(x))
-        model = keras.Model(inputs, layers.Dense(3)(x))
+        x = layers.Flatten()(layers.Conv2D(5, 3)(x))
+        model = keras.Model(inputs, layers.Dense(3, name="last")(x))
+        with self.assertWarnsRegex(UserWarning, "first .54 parameters, 864"):
+            share = quantized_share(fake_quantize_model(model, "paper"))
+        self.assertAlmostEqual(share.parameters, 135 / (54 + 135 + 60))
+        self.assertAlmostEqual(
+            share.multiply_adds, 4 * 135 / (16 * 54 + 4 * 135 + 60)
+        )
+        self.assertEqual(list(share.rest), ["first", "last"])
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            quantized = fake_quantize_model(model, "paper")
-        self.assertEqual(quantized_share(model), 1.0)
-        self.assertEqual(quantized_share(quantized), 1.0)
+            share = quantized_share(fake_quantize_model(model, "tflite"))
+        self.assertEqual((share.parameters, share.multiply_adds), (1, 1))
 
-    def test_layers_of_text_models_count(self):
-        inputs = keras.Input((6,), dtype="int32")
-        x = layers.TimeDistributed(layers.Dense(4))(
-            layers.Embedding(2000, 8)(inputs)
+    def test_the_state_of_recurrent_layers_is_in_float(self):
+        """6 steps, 5 to 7 numbers: 35 and 49 multiply-adds in each."""
+        inputs = keras.Input((6, 5))
+        x = layers.SimpleRNN(7, name="recurrent")(inputs)
+        model = keras.Model(inputs, layers.Dense(2)(x))
+        with self.assertWarnsRegex(UserWarning, "294 multiply-adds: the state"):
+            share = quantized_share(fake_quantize_model(model, "tflite"))
+        self.assertEqual(share.parameters, 1)
+        self.assertAlmostEqual(share.multiply_adds, 224 / (224 + 294))
+
+    def test_products_of_activations_count(self):
+        inputs = keras.Input((6, 4))
+        x = layers.MultiHeadAttention(2, 2, name="attention")(inputs, inputs)
+        x = layers.Dot(axes=(2, 2), name="dot")([x, inputs])
+        model = keras.Model(inputs, layers.Dense(3)(x))
+        with self.assertWarnsRegex(UserWarning, "dot .0 param.*, 144 multiply"):
+            quantized = fake_quantize_model(model, "tflite")
+        made = 4 * 6 * 16 + 2 * 6 * 6 * 4 + 6 * 18
+        self.assertAlmostEqual(
+            quantized_share(quantized).multiply_adds, made / (made + 6 * 6 * 4)
         )
-        model = keras.Model(inputs, layers.Bidirectional(layers.LSTM(8))(x))
-        self.assertEqual(quantized_share(model), 1.0)
+        weights_alone = fake_quantize_model(model, Placement(activations=None))
+        self.assertEqual(
+            quantized_share(weights_alone).rest["attention"].multiply_adds,
+            2 * 6 * 6 * 4,
+        )
+
+    def test_wrappers_count_as_what_they_wrap(self):
+        inputs = keras.Input((4,))
+        wrapped = layers.SpectralNormalization(layers.Dense(4), name="spectral")
+        model = keras.Model(inputs, layers.Dense(4)(wrapped(inputs)))
+        with self.assertWarnsRegex(UserWarning, "writes its kernel anew"):
+            quantized = fake_quantize_model(model, "tflite")
+        self.assertAlmostEqual(quantized_share(quantized).multiply_adds, 0.5)
+
+    def test_reports_say_both(self):
+        with self.assertWarns(UserWarning):
+            quantized = fake_quantize_model(_with_block(), "tflite")
+        report = run_sweep(
+            quantized,
+            ["4/FP"],
+            evaluate=lambda _: {"accuracy": 0.5},
+            examples=2,
+            progress=False,
+        )
+        facts = report.runs[0].provenance
+        self.assertEqual(facts["quantized_parameters"], "37.5 %")
+        self.assertEqual(facts["quantized_multiply_adds"], "42.9 %")
+        self.assertRegex(facts["left_in_float"]["block"], "25 parameters, 20 ")
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class RunSweepTest(tf.test.TestCase):
         self.assertEqual((row.examples, row.sweep), (7, "mine"))
         self.assertEqual(row.details, {"loss": 1.5, "top_5": 0.5})
         self.assertIsNone(run.rows[0].ptq)  # Float has no step sizes.
-        self.assertEqual(run.provenance, {"seed": 3})
+        self.assertEqual(run.provenance["seed"], 3)
 
     def test_the_model_stands_at_the_point_when_it_is_evaluated(self):
         evaluate = _Evaluate()

@@ -8,6 +8,7 @@ from kure_tf import compat
 from kure_tf.fake_quantized import placement as placements
 from kure_tf.fake_quantized.first_steps import set_first_weight_steps
 from kure_tf.fake_quantized.model import choose_layers
+from kure_tf.fake_quantized.quantized_share import say_share
 from kure_tf.fake_quantized.same_outputs import check_same_outputs
 from kure_tf.qat.tfmot.annotation import Annotation
 from kure_tf.qat.tfmot.configs import HostedQuantizeConfig
@@ -56,6 +57,7 @@ def quantize_with_tfmot(model, placement="paper", *, verbose=False):
         quantized.trainable = False
     compat.copy_compilation(model, quantized)
     set_first_weight_steps(quantized)
+    say_share(quantized, verbose=verbose)
     return quantized
 
 
