@@ -9,27 +9,15 @@ the pictures. Each model has a process of its own, whose peak of memory is
 given; a run that was interrupted goes on with the next model.
 """
 
-import multiprocessing
-import os
 import time
 
+import architectures
 import common_flags
 from absl import flags
 
-_MODELS = flags.DEFINE_list(
-    "models",
-    ["resnet20:32"],
-    "'name:input' or 'name:input:tf_keras': a function of keras.applications, "
-    "of kure_tf.models, or module.function of the number of classes and the "
-    "input's shape; the input's pixels, or its sizes such as 49x10x1.",
-)
 _POINTS = flags.DEFINE_list("points", ["8/8", "4/8"], "Operating points.")
-_IMAGES = flags.DEFINE_integer(
-    "images", 16, "Images to calibrate with, and others to ask.", lower_bound=1
-)
-flags.adopt_module_key_flags(common_flags)
+flags.adopt_module_key_flags(architectures)
 
-_CLASSES = 100
 _ABOUT = """# Files of exactly a model's codes
 
 Others are output codes that were not foretold, of so many; where layers are
@@ -62,28 +50,14 @@ _COLUMNS = {
 
 
 def main():
-    from kure_tf.files import read_json, write_atomically, write_json
-
-    with common_flags.workdir() as folder:
-        path = folder / "families.json"
-        found = read_json(path) if path.exists() else {}
-        for text in _MODELS.value:
-            if text not in found:
-                found[text] = _in_a_process(text)
-            write_json(path, found)
-            rows = [row for rows in found.values() for row in rows]
-            table = _table(rows)
-            write_atomically(folder / "families.md", table)
-        print(folder / "families.md")
-
-
-def _in_a_process(text):
-    """Returns the rows of a model, measured by a process with its Keras."""
-    legacy = text.endswith(":tf_keras")
-    os.environ["TF_USE_LEGACY_KERAS"] = "1" if legacy else "0"
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return pool.apply(_rows, (text, _POINTS.value, _IMAGES.value))
+    architectures.measure(
+        "families",
+        _ABOUT,
+        _COLUMNS,
+        _rows,
+        _POINTS.value,
+        architectures.IMAGES.value,
+    )
 
 
 def _rows(text, points, count):
@@ -95,9 +69,7 @@ def _rows(text, points, count):
     from kure_tf.ptq import calibrate, reestimate_batch_norm
 
     name, size, *_ = text.split(":")
-    shape = tuple(int(one) for one in size.split("x"))
-    shape = (*shape, *shape, 3) if len(shape) == 1 else shape
-    model = _model(name, shape)
+    model = architectures.model_of(text)
     shape = 2 * count, *model.inputs[0].shape[1:]  # Some have their own.
     images = np.random.default_rng(0).uniform(0, 255, shape)
     images = images.astype(np.float32)
@@ -110,29 +82,6 @@ def _rows(text, points, count):
         {**common, "point": point, **_row(model, calibration, point, images)}
         for point in points
     ]
-
-
-def _model(name, shape):
-    """Returns a model of random weights, of its logits where that is asked."""
-    import importlib
-
-    from kure_tf import models
-    from kure_tf.compat import keras
-
-    keras.utils.set_random_seed(0)
-    if "." in name:
-        module, _, function = name.rpartition(".")
-        return getattr(importlib.import_module(module), function)(
-            _CLASSES, shape
-        )
-    if name in models.__all__:
-        return models.get(name)(num_classes=_CLASSES, input_shape=shape)
-    return getattr(keras.applications, name)(
-        weights=None,
-        classes=_CLASSES,
-        input_shape=shape,
-        classifier_activation=None,
-    )
 
 
 def _row(model, calibration, point, images):
@@ -199,28 +148,6 @@ def _differing(content, graph, kernels, images):
         batch_size=16,
     )
     return int(runner.outputs(images)[1].sum())
-
-
-def _table(rows):
-    lines = [
-        _line(_COLUMNS.values()),
-        _line("---" for _ in _COLUMNS),
-        *(_line(_cell(row.get(key, "")) for key in _COLUMNS) for row in rows),
-    ]
-    return _ABOUT + "\n".join(lines) + "\n"
-
-
-def _line(cells):
-    return f"| {' | '.join(cells)} |"
-
-
-def _cell(value):
-    if isinstance(value, float):
-        return f"{value:.2f}"
-    if isinstance(value, list):
-        names = ", ".join(value[:3]) + (", ..." if len(value) > 3 else "")
-        return f"{len(value)}: {names}" if value else "0"
-    return str(value).replace("|", "/")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.tool_flow
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ALL_TOOLS = (
+    "any_model.py",
     "benchmark.py",
     "calibrate.py",
     "compare.py",

@@ -1,0 +1,241 @@
+"""Measures how architectures go through the chain, from float to LSQ.
+
+python tools/any_model.py --workdir=runs/any \
+    --models=ResNet50:64,ConvNeXtTiny:64,resnet20:32:tf_keras
+
+Weights are random where the model is not a saved one, batch-norm statistics
+those of the inputs, which are random too: the question is what is quantized,
+how far 8 bits move the answers, and what it costs in seconds and memory, not
+what is in the pictures.
+"""
+
+import contextlib
+import pathlib
+import time
+import warnings
+
+import architectures
+import common_flags
+from absl import flags
+
+flags.adopt_module_key_flags(architectures)
+
+_ABOUT = """# Architectures through the chain
+
+Quantized: share of the elements of kernels, and of the multiply-adds for one
+example. Difference: of the fake-quantized model at FP/FP, relative to the
+largest output; under `tflite` batch norm is folded, which rounds. SQNR at 8/8:
+power of the outputs over that of their error, minmax steps; of differences:
+without the mean output of the examples, of which a random net has much.
+Seconds are by the clock on one thread of a busy machine;
+each step counts its tracing. Memory: the peak above what the process had
+before the model was made, over that of its float weights; small models have
+little of it. Repeat it by `python tools/any_model.py --flagfile=any_model.cfg
+--workdir=...`.
+
+"""
+_SCHEMES = ("paper", "tflite")
+_SECONDS = {
+    "construct": "Construct s",
+    "regularize": "Regularize s",
+    "fake_quantize tflite": "Fake-quantize s",
+    "calibrate tflite": "Calibrate s",
+    "lp_norm paper": "lp_norm per tensor s",
+    "lp_norm tflite": "lp_norm per channel s",
+    "sweep point": "Sweep point s",
+    "quantize_aware": "Quantize-aware s",
+    "first LSQ step": "First LSQ step s",
+    "LSQ step": "LSQ step s",
+}
+_COLUMNS = {
+    "model": "Model",
+    "keras": "Keras",
+    "input": "Input",
+    "megaparameters": "M parameters",
+    "mega_multiply_adds": "M multiply-adds",
+    **{
+        f"{key} {scheme}": f"{title}, {scheme}"
+        for scheme in _SCHEMES
+        for key, title in {
+            "parameters": "% of parameters quantized",
+            "multiply_adds": "% of multiply-adds",
+            "difference": "FP/FP difference",
+            "decibels": "8/8 SQNR dB",
+            "decibels_of_differences": "of differences dB",
+        }.items()
+    },
+    **{f"{key} seconds": title for key, title in _SECONDS.items()},
+    "peak_ratio": "Peak / float weights",
+    "peak_gigabytes": "Peak GB",
+}
+
+
+def main():
+    count = architectures.IMAGES.value
+    architectures.measure("any_model", _ABOUT, _COLUMNS, _rows, count)
+
+
+def _rows(text, count):
+    """Returns one dictionary, of one model."""
+    from kure_tf import compat, regularize_kurtosis
+    from kure_tf.ptq import reestimate_batch_norm
+
+    warnings.simplefilter("ignore")  # The table says what they say.
+    chain = _Steps()
+    with chain.step("construct"):
+        model = architectures.model_of(text)
+    inputs = _random_inputs(model, 2 * count)
+    if dict(compat.batch_norms_of(model)):
+        reestimate_batch_norm(model, [inputs])
+    with chain.step("regularize"):
+        regularize_kurtosis(model, verbose=False)
+    name, size, *_ = text.split(":")
+    row = {
+        "model": pathlib.Path(name).name,
+        "keras": compat.KERAS_NAME,
+        "input": size,
+        "megaparameters": model.count_params() / 1e6,
+    }
+    for scheme in _SCHEMES:
+        row |= _quantized(model, scheme, inputs, chain)
+    _train(model, inputs, chain)
+    return [row | chain.found(4 * model.count_params())]
+
+
+def _quantized(model, scheme, inputs, chain):
+    """Returns what one scheme makes of a model."""
+    import numpy as np
+
+    from kure_tf import (
+        compat,
+        fake_quantize_model,
+        ptq,
+        set_operating_point,
+        set_step_sizes,
+    )
+    from kure_tf.fake_quantized import quantized_share
+
+    with chain.step(f"fake_quantize {scheme}"):
+        copy = fake_quantize_model(model, scheme)
+    answers = _answers(model, inputs)
+    difference = np.abs(_answers(copy, inputs) - answers).max()
+    half = inputs[: len(inputs) // 2]
+    with chain.step(f"calibrate {scheme}"):
+        calibration = ptq.calibrate(copy, [half], progress=False)
+    with chain.step(f"lp_norm {scheme}"):
+        ptq.lp_norm(calibration, "8/8")
+    set_step_sizes(copy, ptq.minmax(calibration, "8/8"))
+    set_operating_point(copy, "8/8")
+    error = _answers(copy, inputs) - answers
+    if scheme == "tflite":
+        with chain.step("sweep point"):
+            set_operating_point(copy, "4/8")
+            copy.predict_on_batch(inputs)
+    share = quantized_share(copy)
+    made = compat.multiply_adds_of(copy).values()
+    return {
+        "mega_multiply_adds": sum(sum(one.values()) for one in made) / 1e6,
+        f"parameters {scheme}": 100 * share.parameters,
+        f"multiply_adds {scheme}": 100 * share.multiply_adds,
+        f"left_in_float {scheme}": share.facts()["left_in_float"],
+        f"difference {scheme}": difference / np.abs(answers).max(),
+        f"decibels {scheme}": _decibels(answers, error),
+        f"decibels_of_differences {scheme}": _decibels(
+            answers - answers.mean(axis=0), error
+        ),
+    }
+
+
+def _train(model, inputs, chain):
+    from kure_tf import quantize_aware
+    from kure_tf.compat import keras
+
+    with chain.step("quantize_aware"):
+        copy = quantize_aware(
+            model,
+            calibration=[inputs],
+            placement="tflite",
+            engine="native",
+            verbose=False,
+        )
+    copy.compile(keras.optimizers.SGD(1e-4), "mse")
+    targets = model.predict_on_batch(inputs)
+    for name in ("first LSQ step", "LSQ step"):
+        with chain.step(name):
+            copy.train_on_batch(inputs, targets)
+
+
+def _random_inputs(model, count):
+    """Returns random examples: token ids, noisy smooth images, or noise."""
+    import numpy as np
+    import tensorflow as tf
+
+    from kure_tf import compat
+
+    (taken,) = model.inputs
+    shape = count, *taken.shape[1:]
+    random = np.random.default_rng(0)
+    if "int" in str(taken.dtype):
+        sizes = [
+            layer.input_dim
+            for _, layer in compat.layers_of(model)
+            if hasattr(layer, "input_dim")
+        ]
+        return random.integers(0, min(sizes), shape).astype(np.int32)
+    noise = random.standard_normal(shape).astype(np.float32)
+    if len(shape) != 4:
+        return noise
+    blobs = random.standard_normal((count, 4, 4, shape[-1]))
+    smooth = tf.image.resize(blobs, shape[1:3], "bicubic").numpy()
+    return smooth + np.float32(0.3) * noise
+
+
+def _answers(model, inputs):
+    import numpy as np
+
+    # Not compiled, which would fuse one model's operators and not another's.
+    return np.asarray(model(inputs, training=False), np.float64)
+
+
+def _decibels(signal, error):
+    import numpy as np
+
+    return float(10 * np.log10(np.sum(signal**2) / np.sum(error**2)))
+
+
+class _Steps:
+    """The seconds of each step, and the peak of the process's memory."""
+
+    def __init__(self):
+        self._before = _peak_bytes()
+        self._seconds, self._peaks = {}, {}
+
+    @contextlib.contextmanager
+    def step(self, name):
+        start = time.perf_counter()
+        yield
+        self._seconds[f"{name} seconds"] = time.perf_counter() - start
+        self._peaks[name] = _peak_bytes() - self._before
+
+    def found(self, weight_bytes):
+        """Returns what a row says of all steps."""
+        peak = max(self._peaks.values())
+        return {
+            **self._seconds,
+            "peak_ratio": peak / weight_bytes,
+            "peak_gigabytes": peak / 1e9,
+            "peak_ratio_after": {
+                name: value / weight_bytes
+                for name, value in self._peaks.items()
+            },
+        }
+
+
+def _peak_bytes():
+    import resource
+
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+if __name__ == "__main__":
+    common_flags.run(main)
