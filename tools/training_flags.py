@@ -27,6 +27,12 @@ _VALIDATION_COUNT = flags.DEFINE_integer(
     "TFDS: images held out of training to validate on.",
     lower_bound=0,
 )
+_TEACHER = flags.DEFINE_string(
+    "teacher",
+    None,
+    "Saved .keras file of the model that --distillation learns from. Default: "
+    "the model that training starts from, before quantization.",
+)
 _TENSORBOARD = flags.DEFINE_bool(
     "tensorboard", False, "Write TensorBoard logs to the workdir."
 )
@@ -70,6 +76,20 @@ def options():
         )
     return {
         "qat": _QAT.made() if flags.FLAGS.qat else None,
+        "teacher": _teacher(),
         "metric": metric_flag.metric(),
         "tensorboard": _TENSORBOARD.value,
     }
+
+
+def _teacher():
+    if not _TEACHER.value:
+        return None
+    if not flags.FLAGS.distillation:
+        raise ValueError(
+            "--teacher is what --distillation learns from. Received it with "
+            "--distillation=0: write a factor, such as --distillation=1."
+        )
+    from kure_tf import runs
+
+    return runs.load_saved_model(_TEACHER.value)

@@ -8,10 +8,14 @@ from kure_tf import compat
 from kure_tf.compat import keras, register_serializable
 from kure_tf.ops.checks import check_not_negative
 from kure_tf.regularizers.attach import some_kernels
+from kure_tf.regularizers.training_term import (
+    TrainingTermModel,
+    check_one_input_and_output,
+)
 
 
 @register_serializable("kure_tf")
-class GradientL1Model(keras.Model):
+class GradientL1Model(TrainingTermModel):
     """Trains the layers of a model with the L1 norm of the loss's gradients.
 
         loss + coefficient * sum_i |dL / dW_i|_1
@@ -23,11 +27,10 @@ class GradientL1Model(keras.Model):
     input. Rounding moves every weight by at most half a step: to first order,
     that norm bounds what it does to the loss.
 
-    The term depends on the data, so it is no Keras regularizer. It is part of
-    the training step (`fit`, `train_on_batch`), and of the `loss` that is
-    logged there; `evaluate` and `predict` are those of the original. Its
-    gradient goes through the first backward pass (double backpropagation): a
-    step takes three to four times as long (ResNet-20, CPU).
+    The term depends on the data, so it is part of the training step alone: see
+    `TrainingTermModel`. Its gradient goes through the first backward pass
+    (double backpropagation): a step takes three to four times as long
+    (ResNet-20, CPU).
 
     This model and the original share their layers: training one trains the
     other. Save, quantize or sweep the original; this one can be saved too, and
@@ -73,9 +76,7 @@ class GradientL1Model(keras.Model):
         _check(model, coefficient, activation_coefficient)
         chosen = _chosen(model, layers)
         taps = _inputs_of(model, chosen) if activation_coefficient else []
-        super().__init__(
-            inputs=model.inputs[0], outputs=model.outputs[0], name=model.name
-        )
+        super().__init__(model)
         self.coefficient = float(coefficient)
         self.activation_coefficient = float(activation_coefficient)
         self.regularized_layers = tuple(chosen)
@@ -89,12 +90,10 @@ class GradientL1Model(keras.Model):
             _tapped=taps and keras.Model(self.inputs, [*taps, *self.outputs]),
             _tape=None,
             _activations=(),
-            _terms=(),
         )
         for _, layer in compat.layers_of(self):
             if isinstance(layer, keras.layers.BatchNormalization):
                 compat.make_twice_differentiable(layer)
-        compat.copy_compilation(model, self)
 
     def call(self, inputs, training=None, mask=None):
         if not self._tapped or self._tape is None:
@@ -109,21 +108,9 @@ class GradientL1Model(keras.Model):
             with tf.GradientTape() as self.__dict__["_tape"]:
                 return super().train_step(data)
         finally:
-            self.__dict__.update(_tape=None, _activations=(), _terms=())
+            self.__dict__.update(_tape=None, _activations=())
 
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, **kwargs
-    ):
-        if self._tape is not None:
-            term = self._gradient_norms(y, y_pred, sample_weight)
-            self.__dict__["_terms"] = (term,)
-        return super().compute_loss(x, y, y_pred, sample_weight, **kwargs)
-
-    @property
-    def losses(self):
-        return [*super().losses, *self.__dict__.get("_terms", ())]
-
-    def _gradient_norms(self, y, y_pred, sample_weight):
+    def training_term(self, x, y, y_pred, sample_weight):
         loss_function = compat.compiled_loss_of(self)
         if loss_function is None:
             raise ValueError(
@@ -143,9 +130,8 @@ class GradientL1Model(keras.Model):
         )
 
     def get_config(self):
-        plain = keras.Model(self.inputs[0], self.outputs[0], name=self.name)
         return {
-            "model": keras.saving.serialize_keras_object(plain),
+            "model": keras.saving.serialize_keras_object(self.without_term()),
             "coefficient": self.coefficient,
             "activation_coefficient": self.activation_coefficient,
             "layers": list(self.regularized_layers),
@@ -171,11 +157,7 @@ def _norm(gradients):
 def _check(model, *coefficients):
     for coefficient in coefficients:
         check_not_negative("a coefficient", coefficient)
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ValueError(
-            "Expected a model with one input and one output. Received "
-            f"{len(model.inputs)} and {len(model.outputs)}."
-        )
+    check_one_input_and_output(model)
 
 
 def _chosen(model, layers):

@@ -15,6 +15,7 @@ from kure_tf.runs.kure import Kure
 from kure_tf.runs.model import load_saved_model, save_model
 from kure_tf.sweeps import weight_kurtosis
 from kure_tf.sweeps.machine import machine_facts
+from kure_tf.sweeps.untrained import looks_untrained
 from kure_tf.training import KurtosisMonitor, Recipe, fit, is_chief
 
 
@@ -26,6 +27,7 @@ def train(
     *,
     kure=None,
     qat=None,
+    teacher=None,
     metric=None,
     tensorboard=False,
     strategy=None,
@@ -44,6 +46,8 @@ def train(
             training.json.
         kure: A `Kure`; None trains without.
         qat: A `Qat`; None trains in float.
+        teacher: The model that `recipe.distillation` learns from; None for the
+            one to start from, before quantization.
         metric: A metric, such as `evaluation.top_5`, that is measured on the
             test split beside accuracy and loss; None for none.
         tensorboard: Whether to write TensorBoard logs to `folder/logs`.
@@ -56,14 +60,17 @@ def train(
 
     Raises:
         TypeError, ValueError: As `fit`; or if `folder` has another run, one
-            from other weights too.
+            from other weights too; or if the recipe distils from weights that
+            look untrained.
     """
     folder, kure = pathlib.Path(folder), kure or Kure()
     strategy = strategy or tf.distribute.get_strategy()
     callbacks = [KurtosisMonitor(each_layer=False)]
     compat.keras.utils.set_random_seed(recipe.seed)
     model = make_model()
-    run = _run(model, dataset, recipe, kure, qat)
+    if recipe.distillation:
+        teacher = _checked_teacher(model if teacher is None else teacher)
+    run = _run(model, dataset, recipe, kure, qat, teacher)
     if metric is not None:
         run["metric"] = metric.metric_name
     record = _kept(folder / "training.json", run)
@@ -90,6 +97,7 @@ def train(
         model,
         dataset,
         recipe,
+        teacher=teacher,
         strategy=strategy,
         workdir=folder,
         tensorboard=tensorboard,
@@ -117,6 +125,17 @@ def train(
 def _note(path, writes, record):
     if writes:
         write_json(path, record)
+
+
+def _checked_teacher(teacher):
+    if looks_untrained(teacher):
+        raise ValueError(
+            "Expected a trained teacher for distillation. The weights of "
+            f"{teacher.name!r} look untrained: every bias and every batch-norm "
+            "variable is what its layer begins with. Name a trained model as "
+            "the teacher, start from one, or set distillation=0."
+        )
+    return teacher
 
 
 def _measured(model, split, metric):
@@ -171,7 +190,7 @@ def train_seeds(make_model, dataset, recipe, folder, *, seeds, **options):
     return records, summary
 
 
-def _run(model, dataset, recipe, kure, qat):
+def _run(model, dataset, recipe, kure, qat, teacher):
     """Returns what decides how a run ends, as plain values."""
     parts = {"recipe": recipe, "kure": kure, "qat": qat}
     return jsonable(
@@ -179,6 +198,7 @@ def _run(model, dataset, recipe, kure, qat):
             **{k: v and dataclasses.asdict(v) for k, v in parts.items()},
             "data_set": dataset.name,
             "start_hash": compat.array_hash(model),
+            "teacher_hash": teacher and compat.array_hash(teacher),
         }
     )
 

@@ -16,19 +16,24 @@ _START = {
 }
 
 
-def warn_if_untrained(model):
-    """Warns if all biases and batch-norm variables are as layers begin.
+def looks_untrained(model) -> bool:
+    """Returns whether all biases and batch-norm variables are as layers begin.
 
-    A model without any says nothing of itself.
+    A model without any says nothing of itself: False.
     """
     known = [
         (_START[name], variable)
         for variable in model.weights
         if (name := _last(variable.name)) in _START
     ]
-    if known and all(
+    return bool(known) and all(
         np.all(compat.to_numpy(variable) == start) for start, variable in known
-    ):
+    )
+
+
+def warn_if_untrained(model):
+    """Warns if the weights of a model look as they were first drawn."""
+    if looks_untrained(model):
         warnings.warn(
             f"The weights of {model.name!r} look untrained: every bias and "
             "every batch-norm variable is what its layer begins with. A sweep "

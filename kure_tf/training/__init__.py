@@ -1,5 +1,6 @@
 """Training of Keras models on image-classification data sets."""
 
+from kure_tf.training.distillation import DistillationModel
 from kure_tf.training.fit import CHECKPOINT_NAME, TrainingResult, fit
 from kure_tf.training.frozen_batch_norm import frozen_batch_norm
 from kure_tf.training.kurtosis_monitor import KurtosisMonitor
@@ -8,6 +9,7 @@ from kure_tf.training.replicas import is_chief
 
 __all__ = [
     "CHECKPOINT_NAME",
+    "DistillationModel",
     "KurtosisMonitor",
     "Recipe",
     "TrainingResult",

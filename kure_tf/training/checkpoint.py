@@ -72,7 +72,7 @@ class Checkpoint:
         )
 
 
-def run_identity(model, dataset, recipe) -> dict:
+def run_identity(model, dataset, recipe, teacher=None) -> dict:
     """Returns what a run is, as plain values: recipe, data and model.
 
     Two runs with the same identity give the same weights if they start from
@@ -94,6 +94,7 @@ def run_identity(model, dataset, recipe) -> dict:
             f"{_unnumbered(weight.name)} {list(weight.shape)}"
             for weight in model.weights
         ],
+        "teacher": teacher and compat.array_hash(teacher),
     }
 
 

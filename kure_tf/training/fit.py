@@ -13,6 +13,7 @@ from kure_tf.data import Dataset
 from kure_tf.fake_quantized import check_step_sizes
 from kure_tf.files import made_folder
 from kure_tf.ops.checks import check_kind
+from kure_tf.regularizers.training_term import check_one_input_and_output
 from kure_tf.training.checkpoint import (
     Checkpoint,
     read_variables,
@@ -62,6 +63,7 @@ def fit(
     dataset,
     recipe,
     *,
+    teacher=None,
     strategy=None,
     workdir=None,
     tensorboard=False,
@@ -71,7 +73,8 @@ def fit(
     """Trains `model` in place by `recipe`.
 
     The loss is the cross-entropy of logits plus the model's own losses
-    (regularizers) plus what the recipe adds (weight decay, gradient norms).
+    (regularizers) plus what the recipe adds (weight decay, gradient norms,
+    distillation).
 
     A copy of the model is trained, in the recipe's precision and with its
     weight decay; at the end the weights go into `model`, which otherwise stays
@@ -110,6 +113,8 @@ def fit(
         model: A built functional or sequential model that returns logits.
         dataset: A `kure_tf.data.Dataset`.
         recipe: A `Recipe`.
+        teacher: The model that `recipe.distillation` learns from, not changed:
+            see `DistillationModel`.
         strategy: A `tf.distribute.Strategy`; None: the one in whose scope this
             is called, if any.
         workdir: Folder for `checkpoint.npz` and TensorBoard logs, created if
@@ -124,7 +129,8 @@ def fit(
     Raises:
         TypeError, ValueError: If the model is unbuilt, subclassed, of the other
             Keras or does not fit the data set; if the recipe needs a validation
-            split that is not there; if the checkpoint in `workdir` is damaged
+            split that is not there; if the recipe distils and there is no
+            teacher that fits, or the other way round; if the checkpoint in `workdir` is damaged
             or that of another run; if a weight is or turns NaN, infinite or
             so large that its square is, or a trained step size collapses (the
             checkpoint of the epoch before is kept then).
@@ -146,7 +152,7 @@ def fit(
         train = train.take(recipe.train_images, recipe.seed)
     splits = [split for split in (train, dataset.validation) if split]
     check_shares(strategy, recipe.batch_size, splits)
-    run = _Run(model, dataset, train, recipe, strategy, workdir)
+    run = _Run(model, teacher, dataset, train, recipe, strategy, workdir)
     resumed_from = len(run.history)
     if not run.finished:
         run.train(run_callbacks(run, callbacks, workdir, tensorboard, verbose))
@@ -166,17 +172,19 @@ def fit(
 class _Run:
     """The state of a run between two epochs, in memory and in the workdir."""
 
-    def __init__(self, model, dataset, train, recipe, strategy, workdir):
+    def __init__(
+        self, model, teacher, dataset, train, recipe, strategy, workdir
+    ):
         self.dataset, self.train_split, self.recipe = dataset, train, recipe
         self.strategy = strategy
         self.steps = math.ceil(train.count / recipe.batch_size)
         with strategy.scope():
-            self.working = working_copy(model, recipe)
+            self.working = working_copy(model, recipe, teacher)
             self._compile()
         self.history, self.seconds, self.stopped = [], 0.0, False
         self.frozen = False
         self.best_epoch, self.best_weights = None, []
-        self.identity = run_identity(model, dataset, recipe)
+        self.identity = run_identity(model, dataset, recipe, teacher)
         self.path = None
         if workdir is not None:
             self.path = pathlib.Path(workdir) / CHECKPOINT_NAME
@@ -301,11 +309,7 @@ class _Run:
 
 
 def _check_fit(model, dataset, recipe):
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ValueError(
-            "Expected a model with one input and one output. Received "
-            f"{len(model.inputs)} and {len(model.outputs)}."
-        )
+    check_one_input_and_output(model)
     expects = tuple(model.inputs[0].shape)[1:]
     if len(expects) != 3 or any(
         side not in (None, given)

@@ -22,6 +22,8 @@ _ALLOWED = {
     "learning_rate": ("above 0", lambda x: x > 0),
     "weight_decay": ("of 0 or more", lambda x: x >= 0),
     "gradient_l1": ("of 0 or more", lambda x: x >= 0),
+    "distillation": ("of 0 or more", lambda x: x >= 0),
+    "distillation_temperature": ("above 0", lambda x: x > 0),
     "momentum": ("in [0, 1)", lambda x: 0 <= x < 1),
     "decay_factor": ("in (0, 1]", lambda x: 0 < x <= 1),
 }
@@ -49,6 +51,10 @@ class Recipe:
         gradient_l1: The loss grows by gradient_l1 times the L1 norm of its
             gradients with respect to the kernels, KURE's rival: see
             `GradientL1Model`. Steps take three to four times as long.
+        distillation: The loss grows by distillation times the cross-entropy of
+            the model's answers with those of a teacher; see
+            `DistillationModel`. Not together with `gradient_l1`.
+        distillation_temperature: Divides the logits of both in that term.
         mixed_precision: None (the model's own), "mixed_bfloat16" or
             "mixed_float16" (with a dynamic loss scale). Layers that make the
             model's outputs stay in float32.
@@ -78,6 +84,8 @@ class Recipe:
     decay_factor: float = 0.1
     weight_decay: float = 0.0
     gradient_l1: float = 0.0
+    distillation: float = 0.0
+    distillation_temperature: float = 1.0
     mixed_precision: Literal[None, "mixed_bfloat16", "mixed_float16"] = None
     seed: int = 0
     augment: tuple[str, ...] = ()
@@ -108,6 +116,12 @@ class Recipe:
         for name, allowed in _ALLOWED.items():
             value = check_real(name, getattr(self, name), *allowed)
             object.__setattr__(self, name, value)
+        if self.gradient_l1 and self.distillation:
+            raise ValueError(
+                "Expected gradient_l1 or distillation, one term beside the "
+                f"loss. Received: {self.gradient_l1} and {self.distillation}. "
+                "Set one to 0."
+            )
         augment = self.augment
         augment = (augment,) if isinstance(augment, str) else augment
         parse_augmentation(augment)

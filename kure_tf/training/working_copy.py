@@ -6,6 +6,7 @@ from kure_tf import compat
 from kure_tf.compat import keras
 from kure_tf.regularizers.gradient_l1 import GradientL1Model
 from kure_tf.regularizers.sum import SumRegularizer
+from kure_tf.training.distillation import DistillationModel
 from kure_tf.training.random_state import reseed, restorable_randomness
 
 # Constructor arguments that regularize a kernel, in both Kerases.
@@ -20,18 +21,22 @@ _KERNELS = ("kernel", "recurrent_kernel")  # Ends of weight names.
 _NESTED = ("layer", "backward_layer", "cell", "cells")
 
 
-def working_copy(model, recipe):
+def working_copy(model, recipe, teacher=None):
     """Returns a copy of `model` as `recipe` trains it.
 
     The weights are the same. Layers compute in the recipe's mixed precision,
     but for those that make the outputs; kernels have weight decay beside the
     regularizer they have already; random layers start from the recipe's seed.
-    The training step has the gradients' L1 norm if the recipe asks for it.
+    The training step has the gradients' L1 norm, or the term of the teacher, if
+    the recipe asks for it.
 
     Raises:
+        TypeError, ValueError: If recipe and teacher do not go together, or the
+            teacher does not fit the model.
         ValueError: If weight decay is asked for, and a layer has a kernel but
             no argument for its regularizer.
     """
+    _check_teacher(recipe, teacher)
     outputs = {id(layer) for layer in _output_layers(model)}
 
     def make_layer(_, layer):
@@ -49,6 +54,13 @@ def working_copy(model, recipe):
     reseed(working, recipe.seed)
     if recipe.gradient_l1:
         return GradientL1Model(working, recipe.gradient_l1)
+    if recipe.distillation:
+        return DistillationModel(
+            working,
+            teacher,
+            recipe.distillation,
+            temperature=recipe.distillation_temperature,
+        )
     return working
 
 
@@ -59,6 +71,15 @@ def transfer_weights(source, target):
     ):
         if layer.weights:
             layer.set_weights(trained.get_weights())
+
+
+def _check_teacher(recipe, teacher):
+    if (recipe.distillation > 0) != (teacher is not None):
+        raise ValueError(
+            "Expected a teacher and a recipe with distillation above 0, or "
+            f"neither. Received: teacher={teacher!r} and distillation="
+            f"{recipe.distillation}."
+        )
 
 
 def _output_layers(model):
