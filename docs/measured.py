@@ -50,7 +50,7 @@ def _runs(runs, method):
 
 
 def _wanted(row, method):
-    if row["scheme"] not in ("paper", "qat") or row["layer"]:
+    if row["placement"] not in ("paper", "qat") or row["layer"]:
         return False
     if row["point"] == "FP/FP":
         return not row["reestimated_batch_norm"]

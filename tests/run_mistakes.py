@@ -130,7 +130,7 @@ def of_sweeps():
             {
                 "points": (("4-8",), ("magic:4/FP",), 7, "4/FP"),
                 "ptq": CHOICE,
-                "scheme": CHOICE,
+                "placement": CHOICE,
                 "calibration_seeds": ((-1,), ("x",)),
             },
         ),
@@ -160,7 +160,7 @@ def of_sweeps():
                 "data": (None, 7, "digits", [], (np.zeros(3), np.zeros(2))),
                 "points": ("4-8", "", "magic:4/FP", 7),
                 "ptq": CHOICE,
-                "scheme": CHOICE,
+                "placement": CHOICE,
                 "metric": ("speed", 7),
                 "batch_size": COUNT,
                 "calibration": (7, "x", []),

@@ -15,7 +15,12 @@ _POINT = flags.DEFINE_string(
     "point", "8/8", "Operating point to calibrate for, such as 4/8 or 4/FP."
 )
 flags.adopt_module_key_flags(common_flags)
-for _flag in ("scheme", "ptq", "calibration_augment", "evaluation_batch_size"):
+for _flag in (
+    "placement",
+    "ptq",
+    "calibration_augment",
+    "evaluation_batch_size",
+):
     flags.declare_key_flag(_flag)
 
 
@@ -23,12 +28,12 @@ def main():
     from kure_tf import OperatingPoint, runs
 
     point = OperatingPoint.parse(_POINT.value)
-    if len(quantization_flags.SCHEME.value) > 1:
+    if len(quantization_flags.PLACEMENT.value) > 1:
         raise ValueError(
-            "tools/calibrate.py takes one --scheme. Received: "
-            f"{quantization_flags.SCHEME.value}."
+            "tools/calibrate.py takes one --placement. Received: "
+            f"{quantization_flags.PLACEMENT.value}."
         )
-    (scheme,) = quantization_flags.SCHEME.value
+    (placement,) = quantization_flags.PLACEMENT.value
     name, method = quantization_flags.ptq_method()
     if method is None:
         raise ValueError(
@@ -43,7 +48,7 @@ def main():
             method,
             point,
             folder,
-            scheme=scheme,
+            placement=placement,
             batch_size=evaluation_flags.values()["batch_size"],
             augment=quantization_flags.calibration_augment(),
             provenance={"seed": common_flags.CALIBRATION_SEED.value},

@@ -57,16 +57,17 @@ flags.register_validator(
     "Expected containers of 8, 4 or 2 bits, separated by commas, with 8.",
 )
 flags.adopt_module_key_flags(common_flags)
-flags.declare_key_flag("scheme")
+flags.declare_key_flag("placement")
 
 
 def main():
     from kure_tf import runs
 
-    scheme = quantization_flags.SCHEME.value
-    if len(scheme) > 1:
+    placement = quantization_flags.PLACEMENT.value
+    if len(placement) > 1:
         raise ValueError(
-            f"tools/export_artifact.py takes one --scheme. Received: {scheme}."
+            f"tools/export_artifact.py takes one --placement. Received: "
+            f"{placement}."
         )
     search = _SEARCH.made()
     with common_flags.workdir() as folder:
@@ -78,7 +79,7 @@ def main():
             _given
             if _SETTING.value
             else search.on(dataset, journal=folder / "nested_rounding.npz"),
-            scheme=scheme[0],
+            placement=placement[0],
             containers=tuple(map(int, _CONTAINERS.value)),
             kernels=_KERNELS.value,
             allow_float=_ALLOW_FLOAT.value,

@@ -72,7 +72,7 @@ _NAME = flags.DEFINE_string("name", "model", "What the report calls it.")
 flags.adopt_module_key_flags(common_flags)
 flags.adopt_module_key_flags(export_flags)
 flags.adopt_module_key_flags(metric_flag)
-for _name in ("scheme", "ptq", "step_sizes"):
+for _name in ("placement", "ptq", "step_sizes"):
     flags.declare_key_flag(_name)
 
 
@@ -104,10 +104,11 @@ def _exact(model, dataset, folder, metric):
     from kure_tf import runs
     from kure_tf.settings import Setting
 
-    scheme = quantization_flags.SCHEME.value
-    if len(scheme) > 1:
+    placement = quantization_flags.PLACEMENT.value
+    if len(placement) > 1:
         raise ValueError(
-            f"tools/export_tflite.py takes one --scheme. Received: {scheme}."
+            f"tools/export_tflite.py takes one --placement. Received: "
+            f"{placement}."
         )
     name, method = quantization_flags.ptq_method()
     return runs.export_exact(
@@ -117,7 +118,7 @@ def _exact(model, dataset, folder, metric):
         [*map(Setting.load, _SETTING.value), *_POINT.value],
         name,
         methods={name: method},
-        scheme=scheme[0],
+        placement=placement[0],
         container=int(_CONTAINER.value),
         kernels=_KERNELS.value,
         allow_float=_ALLOW_FLOAT.value,

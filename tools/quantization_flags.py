@@ -1,4 +1,4 @@
-"""Flags of quantization: scheme, operating points, PTQ method."""
+"""Flags of quantization: placement, operating points, PTQ method."""
 
 import hashlib
 import pathlib
@@ -8,17 +8,17 @@ import evaluation_flags
 from absl import flags
 from fields import Fields
 
-SCHEME = flags.DEFINE_list(
-    "scheme",
+PLACEMENT = flags.DEFINE_list(
+    "placement",
     ["paper"],
     "'paper' (per tensor, ends in float) or 'tflite' (batch norm folded, per "
     "channel, ends at 8 bits); both separated by a comma. Of two, the one that "
     "folds batch norm is not measured with it re-estimated.",
 )
 flags.register_validator(
-    "scheme",
-    lambda schemes: len(set(schemes)) == len(schemes),
-    "Expected schemes that differ, separated by commas.",
+    "placement",
+    lambda placements: len(set(placements)) == len(placements),
+    "Expected placements that differ, separated by commas.",
 )
 _PLAN = Fields(
     "kure_tf.sweeps.plan.SweepPlan",
@@ -43,6 +43,8 @@ PARITY_POINTS = flags.DEFINE_multi_string(
 )
 flags.adopt_module_key_flags(evaluation_flags)
 common_flags.gone(
+    scheme="Write --placement=VALUE.",
+    qat_scheme="Write --qat_placement=VALUE.",
     weights_only="Write --points='{VALUE}/FP'.",
     both="Write --points='{VALUE}': bits alone are for both.",
     both_by_all="Write the method before the points: --points='minmax: 4/4'.",
@@ -80,11 +82,11 @@ def calibration_augment():
 
 
 def plans():
-    """Returns a `SweepPlan` for each --scheme."""
-    return [_plan(scheme) for scheme in SCHEME.value]
+    """Returns a `SweepPlan` for each --placement."""
+    return [_plan(placement) for placement in PLACEMENT.value]
 
 
-def _plan(scheme):
+def _plan(placement):
     from kure_tf.fake_quantized import placement as placements
     from kure_tf.sweeps import SweepPlan
 
@@ -92,9 +94,9 @@ def _plan(scheme):
     values = {**_PLAN.values(), **evaluation_flags.values()}
     for name in methods:
         values["ptq"] = name
-    if len(SCHEME.value) > 1 and placements.get(scheme).fold_batch_norm:
+    if len(PLACEMENT.value) > 1 and placements.get(placement).fold_batch_norm:
         values["reestimate_batch_norm"] = "off"  # It has none left.
-    return SweepPlan(**values, methods=methods, scheme=scheme)
+    return SweepPlan(**values, methods=methods, placement=placement)
 
 
 def _given_steps():
@@ -125,7 +127,7 @@ def parity():
             dataset.test,
             points,
             name=name,
-            provenance={"scheme": "reference"},
+            provenance={"placement": "reference"},
         )
 
     return (measure,)

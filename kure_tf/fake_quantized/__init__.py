@@ -33,7 +33,7 @@ from kure_tf.fake_quantized.layer_pairs import LayerPair, layer_pairs
 from kure_tf.fake_quantized.model import fake_quantize_model
 from kure_tf.fake_quantized.observation import Observation, observe_inputs
 from kure_tf.fake_quantized.placement import (
-    SCHEMES,
+    PLACEMENTS,
     Placement,
     paper_placement,
     tflite_placement,
@@ -55,7 +55,7 @@ __all__ = [
     "LayerPair",
     "Observation",
     "Placement",
-    "SCHEMES",
+    "PLACEMENTS",
     "apply",
     "batch_norm_statistics",
     "check_step_sizes",

@@ -120,7 +120,7 @@ def some_batch_norms_of(model):
             "Expected a model with batch normalization. Received "
             f"{model.name!r}, which has none: there are no statistics to "
             "estimate again. (Where it was folded into the kernels, as the "
-            "'tflite' scheme does, none is left.)"
+            "'tflite' placement does, none is left.)"
         )
     return layers
 

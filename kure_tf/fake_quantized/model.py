@@ -27,7 +27,7 @@ def fake_quantize_model(model, placement="paper", *, verbose=False):
             `kure_tf_kernels` (see `compat.Kernel`); others stay as they are.
             A warning names what stays in float if that is more than a tenth
             of the parameters or multiply-adds (see `quantized_share`).
-        placement: A `Placement`, or the name of a scheme: "paper" or "tflite".
+        placement: A `Placement`, or the name of one: "paper" or "tflite".
         verbose: Whether to print what is quantized and what is not, and why,
             to the standard error stream.
 

@@ -147,7 +147,7 @@ class ChosenLayers:
 
 
 def paper_placement(**changes) -> Placement:
-    """The paper's scheme: unfolded kernels, per tensor, ends in float.
+    """The paper's placement: unfolded kernels, per tensor, ends in float.
 
     Weights on the narrow grid, activations unsigned where calibration saw
     nothing negative, else signed; the first and the last layer stay float.
@@ -162,7 +162,7 @@ def paper_placement(**changes) -> Placement:
 
 
 def tflite_placement(**changes) -> Placement:
-    """LiteRT's scheme: batch norm folded, per-channel weights, 8-bit ends.
+    """LiteRT's placement: batch norm folded, per-channel weights, 8-bit ends.
 
     Weights on the narrow grid with a step per output channel, activations
     asymmetric; the first and the last layer are pinned to 8 bits.
@@ -183,16 +183,16 @@ def tflite_placement(**changes) -> Placement:
     )
 
 
-SCHEMES = {"paper": paper_placement, "tflite": tflite_placement}
+PLACEMENTS = {"paper": paper_placement, "tflite": tflite_placement}
 
 
 def get(name) -> Placement:
-    """Returns the placement of that scheme; a `Placement` is returned as is."""
+    """Returns the placement of that name; a `Placement` is returned as is."""
     if isinstance(name, Placement):
         return name
-    if name not in SCHEMES:
+    if name not in PLACEMENTS:
         raise ValueError(
-            f"Expected a scheme, one of {sorted(SCHEMES)}, or a Placement. "
+            f"Expected a Placement, or the name of one, {sorted(PLACEMENTS)}. "
             f"Received: {name!r}."
         )
-    return SCHEMES[name]()
+    return PLACEMENTS[name]()

@@ -8,7 +8,7 @@ from kure_tf.measurements.rows import Row, Run
 from kure_tf.settings.operating_point import OperatingPoint
 
 FORMAT = "kure_tf report"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def encode(title, runs, notes) -> str:

@@ -29,7 +29,7 @@ class Row:
             data set's own.
         ptq: Where the step sizes came from, such as "lp_norm p=2"; None in
             float.
-        scheme: Quantization scheme, "paper" or "tflite".
+        placement: Which tensors are quantized, by name: "paper" or "tflite".
         reestimated_batch_norm: Whether batch-norm statistics were measured
             again on the quantized weights.
         metric: What was measured, such as "accuracy", which is the top-1
@@ -61,7 +61,7 @@ class Row:
     others: OperatingPoint | None = None
     calibration_seed: int | None = None
     ptq: str | None = None
-    scheme: str | None = None
+    placement: str | None = None
     reestimated_batch_norm: bool = False
     metric: str = "accuracy"
     value: float
@@ -75,7 +75,7 @@ class Row:
 
     def __post_init__(self):
         _check_texts(self, "run", "metric", "split", "sweep")
-        _check_texts(self, "ptq", "scheme", "layer", optional=True)
+        _check_texts(self, "ptq", "placement", "layer", optional=True)
         _check_points(self)
         _check(self, "examples", int, " of at least 1", lambda n: n >= 1)
         if self.calibration_seed is not None:
@@ -104,8 +104,9 @@ class Run:
             standard deviation over the seeds.
         rows: The measurements; each row's `run` is `name`.
         provenance: Everything needed to repeat them: model, checkpoint hash,
-            data set, split, count of examples, scheme, PTQ method, calibration
-            size and seed, "seed" (of the training), "versions", "flags".
+            data set, split, count of examples, placement, PTQ method, size and
+            seed of the calibration, "seed" (of the training), "versions" and
+            "flags".
         kurtosis: Layer name to `{"before": float or None, "after": float,
             "regularized": bool}`, in the order of the layers.
         histograms: Layer name to `{"edges": n + 1 values, "counts": n}`.

@@ -23,13 +23,13 @@ class Method:
     """How the numbers of one block of a table were made.
 
     Attributes:
-        ptq, scheme, reestimated_batch_norm, split: As in `Row`.
+        ptq, placement, reestimated_batch_norm, split: As in `Row`.
         sweep: Name of a sweep that is none of ours and may have done more to
             the model than its rows tell; None for all others.
     """
 
     ptq: str | None
-    scheme: str | None
+    placement: str | None
     reestimated_batch_norm: bool
     split: str
     sweep: str | None
@@ -51,8 +51,8 @@ class Method:
             parts.append(self.sweep)
         if self.reestimated_batch_norm:
             parts.append("batch norm re-estimated")
-        if len({method.scheme for method in methods}) > 1 and self.scheme:
-            parts.append(f"{self.scheme} scheme")
+        if len({method.placement for method in methods}) > 1 and self.placement:
+            parts.append(f"{self.placement} placement")
         if len({method.split for method in methods}) > 1:
             parts.append(f"{self.split} split")
         return parts
@@ -103,7 +103,7 @@ def place_of(row) -> Place:
     in_float = row.point.in_float and row.others is None
     method = Method(
         ptq=None if in_float else row.ptq,
-        scheme=row.scheme,
+        placement=row.placement,
         reestimated_batch_norm=row.reestimated_batch_norm,
         split=row.split,
         sweep=None if row.sweep in _KNOWN_SWEEPS else row.sweep,

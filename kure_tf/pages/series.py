@@ -88,7 +88,7 @@ class Series:
                 return candidate.reestimated_batch_norm
             return (
                 candidate.split != method.split,
-                candidate.scheme != method.scheme,
+                candidate.placement != method.placement,
                 candidate.reestimated_batch_norm
                 != method.reestimated_batch_norm,
             )

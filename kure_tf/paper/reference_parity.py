@@ -52,6 +52,6 @@ def reference_parity(model, evaluate, points, **options):
         evaluate=evaluate,
         sweep=SWEEP,
         ptq="DoReFa, zero moves",
-        scheme="reference",
+        placement="reference",
         **options,
     )

@@ -37,7 +37,7 @@ def bias_correction(calibration, point, step_sizes) -> BiasCorrection:
 
     A layer without a bias is skipped, and one that is no convolution or dense
     layer. Fold batch normalization first (the
-    scheme "tflite"), and every convolution in front of one has a bias.
+    placement "tflite"), and every convolution in front of one has a bias.
 
     Args:
         calibration: What `calibrate` returned for images.

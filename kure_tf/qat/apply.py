@@ -49,7 +49,7 @@ def quantize_aware(
             of a `Placement` that puts quantizers of your own in it.
         weight_bits: Bits of the weights; None leaves them in float.
         activation_bits: Bits of the activations; None leaves them in float.
-        placement: A `Placement` or the name of a scheme, "paper" (first and
+        placement: A `Placement` or the name of one, "paper" (first and
             last layer in float) or "tflite". It says which tensors, on which
             grid, per tensor or per channel; the method puts its quantizers in.
         calibration: Batches of training images, or of (images, labels); a few

@@ -15,7 +15,7 @@ def calibrate(
     point,
     folder,
     *,
-    scheme="paper",
+    placement="paper",
     batch_size=256,
     augment=(),
     provenance=None,
@@ -30,7 +30,7 @@ def calibrate(
         point: The `OperatingPoint` to find step sizes for.
         folder: Gets step_sizes.json, and what a search that takes minutes has
             seen: killed and called again, it goes on from there.
-        scheme: "paper", "tflite" or a `Placement`.
+        placement: "paper", "tflite" or a `Placement`.
         batch_size: Images per step.
         augment: Augmentations of the calibration images.
         provenance: What the file says beyond what is known here.
@@ -44,7 +44,7 @@ def calibrate(
     folder = pathlib.Path(folder)
     method = with_journal(ptq.get(method), folder, "search")
     if not quantizers_of(model):
-        model = fake_quantize_model(model, scheme, verbose=True)
+        model = fake_quantize_model(model, placement, verbose=True)
     calibration = ptq.calibrate(
         model,
         augmented_batches(dataset.calibration, batch_size, augment=augment),

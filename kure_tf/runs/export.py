@@ -66,7 +66,7 @@ def _row(name, mode, path, verification, split):
         sweep="tflite",
         point=_POINTS[mode],
         ptq=None if _POINTS[mode].in_float else "converter",
-        scheme="tflite",
+        placement="tflite",
         value=verification.tflite_accuracy,
         examples=verification.images,
         split=split,

@@ -28,7 +28,7 @@ def export_artifact(
     folder,
     search,
     *,
-    scheme="paper",
+    placement="paper",
     containers=(8, 4),
     kernels="xnnpack",
     allow_float=False,
@@ -50,7 +50,7 @@ def export_artifact(
         folder: Gets model.kure, and model.json with what is returned.
         search: Function from a `Calibration` to the nested `Setting`s, such as
             one that calls `ptq.nested_rounding` and `ptq.nested_settings`.
-        scheme: "paper", "tflite" or a `Placement`, for a float model. Layers
+        placement: "paper", "tflite" or a `Placement`, for a float model. Layers
             that it pins to float get 8 bits.
         containers: As for `artifact.pack`.
         kernels: A set of kernels, or several: see `export.export_exact`.
@@ -75,7 +75,7 @@ def export_artifact(
     kernels = check_exact_options(8, kernels)
     facts = {**(provenance or {}), **measurement_facts(model, dataset)}
     if not quantizers_of(model):
-        model = fake_quantize_model(model, without_floats(scheme))
+        model = fake_quantize_model(model, without_floats(placement))
     facts |= quantized_share(model).facts()
     batches = dataset.calibration.batches(_BATCH_SIZE)
     settings = search(ptq.calibrate(model, batches, progress=progress))

@@ -37,7 +37,7 @@ def export_exact(
     method="lp_norm",
     *,
     methods=None,
-    scheme="tflite",
+    placement="tflite",
     container=8,
     kernels="xnnpack",
     allow_float=False,
@@ -67,7 +67,7 @@ def export_exact(
         method: The PTQ method of points that name none; "trained" keeps the
             step sizes of a model from quantization-aware training.
         methods: `{name: PTQ method}` that may be named beside the library's.
-        scheme: "paper", "tflite" or a `Placement`, for a float model. Layers
+        placement: "paper", "tflite" or a `Placement`, for a float model. Layers
             that it pins to float get 8 bits: no file holds them otherwise.
         container: 8, 4 or 2: see `export.with_container`.
         kernels: A set of kernels, or several: see `export.export_exact`.
@@ -98,8 +98,8 @@ def export_exact(
     kernels = check_exact_options(container, kernels)
     facts = {**(provenance or {}), **measurement_facts(model, dataset)}
     if not quantizers_of(model):
-        model = fake_quantize_model(model, without_floats(scheme))
-        facts["scheme"] = placements.get(scheme).name
+        model = fake_quantize_model(model, without_floats(placement))
+        facts["placement"] = placements.get(placement).name
     facts |= quantized_share(model).facts()
     exporter = _Exporter(
         model,
@@ -202,9 +202,9 @@ class _Exporter:
         return _row(self.name, setting, wanted.ptq, found, split, written)
 
 
-def without_floats(scheme):
-    """Returns a placement with 8 bits where `scheme` pins ends to float."""
-    placement = placements.get(scheme)
+def without_floats(placement):
+    """Returns a placement with 8 bits where `placement` pins ends to float."""
+    placement = placements.get(placement)
     ends = {
         end: 8
         for end in ("first_layer", "last_layer")

@@ -83,11 +83,11 @@ def _given(setting, counts):
 
 
 def _check_plan(text, plan):
-    if plan.scheme or plan.kind in (CALIBRATION_SEED, CLIPPING, SENSITIVITY):
+    if plan.placement or plan.kind in (CALIBRATION_SEED, CLIPPING, SENSITIVITY):
         raise ValueError(
             "Expected operating points to write files for, with a PTQ method "
             "in front if any: 'minmax: {8,4}/8'. What a sweep varies besides "
-            f"is no file, and `scheme` says the scheme. Received: {text!r}."
+            f"is no file, and `placement` is an argument. Received: {text!r}."
         )
 
 

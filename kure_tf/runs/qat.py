@@ -15,7 +15,7 @@ class Qat:
     Attributes:
         method: "lsq", "dorefa" or "nested_lsq".
         point: Operating point to train for, such as "4/4" or "4/FP".
-        scheme: "paper" (per tensor, ends in float) or "tflite" (batch norm
+        placement: "paper" (per tensor, ends in float) or "tflite" (batch norm
             folded, per channel, ends at 8 bits).
         engine: Who hosts the quantizers. Default: tfmot for tf_keras, native
             for Keras 3.
@@ -33,7 +33,7 @@ class Qat:
 
     method: Literal["lsq", "dorefa", "nested_lsq"]
     point: str = "4/4"
-    scheme: Literal["paper", "tflite"] = "paper"
+    placement: Literal["paper", "tflite"] = "paper"
     engine: Literal[None, "native", "tfmot"] = None
     sampled_weight_bits: tuple[str, ...] = ()
     sampled_activation_bits: tuple[str, ...] = ("FP",)
@@ -50,7 +50,7 @@ class Qat:
             )
         object.__setattr__(self, "point", str(point))
         method = methods.get(self.method)
-        method(placements.get(self.scheme)).check_point(point)
+        method(placements.get(self.placement)).check_point(point)
         if len(self.sampled_step_scale) not in (0, 2):
             raise ValueError(
                 "Expected sampled_step_scale as two ratios, the lowest and the "
@@ -70,7 +70,7 @@ class Qat:
             self.method,
             point.weight_bits,
             point.activation_bits,
-            placement=self.scheme,
+            placement=self.placement,
             calibration=calibration,
             engine=self.engine,
         )

@@ -55,9 +55,9 @@ def measure(
         model: The float model, or one from quantization-aware training, which
             has its placement already.
         dataset: A `Dataset`.
-        plans: `SweepPlan`s of different schemes. Where one names no
+        plans: `SweepPlan`s of different placements. Where one names no
             augmentations for batch norm (None), they are those of `record`.
-        folder: Keeps <scheme>/report.json after each row, and what a search
+        folder: Keeps <placement>/report.json after each row, and what a search
             that takes minutes has seen.
         name: What the report calls the model.
         metric: What is measured: see `measure_robustness`.
@@ -72,14 +72,14 @@ def measure(
     """
     if quantizers_of(model) and len(plans) > 1:
         raise ValueError(
-            "Expected one scheme for a model that has quantizers already: it "
-            f"keeps its own. Received: {[plan.scheme for plan in plans]}."
+            "Expected one placement for a model that has quantizers: it keeps "
+            f"its own. Received: {[plan.placement for plan in plans]}."
         )
     trained = record["run"]["recipe"] if record else {}
     provenance = {"seed": trained.get("seed"), **(provenance or {})}
     reports = []
     for plan in plans:
-        part = pathlib.Path(folder) / placements.get(plan.scheme).name
+        part = pathlib.Path(folder) / placements.get(plan.placement).name
         reports.append(
             measure_robustness(
                 model,
@@ -93,11 +93,11 @@ def measure(
         )
     reports += [more(model, dataset, name) for more in also]
     runs = [run for report in reports for run in report.runs]
-    schemes = dict.fromkeys(run.provenance["scheme"] for run in runs)
+    names = dict.fromkeys(run.provenance["placement"] for run in runs)
     return dataclasses.replace(
         runs[0],
         rows=tuple(row for run in runs for row in run.rows),
-        provenance={**runs[0].provenance, "scheme": list(schemes)},
+        provenance={**runs[0].provenance, "placement": list(names)},
         **_weights(model, record),
     )
 

@@ -25,7 +25,7 @@ class DeviceProfile:
     """How one class of devices runs a model: placement and operating point.
 
     Attributes:
-        name: What reports call it, and their rows' `scheme`.
+        name: What reports call it, and their rows' `placement`.
         description: What the devices can do, in a sentence or two.
         point: The `OperatingPoint`, or its text: "8/8", "4/8", "8/8 pow2". The
             rounding of step sizes is part of it.

@@ -77,7 +77,7 @@ def check_devices(
 
     Returns:
         A `Report` of one run: the float row, then one row per profile with
-        sweep="device", scheme=profile.name and these `details`: device,
+        sweep="device", placement=profile.name and these `details`: device,
         budget, drop, drop_standard_error, passed, too_close, lost, gained and
         profile (all its values).
 
@@ -180,7 +180,7 @@ class _Bench:
             ),
             reestimated_batch_norm=again,
             ptq=name,
-            scheme=profile.name,
+            placement=profile.name,
         )
         facts = {
             "device": profile.name,
@@ -240,7 +240,7 @@ def _by_placement(profiles):
 
 def _rows_of(kept, profiles):
     """Returns {name: row} of the profiles that were measured as they are."""
-    found = {row.scheme: row for row in kept if row.sweep == DEVICE}
+    found = {row.placement: row for row in kept if row.sweep == DEVICE}
     return {
         profile.name: found[profile.name]
         for profile in profiles

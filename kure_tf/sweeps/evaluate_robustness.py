@@ -27,7 +27,7 @@ def evaluate_robustness(
     calibration=None,
     points=None,
     ptq="lp_norm",
-    scheme="paper",
+    placement="paper",
     metric=None,
     name=None,
     path=None,
@@ -54,7 +54,7 @@ def evaluate_robustness(
             text or several. None: "bits", of the weights alone where there is
             no calibration.
         ptq: The PTQ method of points that name none, as for `SweepPlan`.
-        scheme: "paper", "tflite" or a `Placement`.
+        placement: "paper", "tflite" or a `Placement`.
         metric: What is measured, such as `evaluation.top_5`. None: the
             accuracy where labels are class numbers, else the loss that the
             model was compiled with.
@@ -81,11 +81,13 @@ def evaluate_robustness(
     if points is None:
         points = ("{8..2}/FP",) if calibration is None else ("bits",)
     points = (points,) if isinstance(points, str) else points
-    plan = SweepPlan(points, ptq=ptq, scheme=scheme, batch_size=batch_size)
+    plan = SweepPlan(
+        points, ptq=ptq, placement=placement, batch_size=batch_size
+    )
     _check_calibration(plan, calibration)
     check_plan(model, plan)
     own = quantizers_of(model)
-    quantized = model if own else fake_quantize_model(model, scheme)
+    quantized = model if own else fake_quantize_model(model, placement)
     setting_for = _settings(quantized, plan, calibration, progress)
     evaluate = Evaluator(
         data, metric and (metric,), batch_size=batch_size, progress=False
@@ -94,7 +96,7 @@ def evaluate_robustness(
     facts |= {
         **model_facts(model),
         "ptq": list(plan.ptq_methods),
-        "scheme": "qat" if own else str(scheme),
+        "placement": "qat" if own else str(placement),
     }
     rows = []
     for sweep in plan.sweeps:
@@ -108,7 +110,7 @@ def evaluate_robustness(
             setting_for=setting_for(sweep.method),
             name=name,
             ptq=sweep.method,
-            scheme=facts["scheme"],
+            placement=facts["placement"],
             sweep=sweep.kind,
             split=name_of(data) or "evaluation",
             provenance=facts,

@@ -66,9 +66,9 @@ def check_method(sweep, methods, placement):
         )
     if name == "learned_steps" and placement.fold_batch_norm:
         raise ValueError(
-            "Expected a scheme with batch normalization: 'learned_steps' "
+            "Expected a placement with batch normalization: 'learned_steps' "
             "learns step sizes for a network whose batch norm is "
-            f"re-estimated, and the scheme {placement.name!r} folds it, so "
+            f"re-estimated, and the placement {placement.name!r} folds it, so "
             "that none is left. Take another method: 'lapq_gradient'."
         )
 

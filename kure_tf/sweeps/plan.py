@@ -24,14 +24,14 @@ class SweepPlan:
 
     Attributes:
         points: What to measure after the float model, which comes first: texts
-            `[scheme] [PTQ method] [kind of sweep]: pattern` (see `planned`), or
-            `OperatingPoint`s. A pattern is such as "{8..2}/FP", "{8..3}" (of
+            `[placement] [PTQ method] [kind of sweep]: pattern` (see `planned`),
+            or `OperatingPoint`s. A pattern is such as "{8..2}/FP", "{8..3}" (of
             both), "4/FP x{0.7:1.3:0.05}" (step ratios), "4/4 x1/{0.9,1.1}" (of
             the activations), "4/4 x{0.9,1.1}/=" (of both) or "4/FP
             {floor,stochastic:{0:4}}"; or a preset: bits, steps, pow2, rounding,
             sensitivity. In front, if anything: "paper" or "tflite" for that
-            scheme alone; a method in place of `ptq`, with " + adaround" behind
-            it for rounding that is learned on the images for batch norm;
+            placement alone; a method in place of `ptq`, with " + adaround"
+            behind it for rounding that is learned on the images for batch norm;
             "clipping" (ratios of the clip to the largest weight),
             "sensitivity" (one layer at a time) or "calibration_seed" (with each
             of `calibration_seeds`).
@@ -45,8 +45,8 @@ class SweepPlan:
             calibration images, augmented as in training; "trained" keeps the
             steps of a model from quantization-aware training.
         methods: `{name: PTQ method}` of your own, for `points` and `ptq`.
-        scheme: "paper", "tflite" or a `Placement`. A model that has quantizers
-            already keeps its own, and reports say "qat".
+        placement: "paper", "tflite" or a `Placement`. A model that has
+            quantizers already keeps its own, and reports say "qat".
         calibration_seeds: Seeds of other draws of calibration images, for
             points of the kind "calibration_seed".
         batch_size: Images per step.
@@ -67,9 +67,9 @@ class SweepPlan:
 
     Raises:
         TypeError: If `points` hold something else.
-        ValueError: If a text stands for no points, there is no such scheme or
-            PTQ method, no way to treat batch norm, a point does not exist on
-            the grids of the scheme, or two things do not go together.
+        ValueError: If a text stands for no points, there is no such placement
+            or PTQ method, no way to treat batch norm, a point does not exist on
+            the grids of the placement, or two things do not go together.
 
     Example:
         >>> plan = SweepPlan(("minmax: {4,3}/FP", "{4,3}/FP"))
@@ -80,7 +80,7 @@ class SweepPlan:
     points: tuple[str | OperatingPoint, ...] = POINTS
     ptq: str = "lp_norm"
     methods: dict = dataclasses.field(default_factory=dict)
-    scheme: object = "paper"
+    placement: object = "paper"
     calibration_seeds: tuple[int, ...] = ()
     batch_size: int = 256
     reestimate_batch_norm: Literal["off", "on", "both"] = "off"
@@ -97,7 +97,7 @@ class SweepPlan:
         check_whole("batch_norm_images", self.batch_norm_images, 2)
         parse_augmentation(self.batch_norm_augment or ())
         parse_augmentation(self.calibration_augment)
-        placement = placements.get(self.scheme)
+        placement = placements.get(self.placement)
         for sweep in self.sweeps:
             check_method(sweep, self.ptq_methods, placement)
             for point in sweep.points:
@@ -111,10 +111,10 @@ class SweepPlan:
         Their methods have the names that reports call them, None in float.
         """
         texts = (OperatingPoint(), *_texts(self.points))
-        scheme = placements.get(self.scheme).name
+        placement = placements.get(self.placement).name
         found, seen = [], set()
         for one in [one for text in texts for one in planned(text)]:
-            if one.scheme in (None, scheme):
+            if one.placement in (None, placement):
                 method = self._named(one.method or self.ptq)[0]
                 found += _once(dataclasses.replace(one, method=method), seen)
         return tuple(found)
@@ -169,7 +169,7 @@ def _once(sweep, seen):
     left = []
     for point in sweep.points:
         method = None if point.in_float else sweep.method
-        key = (method, sweep.kind, sweep.scheme, point)
+        key = (method, sweep.kind, sweep.placement, point)
         if key not in seen:
             left.append(point)
         seen.add(key)

@@ -1,9 +1,9 @@
-"""Points of a plan, as text: `[scheme] [method] [kind]: pattern`."""
+"""Points of a plan, as text: `[placement] [method] [kind]: pattern`."""
 
 import dataclasses
 import re
 
-from kure_tf.fake_quantized.placement import SCHEMES
+from kure_tf.fake_quantized.placement import PLACEMENTS
 from kure_tf.settings import OperatingPoint, points
 from kure_tf.sweeps.kinds import (
     CALIBRATION_SEED,
@@ -39,13 +39,13 @@ class Planned:
             there. "calibration_seed": once for each other draw of calibration
             images. Otherwise what varies (`kind_of`).
         method: Name of the PTQ method; None: the plan's own.
-        scheme: The only scheme that they are for; None: any.
+        placement: The only placement that they are for; None: any.
     """
 
     points: tuple[OperatingPoint, ...]
     kind: str
     method: str | None = None
-    scheme: str | None = None
+    placement: str | None = None
 
 
 def planned(text) -> list[Planned]:
@@ -54,13 +54,13 @@ def planned(text) -> list[Planned]:
         {8..2}/FP                        the plan's own PTQ method
         minmax: {8..2}/FP                another one
         lp_norm + adaround: {4..2}/FP    with learned rounding
-        paper: steps                     for one scheme only
+        paper: steps                     for one placement only
         clipping: 4/FP x{0.5:1:0.1}      ratios of the clip to max |w|
         sensitivity: 3/FP x{1,0.8}       one layer at a time
         calibration_seed: 4/4            for each draw of calibration images
 
     Args:
-        text: `[scheme] [PTQ method] [kind of sweep]: pattern`, where the
+        text: `[placement] [PTQ method] [kind of sweep]: pattern`, where the
             pattern may be the name of a preset; or an `OperatingPoint`.
 
     Raises:
@@ -71,7 +71,7 @@ def planned(text) -> list[Planned]:
         match = _HEAD.fullmatch(text.strip())
         if match:
             head, rest = match["head"], match["rest"].strip()
-    scheme, method, kind = _head(head or "")
+    placement, method, kind = _head(head or "")
     if rest in PRESETS:
         found = [one for text in PRESETS[rest] for one in planned(text)]
     else:
@@ -82,18 +82,18 @@ def planned(text) -> list[Planned]:
             one,
             kind=kind or one.kind,
             method=method or one.method,
-            scheme=scheme or one.scheme,
+            placement=placement or one.placement,
         )
         for one in found
     ]
 
 
 def _head(text):
-    """Returns (scheme, method, kind), each of them None if not named."""
+    """Returns (placement, method, kind), each of them None if not named."""
     words = text.split()
-    scheme = words.pop(0) if words and words[0] in SCHEMES else None
+    placement = words.pop(0) if words and words[0] in PLACEMENTS else None
     kind = words.pop() if words and words[-1] in _KINDS else None
     method = " ".join(words) or None
     if kind == CLIPPING and method is None:
         method = "minmax"
-    return scheme, method, kind
+    return placement, method, kind

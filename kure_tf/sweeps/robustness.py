@@ -74,7 +74,7 @@ def measure_robustness(
     check_plan(model, plan)
     quantized = model
     if not quantizers_of(model):
-        quantized = fake_quantize_model(model, plan.scheme)
+        quantized = fake_quantize_model(model, plan.placement)
     if plan.learns_rounding:
         check_roundable(quantized)
     if True in plan.batch_norm_ways:
@@ -105,7 +105,7 @@ def measure_robustness(
                 seed,
                 reestimated,
                 name=name,
-                scheme=provenance["scheme"],
+                placement=provenance["placement"],
                 finished=finished,
                 on_row=functools.partial(keep, tuple(done)),
             )
@@ -236,7 +236,7 @@ def _provenance(model, dataset, plan):
         facts["calibration"] = None
     return {
         **facts,
-        "scheme": _scheme(model, plan),
+        "placement": _placement(model, plan),
         "ptq": list(plan.ptq_methods),
         "batch_norm_reestimated": list(plan.batch_norm_ways),
     }
@@ -247,8 +247,10 @@ def _augmentation(plan):
     return {"augment": augment} if augment else {}
 
 
-def _scheme(model, plan):
-    return "qat" if quantizers_of(model) else placements.get(plan.scheme).name
+def _placement(model, plan):
+    return (
+        "qat" if quantizers_of(model) else placements.get(plan.placement).name
+    )
 
 
 def finished_rows(folder, name, provenance):

@@ -25,7 +25,7 @@ def run_sweep(
     calibration=None,
     name="model",
     ptq=None,
-    scheme=None,
+    placement=None,
     reestimated_batch_norm=False,
     calibration_seed=None,
     sweep=None,
@@ -61,7 +61,7 @@ def run_sweep(
         ptq: With `calibration`, the PTQ method, such as "lapq" (see
             `method_named`). Else what the rows say of the PTQ method. Those in
             float say None.
-        scheme: What the rows say of the placement.
+        placement: Its name, for the rows.
         reestimated_batch_norm: Whether `setting_for` measures batch-norm
             statistics again, for the rows.
         calibration_seed: Seed of the draw of calibration images, for the rows
@@ -118,7 +118,7 @@ def run_sweep(
         check_label(ptq)
     shared = {
         "run": name,
-        "scheme": scheme,
+        "placement": placement,
         "reestimated_batch_norm": reestimated_batch_norm,
         "calibration_seed": calibration_seed,
         "split": split,

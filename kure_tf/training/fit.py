@@ -130,10 +130,10 @@ def fit(
         TypeError, ValueError: If the model is unbuilt, subclassed, of the other
             Keras or does not fit the data set; if the recipe needs a validation
             split that is not there; if the recipe distils and there is no
-            teacher that fits, or the other way round; if the checkpoint in `workdir` is damaged
-            or that of another run; if a weight is or turns NaN, infinite or
-            so large that its square is, or a trained step size collapses (the
-            checkpoint of the epoch before is kept then).
+            teacher that fits, or the other way round; if the checkpoint in
+            `workdir` is damaged or that of another run; if a weight is or turns
+            NaN, infinite or so large that its square is, or a trained step size
+            collapses (the checkpoint of the epoch before is kept then).
         ImportError: If TensorBoard is asked for and not installed.
     """
     compat.check_graph_model(model)

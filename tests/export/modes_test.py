@@ -188,9 +188,9 @@ def _plain():
 
 class TrainedTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.product(
-        engine=("native", "tfmot"), scheme=("paper", "tflite")
+        engine=("native", "tfmot"), placement=("paper", "tflite")
     )
-    def test_trained_codes_are_in_the_file(self, engine, scheme):
+    def test_trained_codes_are_in_the_file(self, engine, placement):
         if engine == "tfmot" and IS_KERAS_3:
             self.skipTest("tensorflow-model-optimization needs tf_keras.")
         model = quantize_aware(
@@ -198,7 +198,7 @@ class TrainedTest(tf.test.TestCase, parameterized.TestCase):
             "lsq",
             4,
             None,
-            placement=scheme,
+            placement=placement,
             engine=engine,
             verbose=False,
         )

@@ -179,7 +179,7 @@ class FoldTest(tf.test.TestCase, parameterized.TestCase):
         kernel = np.array(folded.layers[1].kernel)
         self.assertAllClose(loss, 0.1 * np.sum(kernel**2))
 
-    def test_the_tflite_scheme_quantizes_folded_kernels_per_channel(self):
+    def test_the_tflite_placement_quantizes_folded_kernels_per_channel(self):
         inputs = keras.Input((4,))
         x = layers.Dense(3, use_bias=False, name="d")(inputs)
         x = layers.BatchNormalization(name="norm")(x)

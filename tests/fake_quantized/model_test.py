@@ -115,13 +115,13 @@ class FloatTest(tf.test.TestCase, parameterized.TestCase):
 
 class TraceTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters("paper", "tflite")
-    def test_a_whole_sweep_traces_the_evaluation_once(self, scheme):
+    def test_a_whole_sweep_traces_the_evaluation_once(self, placement):
         x = inputs = make_input()
         for name in ("a", "b", "c"):
             x = layers.Conv2D(2, 3, padding="same", name=name)(x)
             x = layers.ReLU()(layers.BatchNormalization()(x))
         x = layers.Dense(3, name="logits")(layers.Flatten()(x))
-        copy = fake_quantize_model(keras.Model(inputs, x), scheme)
+        copy = fake_quantize_model(keras.Model(inputs, x), placement)
         set_step_sizes(copy, make_steps(copy))
         evaluate = Evaluator([(make_images(4), np.arange(4) % 3)])
         points = all_points(
@@ -264,7 +264,7 @@ class BadModelTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "LayerNormalization has no"):
             fake_quantize_model(none, "tflite")
 
-    def test_an_unknown_scheme_is_refused(self):
+    def test_an_unknown_placement_is_refused(self):
         with self.assertRaisesRegex(ValueError, "paper.*tflite.*'onnx'"):
             fake_quantize_model(make_sequential(), "onnx")
 

@@ -41,13 +41,13 @@ def _bits(model):
 
 
 class PlanTest(tf.test.TestCase, parameterized.TestCase):
-    def test_the_papers_scheme_leaves_the_ends_in_float(self):
+    def test_the_papers_placement_leaves_the_ends_in_float(self):
         chosen = paper_placement().chosen(_model())
         self.assertEqual(chosen.quantized, {"inner/deep": None, "middle": None})
         self.assertEqual(chosen.skipped["first"], "pinned to float")
         self.assertEqual(chosen.skipped["last"], "pinned to float")
 
-    def test_litert_s_scheme_pins_the_ends_to_8_bits(self):
+    def test_litert_s_placement_pins_the_ends_to_8_bits(self):
         chosen = tflite_placement().chosen(_model())
         self.assertEqual(
             chosen.quantized,
@@ -108,7 +108,7 @@ class PlanTest(tf.test.TestCase, parameterized.TestCase):
             }
             self.assertEqual(steps, {"conv": (1, 1, 1, 5), "dense": shape})
 
-    def test_schemes_are_found_by_name(self):
+    def test_placements_are_found_by_name(self):
         self.assertEqual(placements.get("paper"), paper_placement())
         self.assertEqual(placements.get("tflite"), tflite_placement())
         own = Placement(name="own")

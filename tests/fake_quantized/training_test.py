@@ -93,14 +93,14 @@ class TrainingTest(tf.test.TestCase):
 
 class SaveTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters("paper", "tflite")
-    def test_a_keras_file_keeps_operating_point_and_step_sizes(self, scheme):
+    def test_a_keras_file_keeps_operating_point_and_step_sizes(self, placement):
         x = inputs = make_input()
         for name in ("a", "b", "c"):
             x = layers.Conv2D(2, 3, padding="same", name=name)(x)
             x = layers.ReLU()(layers.BatchNormalization()(x))
         outputs = layers.Dense(3, name="logits")(layers.Flatten()(x))
         copy = fake_quantize_model(
-            randomized(keras.Model(inputs, outputs)), scheme
+            randomized(keras.Model(inputs, outputs)), placement
         )
         set_step_sizes(copy, make_steps(copy))
         set_operating_point(copy, "3/5 x1.1")
@@ -115,7 +115,7 @@ class SaveTest(tf.test.TestCase, parameterized.TestCase):
         for name in expected:
             self.assertAllEqual(expected[name], found[name])
         pins = [t.pinned_bits for t in quantizers_of(loaded).values()]
-        self.assertEqual(8 in pins, scheme == "tflite")
+        self.assertEqual(8 in pins, placement == "tflite")
         set_operating_point(loaded, "FP/FP")
         set_operating_point(copy, "FP/FP")
         self.assertAllEqual(copy(make_images()), loaded(make_images()))

@@ -90,7 +90,7 @@ class QATTest(tf.test.TestCase, parameterized.TestCase):
 
 
 class PlainTfmotTest(tf.test.TestCase):
-    """quantize_apply without a scheme of ours: outputs are quantized."""
+    """quantize_apply without a placement of ours: outputs are quantized."""
 
     def setUp(self):
         super().setUp()

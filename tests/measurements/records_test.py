@@ -11,7 +11,7 @@ from kure_tf.settings.operating_point import OperatingPoint
 COLUMNS = (
     "run seed point weight_bits activation_bits step_scale step_rounding "
     "activation_step_scale rounding_mode grid layer others calibration_seed "
-    "ptq scheme reestimated_batch_norm metric value higher_is_better "
+    "ptq placement reestimated_batch_norm metric value higher_is_better "
     "standard_error examples split seconds sweep details".split()
 )
 

@@ -15,7 +15,9 @@ def device(name, drop, passed, **more):
         "too_close": False,
         **more,
     }
-    return row("4/4", 0.9 - drop, scheme=name, sweep="device", details=details)
+    return row(
+        "4/4", 0.9 - drop, placement=name, sweep="device", details=details
+    )
 
 
 def report():

@@ -124,7 +124,7 @@ class StepMarginTest(tf.test.TestCase, parameterized.TestCase):
         rows = [
             *swept(triangle(1, 1)),
             *swept(triangle(0.5, 1), reestimated_batch_norm=True),
-            *swept(triangle(0.25, 1), scheme="tflite"),
+            *swept(triangle(0.25, 1), placement="tflite"),
             *swept(triangle(0.2, 1), bits=3),
             row(rest="pow2", sweep="power_of_two"),
         ]

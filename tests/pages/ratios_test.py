@@ -58,17 +58,17 @@ class RatiosTest(absltest.TestCase):
         ((_, lines),) = tables(ACTIVATIONS, [row("4/4 x1/1.1", 0.7), few])
         self.assertEqual(lines, [["1.10", "70.0"]])
 
-    def test_schemes_that_differ_are_in_the_titles(self):
+    def test_placements_that_differ_are_in_the_titles(self):
         rows = [
-            row("4/FP x0.9", 0.7, scheme="paper"),
-            row("4/FP x0.9", 0.6, scheme="tflite"),
+            row("4/FP x0.9", 0.7, placement="paper"),
+            row("4/FP x0.9", 0.6, placement="tflite"),
         ]
         titles = [table.title for table, _ in tables(STEPS, rows)]
         self.assertEqual(
             titles,
             [
-                "Step ratio: minmax, paper scheme",
-                "Step ratio: minmax, tflite scheme",
+                "Step ratio: minmax, paper placement",
+                "Step ratio: minmax, tflite placement",
             ],
         )
 

@@ -120,7 +120,7 @@ class QuantizeAwareTest(tf.test.TestCase, parameterized.TestCase):
         )
         self.assertEqual(operating_point_of(quantized), (3, None))
 
-    def test_per_channel_steps_follow_the_scheme(self):
+    def test_per_channel_steps_follow_the_placement(self):
         quantized = make_quantized(placement="tflite")
         tensors = quantizers_of(quantized)
         self.assertEqual(

@@ -30,14 +30,14 @@ class ExportExactTest(tf.test.TestCase):
         self.folder = pathlib.Path(self.get_temp_dir())
 
     def test_a_float_model_is_written_at_each_point(self):
-        """The paper's scheme leaves the ends in float; files hold 8 bits."""
+        """The paper's placement leaves the ends in float; files hold 8 bits."""
         report = runs.export_exact(
             self.model,
             self.dataset,
             self.folder,
             ["{8,4}/8"],
             "minmax",
-            scheme="paper",
+            placement="paper",
             progress=False,
         )
         rows = report.runs[0].rows
@@ -162,7 +162,7 @@ class ExportExactTest(tf.test.TestCase):
             "container": {"container": 4},
             "kernels": {"kernels": "builtin"},
             "ptq": {"method": "lp_norm"},
-            "quantizers": {"scheme": "tflite"},
+            "quantizers": {"placement": "tflite"},
             "allow_float": {"allow_float": True},
             "labels": {"labels": ["x", "y", "z"]},
             "file_batch_size": {"file_batch_size": 2},
@@ -222,7 +222,7 @@ class ExportExactTest(tf.test.TestCase):
             points,
             **{
                 "method": "minmax",
-                "scheme": "paper",
+                "placement": "paper",
                 "progress": False,
                 **options,
             },

@@ -42,18 +42,18 @@ class SweepTest(tf.test.TestCase):
         self.assertEqual(page, self.folder / "report.html")
         self.assertEqual([run.name for run in report.runs], ["mine"])
 
-    def test_schemes_stand_in_one_run_each_kept_in_its_folder(self):
-        run = self._measure(make_plan(), make_plan(scheme="tflite"))
+    def test_placements_stand_in_one_run_each_kept_in_its_folder(self):
+        run = self._measure(make_plan(), make_plan(placement="tflite"))
 
         self.assertEqual(
-            [(row.scheme, str(row.point)) for row in run.rows],
+            [(row.placement, str(row.point)) for row in run.rows],
             [
-                (scheme, point)
-                for scheme in ("paper", "tflite")
+                (placement, point)
+                for placement in ("paper", "tflite")
                 for point in ("FP/FP", "4/FP")
             ],
         )
-        self.assertEqual(run.provenance["scheme"], ["paper", "tflite"])
+        self.assertEqual(run.provenance["placement"], ["paper", "tflite"])
         kept = Report.load(self.folder / "tflite").runs[0].rows
         self.assertEqual(kept, run.rows[2:])
 
@@ -100,7 +100,7 @@ class SweepTest(tf.test.TestCase):
     def test_further_rows_come_last(self):
         def also(model, dataset, name):
             return Report(
-                runs=(Run(name, rows, provenance={"scheme": "mine"}),)
+                runs=(Run(name, rows, provenance={"placement": "mine"}),)
             )
 
         found = self._measure(name="tiny")
@@ -110,14 +110,14 @@ class SweepTest(tf.test.TestCase):
         run = self._measure(name="tiny", also=[also])
 
         self.assertEqual(run.rows, (*found.rows, *rows))
-        self.assertEqual(run.provenance["scheme"], ["paper", "mine"])
+        self.assertEqual(run.provenance["placement"], ["paper", "mine"])
 
-    def test_a_quantized_model_has_one_scheme(self):
+    def test_a_quantized_model_has_one_placement(self):
         quantized = fake_quantize_model(make_model())
 
-        with self.assertRaisesRegex(ValueError, "one scheme.*'tflite'"):
+        with self.assertRaisesRegex(ValueError, "one placement.*'tflite'"):
             self._measure(
-                make_plan(), make_plan(scheme="tflite"), model=quantized
+                make_plan(), make_plan(placement="tflite"), model=quantized
             )
 
 

@@ -52,6 +52,24 @@ class TrainTest(parameterized.TestCase, tf.test.TestCase):
             self.assertAllClose(kurtosis["after"], expected, rtol=1e-4)
             self.assertEqual(kurtosis["regularized"], path[0] != "a")
 
+    def test_start_is_the_teacher_where_none_is_named(self):
+        recipe = dataclasses.replace(RECIPE, distillation=1.0)
+        start = make_model()
+        start.get_layer("d").bias.assign_add(start.get_layer("d").bias + 0.1)
+
+        _, record = self._train(lambda: start, recipe)
+
+        self.assertEqual(record["run"]["teacher_hash"], array_hash(start))
+        self.assertEqual(
+            record["run"]["start_hash"], record["run"]["teacher_hash"]
+        )
+
+    def test_teacher_that_was_never_trained_is_refused(self):
+        recipe = dataclasses.replace(RECIPE, distillation=1.0)
+        with self.assertRaisesRegex(ValueError, "look untrained"):
+            self._train(recipe=recipe)
+        self.assertFalse(self.folder.exists())
+
     def test_what_is_finished_is_not_repeated(self):
         model, record = self._train()
 

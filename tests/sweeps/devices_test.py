@@ -124,7 +124,7 @@ class DeviceProfileTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(FileNotFoundError, "nowhere.json"):
             device_profiles("nowhere.json")
 
-    def test_builtin_tflite_is_the_scheme_without_its_pins(self):
+    def test_builtin_tflite_is_the_placement_without_its_pins(self):
         (found,) = device_profiles("tflite_int8_per_channel")
         self.assertEqual(
             found.placement(),
@@ -249,7 +249,7 @@ class CheckDevicesTest(tf.test.TestCase):
         whole = _check(ptq="minmax")
         self.assertLen(made, 3)  # Float, folded and not: two share one.
         self.assertEqual(
-            [(row.scheme, row.ptq) for row in whole.rows],
+            [(row.placement, row.ptq) for row in whole.rows],
             [
                 (None, None),
                 ("again", "aciq"),
@@ -296,7 +296,9 @@ class CheckDevicesTest(tf.test.TestCase):
 
     def test_a_row_of_a_profile_that_has_changed_is_not_kept(self):
         details = {"profile": profile().to_dict()}
-        row = row_at("8/8", 0.5, scheme="own", sweep="device", details=details)
+        row = row_at(
+            "8/8", 0.5, placement="own", sweep="device", details=details
+        )
         self.assertLen(devices_module._rows_of([row], [profile()]), 1)
         changed = profile(weight_granularity="per_channel")
         self.assertEmpty(devices_module._rows_of([row], [changed]))

@@ -15,7 +15,7 @@ P2 = "lp_norm p=2"
 
 def _planned(text):
     return [
-        (one.scheme, one.method, one.kind, " ".join(map(str, one.points)))
+        (one.placement, one.method, one.kind, " ".join(map(str, one.points)))
         for one in planned(text)
     ]
 
@@ -42,7 +42,7 @@ class PlannedTest(parameterized.TestCase):
         ("minmax: 4/FP stochastic:{0:1}", None, "minmax", "rounding_mode",
          "4/FP stochastic:0 4/FP stochastic:1"),
     )  # fmt: skip
-    def test_a_text_is_scheme_method_kind_and_pattern(self, text, *expected):
+    def test_a_text_is_placement_method_kind_and_pattern(self, text, *expected):
         self.assertEqual(_planned(text), [tuple(expected)])
 
     def test_a_preset_takes_what_stands_before_it(self):
@@ -137,9 +137,11 @@ class SweepPlanTest(parameterized.TestCase):
         texts = ("minmax: 4/FP", "steps", "lapq: {4,3}", "bits")
         self.assertCountEqual(self._rows(*texts), self._rows(*texts[::-1]))
 
-    def test_points_of_another_scheme_are_left_out(self):
-        for scheme, points in (("paper", ["3/FP"]), ("tflite", ["2/FP"])):
-            rows = self._rows("paper: 3/FP", "tflite: 2/FP", scheme=scheme)
+    def test_points_of_another_placement_are_left_out(self):
+        for placement, points in (("paper", ["3/FP"]), ("tflite", ["2/FP"])):
+            rows = self._rows(
+                "paper: 3/FP", "tflite: 2/FP", placement=placement
+            )
             self.assertEqual([point for *_, point in rows[1:]], points)
 
     def test_own_methods_are_found_by_name(self):
@@ -171,7 +173,7 @@ class SweepPlanTest(parameterized.TestCase):
         )
 
     @parameterized.named_parameters(
-        ("scheme", {"scheme": "onnx"}, "paper.*tflite.*'onnx'"),
+        ("placement", {"placement": "onnx"}, "paper.*tflite.*'onnx'"),
         ("bits", {"points": ("17/FP",)}, "Received: 17"),
         ("one_bit", {"points": ("1/FP",)}, "at least 2 bits on the grid"),
         ("one_bit_both", {"points": ("1",)}, "at least 2 bits on the grid"),
@@ -192,7 +194,7 @@ class SweepPlanTest(parameterized.TestCase):
         ("no_seeds", {"points": ("calibration_seed: 4/4",)},
          r"\(\) and such points"),
         ("seed", {"calibration_seeds": (-1,)}, "0 or more.*-1"),
-        ("folded", {"ptq": "learned_steps", "scheme": "tflite"},
+        ("folded", {"ptq": "learned_steps", "placement": "tflite"},
          "'tflite' folds it.*'lapq_gradient'"),
     )  # fmt: skip
     def test_a_plan_that_cannot_be_measured_is_refused(self, options, message):
@@ -204,7 +206,7 @@ class SweepPlanTest(parameterized.TestCase):
             SweepPlan("steps")
 
     def test_a_placement_of_ones_own_has_a_plan(self):
-        plan = SweepPlan(("4/FP", "paper: 3/FP"), scheme=Placement())
+        plan = SweepPlan(("4/FP", "paper: 3/FP"), placement=Placement())
         self.assertLen(plan.sweeps, 2)
 
 

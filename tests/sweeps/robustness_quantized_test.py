@@ -62,9 +62,9 @@ class QuantizedModelTest(tf.test.TestCase):
             kept = 7 / (2 ** (bits - 1) - 1)
             expected.append(trained * kept * ratio)
         self.assertAllClose(seen[1:6], expected)
-        self.assertEqual({row.scheme for row in run.rows}, {"qat"})
+        self.assertEqual({row.placement for row in run.rows}, {"qat"})
         self.assertEqual({row.ptq for row in run.rows}, {None, "trained"})
-        self.assertEqual(run.provenance["scheme"], "qat")
+        self.assertEqual(run.provenance["placement"], "qat")
         self.assertIsNone(run.provenance["calibration"])
 
     def test_the_model_is_left_as_it_came(self):
@@ -97,7 +97,7 @@ class QuantizedModelTest(tf.test.TestCase):
     def test_bits_that_its_grids_lack_are_refused(self):
         placement = Placement(weights=UniformQuantizer("reference"))
         plan = dataclasses.replace(
-            PLAN, scheme=placement, points=("minmax: 1/FP", "1/FP")
+            PLAN, placement=placement, points=("minmax: 1/FP", "1/FP")
         )
         model = fake_quantize_model(small_model(), placement)
         self.assertLen(measure(model, plan=plan).rows, 3)

@@ -63,7 +63,7 @@ class MeasureRobustnessTest(tf.test.TestCase):
             [None, *["minmax"] * 2, *["lp_norm p=2"] * 7],
         )
         self.assertEqual({row.examples for row in run.rows}, {30})
-        self.assertEqual({row.scheme for row in run.rows}, {"paper"})
+        self.assertEqual({row.placement for row in run.rows}, {"paper"})
         self.assertEqual(run.provenance["seed"], 4)
         self.assertEqual(run.provenance["images"], 30)
         self.assertEqual(run.provenance["calibration"]["images"], 20)

@@ -68,7 +68,7 @@ def _sweep(model, evaluate, points=POINTS, **options):
         setting_for=_by_hand,
         name="tiny",
         ptq="by hand",
-        scheme="paper",
+        placement="paper",
         progress=False,
         **options,
     )
@@ -85,7 +85,7 @@ class RunSweepTest(tf.test.TestCase):
             [row.value for row in run.rows], [n / 100 for n in range(1, 8)]
         )
         row = run.rows[2]
-        self.assertEqual((row.ptq, row.scheme), ("by hand", "paper"))
+        self.assertEqual((row.ptq, row.placement), ("by hand", "paper"))
         self.assertEqual((row.examples, row.sweep), (7, "mine"))
         self.assertEqual(row.details, {"loss": 1.5, "top_5": 0.5})
         self.assertIsNone(run.rows[0].ptq)  # Float has no step sizes.
@@ -215,9 +215,13 @@ class RunSweepTest(tf.test.TestCase):
 
     def test_rows_of_other_measurements_are_not_taken(self):
         run = _sweep(_model(), _Evaluate())
-        for change in ({"name": "other"}, {"scheme": "tflite"}, {"ptq": "x"}):
+        for change in (
+            {"name": "other"},
+            {"placement": "tflite"},
+            {"ptq": "x"},
+        ):
             evaluate = _Evaluate()
-            options = {"name": "tiny", "ptq": "by hand", "scheme": "paper"}
+            options = {"name": "tiny", "ptq": "by hand", "placement": "paper"}
             run_sweep(
                 _model(),
                 ["4/FP"],

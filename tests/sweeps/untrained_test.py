@@ -23,18 +23,18 @@ def _model():
 
 class UntrainedTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(Placement(), "tflite")
-    def test_a_model_as_it_was_made_is_warned_of(self, scheme):
+    def test_a_model_as_it_was_made_is_warned_of(self, placement):
         with self.assertWarnsRegex(UserWarning, "look untrained"):
-            warn_if_untrained(fake_quantize_model(_model(), scheme))
+            warn_if_untrained(fake_quantize_model(_model(), placement))
 
     @parameterized.parameters(Placement(), "tflite")
-    def test_one_step_of_training_is_enough(self, scheme):
+    def test_one_step_of_training_is_enough(self, placement):
         model = _model()
         model.compile("sgd", keras.losses.MeanSquaredError())
         model.fit(tf.ones((4, 4, 4, 1)), tf.ones((4, 2)), verbose=0)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            warn_if_untrained(fake_quantize_model(model, scheme))
+            warn_if_untrained(fake_quantize_model(model, placement))
 
     def test_a_model_of_kernels_alone_says_nothing(self):
         layer = keras.layers.Dense(2, use_bias=False)

@@ -29,8 +29,8 @@ def rows(flagfile):
         for again in plan.batch_norm_ways:
             for sweep in plan.sweeps:
                 for point in sweep.points:
-                    scheme = f"{plan.scheme}{' again' if again else ''}"
-                    yield scheme, sweep.kind, sweep.method or "-", str(point)
+                    placement = f"{plan.placement}{' again' if again else ''}"
+                    yield placement, sweep.kind, sweep.method or "-", str(point)
     for point in all_points(quantization_flags.PARITY_POINTS.value):
         yield "reference", "reference_parity", "DoReFa, zero moves", str(point)
 

@@ -96,7 +96,7 @@ _CALLS = {
     ),
     "reestimate": (
         *("sweep", _SAVED, *_POINTS, "--batch_norm_images=64"),
-        *("--scheme=paper,tflite", "--reestimate_batch_norm=both"),
+        *("--placement=paper,tflite", "--reestimate_batch_norm=both"),
         "--workdir=reestimated",
     ),
     "quantized": (
@@ -199,7 +199,7 @@ class FlowTest(absltest.TestCase):
         self.assertIn("test accuracy at 3/4", self._printed("qat"))
         self._printed("qat_sweep")
         (run,) = self._json("qat_swept", "report.json")["runs"]
-        self.assertEqual(run["provenance"]["scheme"], ["qat"])
+        self.assertEqual(run["provenance"]["placement"], ["qat"])
         self.assertEqual(
             [row["point"] for row in run["rows"]],
             ["FP/FP", "4/FP", "3/FP", "4/4"],
@@ -268,15 +268,15 @@ class FlowTest(absltest.TestCase):
         self._printed("reestimate")
         (run,) = self._json("reestimated", "report.json")["runs"]
         found = [
-            (row["scheme"], row["reestimated_batch_norm"], row["point"])
+            (row["placement"], row["reestimated_batch_norm"], row["point"])
             for row in run["rows"]
         ]
         points = ("FP/FP", "4/FP", "3/FP", "4/4")
         self.assertEqual(
             found,
             [
-                (scheme, reestimated, point)
-                for scheme, reestimated in (
+                (placement, reestimated, point)
+                for placement, reestimated in (
                     ("paper", False),
                     ("paper", True),
                     ("tflite", False),  # It is folded there.
@@ -297,7 +297,7 @@ class FlowTest(absltest.TestCase):
                 *((point, "minmax") for point in ("4/FP", "3/FP", "4/4")),
             ],
         )
-        self.assertEqual({row["scheme"] for row in run["rows"]}, {"qat"})
+        self.assertEqual({row["placement"] for row in run["rows"]}, {"qat"})
 
     def test_comparing_reports_both_models(self):
         printed = self._printed("compare")

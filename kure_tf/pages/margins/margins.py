@@ -36,7 +36,7 @@ def margins(run, budget=0.01) -> Margins:
     Of another metric, the budget is a share of the value that is compared
     with: 0.01 lets a mean absolute error of 2 become 2.02.
 
-    For each (PTQ method, scheme, batch norm) of the rows:
+    For each (PTQ method, placement, batch norm) of the rows:
 
     * Step: from ratio 1 outwards, the value is interpolated linearly between
       the swept ratios up to the first place where it is `budget` worse than

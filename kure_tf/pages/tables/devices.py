@@ -39,7 +39,7 @@ def budget_texts(rows, metric) -> str:
 
 
 def _device(row):
-    return str(row.details.get("device", row.scheme))
+    return str(row.details.get("device", row.placement))
 
 
 def _line(name, row, metric):

@@ -30,7 +30,7 @@ def quantize_with_tfmot(model, placement="paper", *, verbose=False):
 
     Args:
         model: A built functional or sequential model of tf_keras.
-        placement: A `Placement`, or the name of a scheme: "paper" or "tflite".
+        placement: A `Placement`, or the name of one: "paper" or "tflite".
         verbose: Whether to print what is quantized and what is not, and why,
             to the standard error stream.
 
