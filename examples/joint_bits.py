@@ -4,7 +4,7 @@ TF_USE_LEGACY_KERAS=1 python examples/joint_bits.py FLOAT.keras DATASET DATA_DIR
 
 After "Any-Precision Deep Neural Networks" (Yu et al. 2021), with the codes of
 "Nearly Lossless Adaptive Bit Switching" (Huang et al. 2024): for every batch,
-the gradients of all widths are summed; the highest width learns from the
+the gradients of all widths are averaged; the highest width learns from the
 labels, the others from its answers. Every width has scales and shifts of batch
 normalization of its own ("switchable batch norm"), and one code for each weight
 is read at all widths, as `nested_lsq` has it. Prints the accuracy of each width
@@ -63,7 +63,7 @@ def train(model, batches, steps):
     is_switched = {id(variable) for variable in switchable.shared}
     rest = [v for v in model.trainable_variables if id(v) not in is_switched]
     rate = keras.optimizers.schedules.CosineDecay(RECIPE.learning_rate, steps)
-    velocity = {}
+    velocity, classes = {}, model.output_shape[-1]
 
     @tf.function
     def gradients(images, targets):
@@ -83,7 +83,7 @@ def train(model, batches, steps):
                 variable.assign(variable.constraint(variable))
 
     for step, (images, labels) in enumerate(batches):
-        targets, total = tf.one_hot(labels, model.output_shape[-1]), None
+        targets, all_found, losses = tf.one_hot(labels, classes), [], []
         for bits in WIDTHS:
             fq.set_operating_point(model, OperatingPoint(bits, 8))
             switchable.put(bits)
@@ -91,11 +91,12 @@ def train(model, batches, steps):
             if bits == WIDTHS[0]:
                 targets = answers
             descend(switchable.own[bits], found[len(rest) :], step)
-            found = found[: len(rest)]
-            total = found if total is None else list(map(tf.add, total, found))
-        descend(rest, total, step)
-        if step % 100 == 0:
-            print(f"step {step} of {steps}, loss {float(loss):.3f}", flush=True)
+            all_found.append(found[: len(rest)])
+            losses.append(f"{float(loss):.3f}")
+        each = zip(*all_found, strict=True)
+        descend(rest, [tf.add_n(one) / len(WIDTHS) for one in each], step)
+        if step % 50 == 0:
+            print(f"step {step} of {steps}, losses {losses}", flush=True)
     return switchable
 
 

@@ -52,13 +52,13 @@ class ReportFilesTest(parameterized.TestCase):
         ("a_list", lambda text: "[1, 2]", "kure_tf report"),
         (
             "newer",
-            lambda text: text.replace('version": 2', 'version": 99'),
-            "schema version 2.*99",
+            lambda text: text.replace('version": 3', 'version": 99'),
+            "schema version 3.*99",
         ),
         (
             "of_before_rows_had_metrics",
-            lambda text: text.replace('version": 2', 'version": 1'),
-            "schema version 2.*1.*delete it and measure again",
+            lambda text: text.replace('version": 3', 'version": 2'),
+            "schema version 3.*2.*delete it and measure again",
         ),
         (
             "no_point",
@@ -110,7 +110,7 @@ class ReportFilesTest(parameterized.TestCase):
         document = json.loads(full_report().to_json())
 
         self.assertEqual(document["format"], "kure_tf report")
-        self.assertEqual(document["schema_version"], 2)
+        self.assertEqual(document["schema_version"], 3)
 
 
 if __name__ == "__main__":
