@@ -1,8 +1,9 @@
-"""Runs the Python of README.md and checks its commands, targets and links.
+"""Runs the Python of README.md and of the pages that go on from it.
 
-A block whose line above reads `<!-- not executed: reason -->` is left out. All
-others run in one folder, in their order: later ones go on with the files of the
-first. What `print(x)  # At least 0.95.` promises has to hold.
+Their commands, targets and links are checked, too. A block whose line above
+reads `<!-- not executed: reason -->` is left out. All others run in one folder,
+in their order: later ones go on with the files of the first. What
+`print(x)  # At least 0.95.` promises has to hold.
 """
 
 import os
@@ -17,7 +18,14 @@ from dataclasses import dataclass
 from absl.testing import absltest, parameterized
 from module_imports import ROOT
 
-README = ROOT / "README.md"
+PAGES = ROOT / "docs" / "pages"
+DOCUMENTS = (
+    ROOT / "README.md",
+    *(
+        PAGES / f"{name}.md"
+        for name in ("operating_points", "training", "to_the_device", "tools")
+    ),
+)
 
 _BLOCK = re.compile(
     r"(?P<above>[^\n]*)\n\s*?\n?```(?P<language>\w+)\n(?P<text>.*?)^```",
@@ -28,12 +36,16 @@ _NOT_EXECUTED = re.compile(r"<!-- not executed: .+ -->")
 
 @dataclass(frozen=True)
 class Block:
-    language: str
     text: str
     line: int  # Of the first line of `text`, counted from 1.
+    path: pathlib.Path  # Of the document.
+
+    @property
+    def name(self):
+        return f"{self.path.stem}_line_{self.line}"
 
 
-def blocks(text, language):
+def blocks(text, language, path=ROOT):
     """Returns the fenced blocks of `text` in `language` that are to be run."""
     found = []
     for match in _BLOCK.finditer("\n" + text):
@@ -42,7 +54,7 @@ def blocks(text, language):
         ):
             continue
         line = ("\n" + text).count("\n", 0, match.start("text"))
-        found.append(Block(language, match["text"], line))
+        found.append(Block(match["text"], line, path))
     return found
 
 
@@ -64,41 +76,34 @@ def promises(text):
     return [(expression, float(least)) for expression, least in found]
 
 
-def named(found):
-    return [(f"line_{block.line}", block) for block in found] or [
-        ("nothing_to_check", None)
+def found_in_all(*languages):
+    return [
+        block
+        for path in DOCUMENTS
+        for language in languages
+        for block in blocks(path.read_text(encoding="utf-8"), language, path)
     ]
 
 
-TEXT = README.read_text(encoding="utf-8") if README.is_file() else ""
-PYTHON = blocks(TEXT, "python")
-SHELL = blocks(TEXT, "bash") + blocks(TEXT, "sh")
-
-
-class ReadmeTest(parameterized.TestCase):
-    def setUp(self):
-        super().setUp()
-        if not README.is_file():
-            self.skipTest("There is no README.md.")
-
+class DocumentsTest(parameterized.TestCase):
     def test_python_blocks_run_and_keep_their_promises(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(folder.name)
-        for block in PYTHON:
-            # Blank lines before it: tracebacks then name README's own line.
+        for block in found_in_all("python"):
+            # Blank lines before it: tracebacks then name the document's line.
             code = "\n" * (block.line - 1) + block.text
-            names = {"__name__": f"readme_line_{block.line}"}
-            exec(compile(code, str(README), "exec"), names)
+            names = {"__name__": block.name}
+            exec(compile(code, str(block.path), "exec"), names)
             for expression, least in promises(block.text):
-                with self.subTest(line=block.line, promise=expression):
+                with self.subTest(block=block.name, promise=expression):
                     self.assertGreaterEqual(eval(expression, names), least)
 
-    @parameterized.named_parameters(*named(SHELL))
+    @parameterized.named_parameters(
+        (block.name, block) for block in found_in_all("bash", "sh")
+    )
     def test_shell_block_names_what_exists(self, block):
-        if block is None:
-            self.skipTest("README.md has no shell block.")
         for words in commands(block.text):
             if words[0] == "make":
                 self._check_make(words)
@@ -127,14 +132,16 @@ class ReadmeTest(parameterized.TestCase):
             result.returncode, 0, f"{shlex.join(words)}\n{result.stderr}"
         )
 
-    def test_links_into_the_repository_lead_somewhere(self):
-        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", TEXT):
+    @parameterized.parameters(*DOCUMENTS)
+    def test_links_into_the_repository_lead_somewhere(self, path):
+        text = path.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
             if "://" not in target and not target.startswith("mailto:"):
-                self.assertTrue((ROOT / target).exists(), f"No {target}.")
+                self.assertTrue((path.parent / target).exists(), target)
 
 
 class BlocksTest(absltest.TestCase):
-    """The reader of README.md itself, on a text made for it."""
+    """The reader of the documents itself, on a text made for it."""
 
     TEXT = (
         "Title\n\n```python\na = 1\n```\n\n"
@@ -144,7 +151,7 @@ class BlocksTest(absltest.TestCase):
 
     def test_blocks_are_found_with_their_lines(self):
         self.assertEqual(
-            blocks(self.TEXT, "python"), [Block("python", "a = 1\n", 4)]
+            blocks(self.TEXT, "python"), [Block("a = 1\n", 4, ROOT)]
         )
 
     def test_promises_are_read(self):

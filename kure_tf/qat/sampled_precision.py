@@ -22,7 +22,7 @@ class SampledPrecision(keras.callbacks.Callback):
 
     Batch-norm statistics become an average over the points. Re-estimate them
     at the point of deployment (`ptq.reestimate_batch_norm`), above all at few
-    bits; see the README for what that is worth.
+    bits; see docs/pages/training.md for its worth.
 
     Validation, and the end of training, see the point `final`.
 
