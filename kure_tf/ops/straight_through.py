@@ -25,6 +25,6 @@ def scale_gradient(x, scale):
 
     Args:
         x: Tensor.
-        scale: Factor, a scalar tensor; it gets no gradient.
+        scale: Factor, a scalar or of the shape of `x`; it gets no gradient.
     """
     return tf.identity(x), lambda upstream: (upstream * scale, None)

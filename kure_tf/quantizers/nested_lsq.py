@@ -45,15 +45,12 @@ class NestedLSQQuantizer(LSQQuantizer):
                 "that has its weights on 'narrow', or the method 'lsq'."
             )
 
-    def step_size(self, state):
-        """Returns step_size * 2^(calibrated_bits - bits) * step_scale."""
-        scale = tf.convert_to_tensor(state.step_scale)
-        factor = scale * 2.0 ** (
+    def step_ratio(self, state):
+        """Returns 2^(calibrated_bits - bits) * step_scale."""
+        return tf.convert_to_tensor(state.step_scale) * 2.0 ** (
             tf.convert_to_tensor(state.calibrated_bits)
             - tf.convert_to_tensor(state.bits)
         )
-        step_size = tf.convert_to_tensor(state.step_size)
-        return step_size * tf.stop_gradient(factor)
 
     def rounded(self, x, state):
         # In units of s all levels are whole numbers, so that ties are ties.

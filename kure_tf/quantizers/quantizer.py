@@ -219,11 +219,17 @@ class Quantizer:
         return self.largest_step(lowest, highest, bits)
 
     def step_size(self, state):
-        """Returns the step size in force.
+        """Returns the step size in force, `step_size` times `step_ratio`."""
+        # Only the step size itself is ever trained.
+        ratio = tf.stop_gradient(self.step_ratio(state))
+        return tf.convert_to_tensor(state.step_size) * ratio
 
-            step_size * extent(calibrated_bits) / extent(bits) * step_scale
+    def step_ratio(self, state):
+        """Returns the ratio of the step in force to the one that is stored.
 
-        The clipping range is kept when bits change, and the ratio is exactly
+            extent(calibrated_bits) / extent(bits) * step_scale
+
+        The clipping range is kept when bits change, and `step_scale` is exactly
         the paper's perturbation of the step.
         """
         bits = tf.convert_to_tensor(state.bits)
@@ -232,10 +238,7 @@ class Quantizer:
         kept = self.grid.extent(calibrated_bits, lowest) / self.grid.extent(
             bits, lowest
         )
-        scale = tf.convert_to_tensor(state.step_scale)
-        # Only the step size itself is ever trained.
-        kept = tf.stop_gradient(kept * scale)
-        return tf.convert_to_tensor(state.step_size) * kept
+        return kept * tf.convert_to_tensor(state.step_scale)
 
     def levels_in_force(self, state, step_size):
         """Returns `(low, high)`, the levels in force.

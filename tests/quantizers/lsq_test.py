@@ -3,7 +3,12 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from kure_tf.compat import keras
-from kure_tf.quantizers import LSQQuantizer, Positive, QuantizerState
+from kure_tf.quantizers import (
+    LSQQuantizer,
+    NestedLSQQuantizer,
+    Positive,
+    QuantizerState,
+)
 from kure_tf.settings.operating_point import FP
 
 
@@ -105,6 +110,38 @@ class LSQGradientTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(got_x, to_x, rtol=1e-6)
         expected = g * to_step.sum((0, 1, 2), keepdims=True)
         self.assertAllClose(got_step, expected, rtol=1e-4, atol=1e-5)
+
+    @parameterized.product(
+        quantizer=(LSQQuantizer, NestedLSQQuantizer), bits=(2, 3)
+    )
+    def test_coarse_bits_move_a_fine_step_as_they_move_their_own(
+        self, quantizer, bits
+    ):
+        """The relative change of the step does not depend on how it is kept."""
+        x = np.random.default_rng(2).normal(size=64)
+        upstream = np.random.default_rng(3).normal(size=64)
+        own = _state(bits, 0.5)
+        fine = _state(bits, 1.0, calibrated_bits=8)
+        ratio = quantizer().step_ratio(fine).numpy()
+        fine.step_size.assign(0.5 / ratio)
+
+        y, _, to_own = _gradients(quantizer(), own, x, upstream)
+        same, _, to_fine = _gradients(quantizer(), fine, x, upstream)
+
+        self.assertGreater(ratio, 30)
+        self.assertAllClose(same, y, rtol=1e-5)
+        self.assertAllClose(to_fine / (0.5 / ratio), to_own / 0.5, rtol=1e-3)
+
+    def test_finer_bits_move_a_coarse_step_by_the_chain_rule(self):
+        x = np.random.default_rng(2).normal(size=64)
+        upstream = np.random.default_rng(3).normal(size=64)
+        coarse = _state(4, 2.1, calibrated_bits=2)  # Extents 7 and 1.
+
+        _, _, got = _gradients(LSQQuantizer(), coarse, x, upstream)
+
+        _, _, to_step = _paper(x, 0.3, 7, 7, upstream)
+        expected = to_step.sum() / 7 / np.sqrt(64 * 7)
+        self.assertAllClose(got, expected, rtol=1e-4)
 
     def test_float_bits_pass_everything(self):
         x = np.float32([0.1, -3.0])

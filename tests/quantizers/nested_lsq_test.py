@@ -71,7 +71,8 @@ class NestedLSQTest(tf.test.TestCase, parameterized.TestCase):
         axes = 0 if per_channel else None
         expected = per_value.sum(axes, keepdims=per_channel)
         g = 1 / np.sqrt(x.size / steps.size * high)
-        self.assertAllClose(to_step, g * expected, rtol=1e-3, atol=1e-3)
+        g /= 4.0 ** (8 - bits)  # The step read is 2^(8 - bits) times as large.
+        self.assertAllClose(to_step, g * expected, rtol=1e-3, atol=1e-6)
 
     def test_more_than_8_bits_are_those_of_lsq(self):
         x, state = _values(), _state(12, 2.0**-7)
