@@ -27,7 +27,7 @@ quantize_apply = tfmot.quantization.keras.quantize_apply
 X = np.random.default_rng(0).normal(size=(16, 5, 5, 2)).astype(np.float32)
 
 
-def _applied(config, placement, activation="linear"):
+def _applied(config, scheme, activation="linear"):
     model = tf_keras.Sequential(
         [
             layers.Input((5, 5, 2)),
@@ -40,7 +40,7 @@ def _applied(config, placement, activation="linear"):
     )
     with quantize_scope():
         applied = quantize_apply(
-            model, **({"placement": placement} if placement else {})
+            model, **({"scheme": scheme} if scheme else {})
         )
     return model, applied
 
@@ -112,7 +112,7 @@ class KureQuantizeSchemeTest(tf.test.TestCase, parameterized.TestCase):
 
 
 class PlainTfmotTest(tf.test.TestCase, parameterized.TestCase):
-    """tfmot's own wrapper and placement."""
+    """tfmot's own wrapper and scheme."""
 
     def test_kernels_and_outputs_are_quantized_and_found(self):
         _, applied = _applied(LSQQuantizeConfig(3, 4), None)
