@@ -34,7 +34,7 @@ little of it. Repeat it by `python tools/any_model.py --flagfile=any_model.cfg
 --workdir=...`.
 
 """
-_SCHEMES = ("paper", "tflite")
+_PLACEMENTS = ("paper", "tflite")
 _SECONDS = {
     "construct": "Construct s",
     "regularize": "Regularize s",
@@ -54,8 +54,8 @@ _COLUMNS = {
     "megaparameters": "M parameters",
     "mega_multiply_adds": "M multiply-adds",
     **{
-        f"{key} {scheme}": f"{title}, {scheme}"
-        for scheme in _SCHEMES
+        f"{key} {placement}": f"{title}, {placement}"
+        for placement in _PLACEMENTS
         for key, title in {
             "parameters": "% of parameters quantized",
             "multiply_adds": "% of multiply-adds",
@@ -96,14 +96,14 @@ def _rows(text, count):
         "input": size,
         "megaparameters": model.count_params() / 1e6,
     }
-    for scheme in _SCHEMES:
-        row |= _quantized(model, scheme, inputs, chain)
+    for placement in _PLACEMENTS:
+        row |= _quantized(model, placement, inputs, chain)
     _train(model, inputs, chain)
     return [row | chain.found(4 * model.count_params())]
 
 
-def _quantized(model, scheme, inputs, chain):
-    """Returns what one scheme makes of a model."""
+def _quantized(model, placement, inputs, chain):
+    """Returns what one placement makes of a model."""
     import numpy as np
 
     from kure_tf import (
@@ -115,19 +115,19 @@ def _quantized(model, scheme, inputs, chain):
     )
     from kure_tf.fake_quantized import quantized_share
 
-    with chain.step(f"fake_quantize {scheme}"):
-        copy = fake_quantize_model(model, scheme)
+    with chain.step(f"fake_quantize {placement}"):
+        copy = fake_quantize_model(model, placement)
     answers = _answers(model, inputs)
     difference = np.abs(_answers(copy, inputs) - answers).max()
     half = inputs[: len(inputs) // 2]
-    with chain.step(f"calibrate {scheme}"):
+    with chain.step(f"calibrate {placement}"):
         calibration = ptq.calibrate(copy, [half], progress=False)
-    with chain.step(f"lp_norm {scheme}"):
+    with chain.step(f"lp_norm {placement}"):
         ptq.lp_norm(calibration, "8/8")
     set_step_sizes(copy, ptq.minmax(calibration, "8/8"))
     set_operating_point(copy, "8/8")
     error = _answers(copy, inputs) - answers
-    if scheme == "tflite":
+    if placement == "tflite":
         with chain.step("sweep point"):
             set_operating_point(copy, "4/8")
             copy.predict_on_batch(inputs)
@@ -135,12 +135,12 @@ def _quantized(model, scheme, inputs, chain):
     made = compat.multiply_adds_of(copy).values()
     return {
         "mega_multiply_adds": sum(sum(one.values()) for one in made) / 1e6,
-        f"parameters {scheme}": 100 * share.parameters,
-        f"multiply_adds {scheme}": 100 * share.multiply_adds,
-        f"left_in_float {scheme}": share.facts()["left_in_float"],
-        f"difference {scheme}": difference / np.abs(answers).max(),
-        f"decibels {scheme}": _decibels(answers, error),
-        f"decibels_of_differences {scheme}": _decibels(
+        f"parameters {placement}": 100 * share.parameters,
+        f"multiply_adds {placement}": 100 * share.multiply_adds,
+        f"left_in_float {placement}": share.facts()["left_in_float"],
+        f"difference {placement}": difference / np.abs(answers).max(),
+        f"decibels {placement}": _decibels(answers, error),
+        f"decibels_of_differences {placement}": _decibels(
             answers - answers.mean(axis=0), error
         ),
     }
