@@ -70,6 +70,7 @@ VALUES = {
     "validation_count": ("-1", "3"),
     "seeds": ("0,0", "x", "-1,2"),
     "distribution": ("gpus", "multi_worker"),
+    "shard": ("2/2", "half", "-1/2"),
     "metric": ("speed", "os:system", "own:nothing"),
     "placement": ("onnx", "paper,paper"),
     "points": _POINTS,

@@ -7,6 +7,7 @@ tools/sweep.py --step_sizes=runs/calibration/step_sizes.json uses them.
 """
 
 import common_flags
+import distribution_flag
 import evaluation_flags
 import quantization_flags
 from absl import flags
@@ -15,6 +16,7 @@ _POINT = flags.DEFINE_string(
     "point", "8/8", "Operating point to calibrate for, such as 4/8 or 4/FP."
 )
 flags.adopt_module_key_flags(common_flags)
+flags.adopt_module_key_flags(distribution_flag)
 for _flag in (
     "placement",
     "ptq",
@@ -40,7 +42,7 @@ def main():
             "tools/calibrate.py finds step sizes; --ptq=trained keeps those "
             "that a model has. Name a method that finds some: --ptq=lp_norm."
         )
-    with common_flags.workdir() as folder:
+    with common_flags.workdir() as folder, distribution_flag.scope():
         dataset = common_flags.load_dataset()
         step_sizes = runs.calibrate(
             common_flags.load_model(dataset),

@@ -18,3 +18,18 @@ def strategy():
     from kure_tf import runs
 
     return runs.strategy_named(DISTRIBUTION.value)
+
+
+def scope():
+    """Returns the scope of that strategy, for tools that do not train.
+
+    The model answers with all replicas; what calibrates or searches looks at
+    the first one.
+    """
+    if DISTRIBUTION.value == "multi_worker":
+        raise ValueError(
+            "--distribution=multi_worker is for training, where workers wait "
+            "for each other. The points of a sweep do not: give each machine "
+            "a part of them, --shard=0/2 and --shard=1/2."
+        )
+    return strategy().scope()

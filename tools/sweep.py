@@ -3,15 +3,29 @@
 python tools/sweep.py --model=runs/kure/model.keras --workdir=runs/sweep
 
 Killed and started again, it goes on after the last finished point.
+
+Several processes or machines share a sweep, each in a folder of its own:
+
+python tools/sweep.py --shard=0/2 --workdir=runs/sweep0 ...
+python tools/sweep.py --shard=1/2 --workdir=runs/sweep1 ...
+python tools/report.py --reports=runs/sweep0,runs/sweep1 --workdir=runs/sweep
 """
 
 import common_flags
+import distribution_flag
 import metric_flag
 import quantization_flags
 from absl import flags
 
 _NAME = flags.DEFINE_string("name", "model", "What the report calls it.")
+_SHARD = flags.DEFINE_string(
+    "shard",
+    None,
+    "Which part of the points to measure: 0/2 is the first of two. Points are "
+    "dealt one by one. tools/report.py makes one report of all parts.",
+)
 flags.adopt_module_key_flags(common_flags)
+flags.adopt_module_key_flags(distribution_flag)
 flags.adopt_module_key_flags(metric_flag)
 flags.adopt_module_key_flags(quantization_flags)
 
@@ -22,7 +36,9 @@ def main():
     plans = quantization_flags.plans()
     also = quantization_flags.parity()
     metric = metric_flag.metric()
-    with common_flags.workdir() as folder:
+    facts = common_flags.effective_flags()
+    facts.pop("shard", None)
+    with common_flags.workdir() as folder, distribution_flag.scope():
         dataset = common_flags.load_dataset()
         model = common_flags.load_model(dataset)
         report, page = runs.sweep(
@@ -33,8 +49,9 @@ def main():
             name=_NAME.value,
             metric=metric,
             record=common_flags.training_record(model),
-            provenance={"flags": common_flags.effective_flags()},
+            provenance={"flags": facts},
             also=also,
+            shard=_SHARD.value,
         )
         common_flags.print_report(report, page)
 

@@ -81,7 +81,18 @@ def add_state(layer, name, shape, value, *, trainable=False, constraint=None):
 
 
 def tf_variable(variable):
-    """Returns the `tf.Variable` behind a Keras variable, for tapes to watch."""
+    """Returns the `tf.Variable` behind a Keras variable, for tapes to watch.
+
+    Of one that a distribution strategy has spread, that of its first replica,
+    which is what is read outside of replicas.
+    """
+    variable = _behind(variable)
+    if isinstance(variable, tf.distribute.DistributedValues):
+        return variable.values[0]
+    return variable
+
+
+def _behind(variable):
     if keras_of(variable) == "keras":
         return variable._value
     return getattr(variable, "_variable", variable)
@@ -89,7 +100,7 @@ def tf_variable(variable):
 
 def full_precision(variable):
     """Returns the variable's tensor, uncast even where layers autocast."""
-    return tf.convert_to_tensor(tf_variable(variable))
+    return tf.convert_to_tensor(_behind(variable))
 
 
 def to_numpy(variable):

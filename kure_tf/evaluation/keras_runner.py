@@ -13,6 +13,11 @@ def keras_runner(model) -> Runner:
     Variables may change in between, such as those of an operating point:
     nothing is traced again. Outputs of less than float32 are widened to it.
 
+    Made in the scope of a `tf.distribute` strategy, it has each replica of this
+    process answer a part of every batch. Examples do not depend on each other:
+    the answers are those of one device, but for the last bits where a kernel's
+    sums depend on the size of the batch.
+
     Args:
         model: A built functional or sequential model, plain or fake-quantized.
 
@@ -22,12 +27,18 @@ def keras_runner(model) -> Runner:
     """
     compat.check_graph_model(model)
 
-    @tf.function(input_signature=[input_signature(model)], autograph=False)
-    def run(inputs):
+    def answers(inputs):
         outputs = model(inputs, training=False)
         return [_widened(one) for one in tf.nest.flatten(outputs)]
 
     ports = input_ports(model)
+    size = tf.nest.flatten(ports)[0].shape[0]
+    # A model of one batch size takes no parts of it.
+    if size is None and tf.distribute.has_strategy():
+        answers = _spread(answers, tf.distribute.get_strategy())
+    run = tf.function(
+        answers, input_signature=[input_signature(model)], autograph=False
+    )
 
     def answer(inputs):
         outputs = run(tf.nest.pack_sequence_as(ports, inputs))
@@ -38,9 +49,33 @@ def keras_runner(model) -> Runner:
         ports,
         output_ports(model),
         answer,
-        tf.nest.flatten(ports)[0].shape[0],
+        size,
         model=model,
     )
+
+
+def _spread(answers, strategy):
+    """Returns `answers`, computed by all replicas of this process."""
+    replicas = len(strategy.extended.worker_devices)
+
+    def of_own_part(inputs):
+        context = tf.distribute.get_replica_context()
+        place = context.replica_id_in_sync_group % replicas
+
+        def own(x):
+            count = tf.shape(x)[0]
+            begin, end = (count * k // replicas for k in (place, place + 1))
+            return x[begin:end]
+
+        return answers(tf.nest.map_structure(own, inputs))
+
+    def of_all(inputs):
+        return [
+            tf.concat(strategy.experimental_local_results(parts), 0)
+            for parts in strategy.run(of_own_part, args=(inputs,))
+        ]
+
+    return of_all
 
 
 def _widened(output):

@@ -48,6 +48,7 @@ def measure(
     record=None,
     provenance=None,
     also=(),
+    shard=None,
 ):
     """Sweeps a model under each plan; returns one `Run` of all rows.
 
@@ -65,6 +66,8 @@ def measure(
             how training went. Without it, kurtosis is measured on the model.
         provenance: What the report says beyond what is known here.
         also: Functions `(model, dataset, name) -> Report` of further rows.
+        shard: As for `measure_robustness`: the part of each plan that is
+            measured here.
 
     Raises:
         TypeError, ValueError: As `measure_robustness`; or if a model that has
@@ -74,6 +77,12 @@ def measure(
         raise ValueError(
             "Expected one placement for a model that has quantizers: it keeps "
             f"its own. Received: {[plan.placement for plan in plans]}."
+        )
+    if shard is not None and also:
+        raise ValueError(
+            "Expected a shard of the plans' own points: further rows (tools: "
+            "--parity_points) are not dealt. Measure those by themselves, "
+            "without a shard."
         )
     trained = record["run"]["recipe"] if record else {}
     provenance = {"seed": trained.get("seed"), **(provenance or {})}
@@ -89,6 +98,7 @@ def measure(
                 metric=metric,
                 folder=part,
                 provenance=provenance,
+                shard=shard,
             )
         )
     reports += [more(model, dataset, name) for more in also]

@@ -17,7 +17,7 @@ from kure_tf.fake_quantized import (
     quantizers_of,
 )
 from kure_tf.fake_quantized import placement as placements
-from kure_tf.measurements import Report, Run
+from kure_tf.measurements import Report, Run, Shard
 from kure_tf.ptq.adaround import check_roundable
 from kure_tf.sweeps.batch_norm_images import (
     augmented_batches,
@@ -40,6 +40,7 @@ def measure_robustness(
     metric=None,
     folder=None,
     provenance=None,
+    shard=None,
     progress=True,
 ):
     """Sweeps a model over the operating points of a plan.
@@ -61,6 +62,9 @@ def measure_robustness(
         folder: Where `report.json` is kept after each row. Rows found there
             are not measured again. None keeps nothing.
         provenance: What the report says beyond what is known here.
+        shard: A `Shard` or its text, such as "0/2": the points that this
+            process measures; `Report.merge` makes one report of all parts.
+            None: all of them.
         progress: Whether to show progress bars.
 
     Returns:
@@ -84,9 +88,12 @@ def measure_robustness(
         **_provenance(model, dataset, plan),
         **quantized_share(quantized).facts(),
     }
+    if shard is not None:
+        provenance["shard"] = str(Shard.parse(shard))
     finished = finished_rows(folder, name, provenance)
     bench = _Bench(quantized, dataset, plan, metric, progress)
-    done = []
+    part = Shard.parse(shard or Shard())
+    done, dealt = [], 0
 
     def keep(before, rows):
         if folder is not None:
@@ -99,8 +106,13 @@ def measure_robustness(
     for reestimated, sweep in itertools.product(
         plan.batch_norm_ways, plan.sweeps
     ):
+        points = bench.points(sweep)
         for seed in plan.seeds(sweep.kind):
+            own, dealt = part.own(points, dealt), dealt + len(points)
+            if not own:
+                continue
             report = bench.measure(
+                own,
                 sweep,
                 seed,
                 reestimated,
@@ -146,11 +158,14 @@ class _Bench:
         self._calibration = functools.cache(self._calibrated)
         self._steps = functools.cache(self._searched)
 
-    def measure(self, sweep, seed, reestimated, **options):
-        """Measures one `Planned` sweep on one draw of calibration images."""
-        points = sweep.points
+    def points(self, sweep):
+        """Returns the points of a `Planned` sweep, or settings of layers."""
         if sweep.kind == SENSITIVITY:
-            points = layer_settings(self._model, points)
+            return list(layer_settings(self._model, sweep.points))
+        return sweep.points
+
+    def measure(self, points, sweep, seed, reestimated, **options):
+        """Measures points of a sweep on one draw of calibration images."""
         return run_sweep(
             self._model,
             points,
