@@ -106,6 +106,8 @@ class KurtosisRegularizer(keras.regularizers.Regularizer):
             lambda share: 0 <= share < 1,
         )
         self.transform = check_choice("a transform", transform, TRANSFORMS)
+        # A variable while `training.KurtosisRamp` raises the coefficient.
+        self.share = None
 
     def __call__(self, x):
         x = tf.convert_to_tensor(x)
@@ -115,7 +117,8 @@ class KurtosisRegularizer(keras.regularizers.Regularizer):
             term = tf.square(kurtosis(x) - self.target)
         else:
             term = self._mean_over_channels(x)
-        return self.coefficient * term
+        term = self.coefficient * term
+        return term if self.share is None else self.share * term
 
     def _mean_over_channels(self, x):
         if x.dtype.size < 4:

@@ -3,11 +3,13 @@
 import dataclasses
 from typing import Literal
 
+from kure_tf.ops.checks import check_whole
 from kure_tf.regularizers import (
     KurtosisRegularizer,
     choose_kernels,
     regularize_kurtosis,
 )
+from kure_tf.training import KurtosisRamp
 
 _RULES = ("all_but_first", "convs_but_first")
 
@@ -24,6 +26,8 @@ class Kure:
             names of layers.
         granularity: "per_tensor", one kurtosis for a kernel, or "per_channel",
             one for each output channel.
+        ramp_epochs: Epochs over which the coefficient rises from near 0, step
+            by step (see `KurtosisRamp`); 0: it is constant.
 
     Raises:
         ValueError: If a value is outside what is allowed.
@@ -33,11 +37,13 @@ class Kure:
     target: float = 1.8
     layers: tuple[str, ...] = ("all_but_first",)
     granularity: Literal["per_tensor", "per_channel"] = "per_tensor"
+    ramp_epochs: int = 0
 
     def __post_init__(self):
         layers = self.layers
         layers = (layers,) if isinstance(layers, str) else tuple(layers)
         object.__setattr__(self, "layers", layers)
+        check_whole("ramp_epochs", self.ramp_epochs, 0)
         # It knows what is allowed.
         KurtosisRegularizer(
             self.target, self.coefficient, granularity=self.granularity
@@ -58,6 +64,12 @@ class Kure:
             granularity=self.granularity,
             layers=self._rule,
         )
+
+    def callbacks(self) -> list:
+        """Returns the Keras callback that raises the coefficient, if any."""
+        if not (self.coefficient and self.ramp_epochs):
+            return []
+        return [KurtosisRamp(self.ramp_epochs)]
 
     @property
     def _rule(self):

@@ -65,7 +65,7 @@ def train(
     """
     folder, kure = pathlib.Path(folder), kure or Kure()
     strategy = strategy or tf.distribute.get_strategy()
-    callbacks = [KurtosisMonitor(each_layer=False)]
+    callbacks = [KurtosisMonitor(each_layer=False), *kure.callbacks()]
     compat.keras.utils.set_random_seed(recipe.seed)
     model = make_model()
     if recipe.distillation:

@@ -4,9 +4,11 @@ import dataclasses
 import typing
 from typing import Literal
 
+from kure_tf import compat
 from kure_tf.compat import keras
 from kure_tf.data.augmentation import parse_augmentation
 from kure_tf.ops.checks import check_choice, check_real, check_whole
+from kure_tf.training.warm_up import WarmUp
 
 _LEAST = {
     "epochs": 1,
@@ -15,6 +17,8 @@ _LEAST = {
     "train_images": 1,
     "decay_every": 1,
     "frozen_batch_norm_epochs": 0,
+    "warmup_epochs": 0,
+    "gradient_accumulation_steps": 1,
 }
 _MOST = {"seed": 2**32 - 1}  # What Keras and NumPy take.
 _OPTIONAL = ("train_images", "decay_every")
@@ -25,6 +29,7 @@ _ALLOWED = {
     "distillation": ("of 0 or more", lambda x: x >= 0),
     "distillation_temperature": ("above 0", lambda x: x > 0),
     "momentum": ("in [0, 1)", lambda x: 0 <= x < 1),
+    "ema_momentum": ("in [0, 1)", lambda x: 0 <= x < 1),
     "decay_factor": ("in (0, 1]", lambda x: 0 < x <= 1),
 }
 
@@ -44,6 +49,17 @@ class Recipe:
             `decay_every` epochs; or "constant".
         decay_every: Epochs between two decays of the schedule "step".
         decay_factor: Factor of each of these decays.
+        warmup_epochs: Epochs in which the learning rate rises in equal steps
+            from near 0 to that of the schedule; see `WarmUp`.
+        gradient_accumulation_steps: Steps whose mean gradient makes one update
+            of the weights, for batches that do not fit a GPU. The learning rate
+            follows the steps, and what is left at the end of the training is
+            lost. Keras 3 alone.
+        ema_momentum: Momentum m of a moving average of the trained weights,
+            average = m average + (1 - m) weights after each step, which
+            replaces them at the end of each epoch; 0 for none. It begins with
+            the weights after the first step (tf_keras: before it). Validation
+            comes before the end: not together with select="best".
         weight_decay: The loss grows by weight_decay / 2 times the sum of
             squares of every kernel (not of biases, normalization, embeddings).
             It goes through the optimizer like any loss: L2 regularization, not
@@ -82,6 +98,9 @@ class Recipe:
     schedule: Literal["cosine", "step", "constant"] = "cosine"
     decay_every: int | None = None
     decay_factor: float = 0.1
+    warmup_epochs: int = 0
+    gradient_accumulation_steps: int = 1
+    ema_momentum: float = 0.0
     weight_decay: float = 0.0
     gradient_l1: float = 0.0
     distillation: float = 0.0
@@ -103,12 +122,9 @@ class Recipe:
             if value is not None or name not in _OPTIONAL:
                 value = check_whole(name, value, least, _MOST.get(name))
                 object.__setattr__(self, name, value)
-        check_whole(
-            "frozen_batch_norm_epochs, which are among the epochs,",
-            self.frozen_batch_norm_epochs,
-            0,
-            self.epochs,
-        )
+        for name in ("frozen_batch_norm_epochs", "warmup_epochs"):
+            what = f"{name}, which are among the epochs,"
+            check_whole(what, getattr(self, name), 0, self.epochs)
         if self.schedule == "step":
             check_whole(
                 "decay_every, which schedule='step' needs,", self.decay_every, 1
@@ -122,10 +138,27 @@ class Recipe:
                 f"loss. Received: {self.gradient_l1} and {self.distillation}. "
                 "Set one to 0."
             )
+        self._check_optimizer()
         augment = self.augment
         augment = (augment,) if isinstance(augment, str) else augment
         parse_augmentation(augment)
         object.__setattr__(self, "augment", tuple(augment))
+
+    def _check_optimizer(self):
+        if self.gradient_accumulation_steps > 1 and not compat.IS_KERAS_3:
+            raise ValueError(
+                "gradient_accumulation_steps needs Keras 3: the optimizers of "
+                "tf_keras do not accumulate gradients. Received: "
+                f"{self.gradient_accumulation_steps}. Set it to 1, or the "
+                "environment variable TF_USE_LEGACY_KERAS=0 (tools: "
+                "--keras=keras3)."
+            )
+        if self.ema_momentum and self.select == "best":
+            raise ValueError(
+                "Expected select='last' with ema_momentum: an epoch is "
+                "validated before its weights are replaced by their average. "
+                f"Received: ema_momentum={self.ema_momentum}, select='best'."
+            )
 
     @property
     def freezing_epoch(self):
@@ -139,18 +172,30 @@ class Recipe:
         that it needs no state of its own when training is resumed.
         """
         learning_rate = self.learning_rate_schedule(steps_per_epoch)
+        options = {}
+        if self.gradient_accumulation_steps > 1:
+            steps = self.gradient_accumulation_steps
+            options["gradient_accumulation_steps"] = steps
+        if self.ema_momentum:
+            options |= {"use_ema": True, "ema_momentum": self.ema_momentum}
         if self.optimizer == "sgd":
             optimizer = keras.optimizers.SGD(
-                learning_rate, momentum=self.momentum
+                learning_rate, momentum=self.momentum, **options
             )
         else:
-            optimizer = keras.optimizers.Adam(learning_rate)
+            optimizer = keras.optimizers.Adam(learning_rate, **options)
         if self.mixed_precision == "mixed_float16":
             optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
         return optimizer
 
     def learning_rate_schedule(self, steps_per_epoch):
         """Returns a function of the number of steps made, or a number."""
+        rate = self._decayed_rate(steps_per_epoch)
+        if self.warmup_epochs:
+            rate = WarmUp(rate, self.warmup_epochs * steps_per_epoch)
+        return rate
+
+    def _decayed_rate(self, steps_per_epoch):
         schedules = keras.optimizers.schedules
         if self.schedule == "cosine":
             return schedules.CosineDecay(
