@@ -30,7 +30,14 @@ PACKAGES = (
     *("wsgiref", "xml", "xmlrpc"),
 )
 WORDS, LENGTH = 4000, 32
-COEFFICIENTS = (0.0, 0.1, 1.0)
+# Lambda, and which layers have KURE: the first is a text model's embedding.
+VARIANTS = (
+    (0.0, "all_but_first"),
+    (0.1, "all_but_first"),
+    (1.0, "all_but_first"),
+    (0.1, ("*",)),
+    (1.0, ("*",)),
+)
 BITS = (8, 6, 4, 3, 2)
 METHODS = ("minmax", "lp_norm")
 
@@ -93,8 +100,8 @@ def mlp():
 
 # What makes a net, its data, its epochs in float and with KURE, its metric.
 TASKS = (
-    (gru, text, 4, 3, "accuracy"),
-    (transformer, text, 4, 3, "accuracy"),
+    (gru, text, 3, 2, "accuracy"),
+    (transformer, text, 3, 2, "accuracy"),
     (mlp, numbers, 10, 6, "mean_absolute_error"),
 )
 
@@ -104,7 +111,7 @@ def trained(model, data, epochs, metric, rate):
     loss = keras.losses.MeanSquaredError()
     if classes:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(rate), loss, [metric])
+    model.compile(keras.optimizers.Adam(rate), loss, metrics=[metric])
     model.fit(*data, batch_size=64, epochs=epochs, verbose=0)
     return model
 
@@ -131,8 +138,8 @@ def measured(model, train, test, metric):
             progress=False,
         )
         for row in report.runs[0].rows:
-            key = "FP" if row.ptq is None else f"W{row.point} {method}"
-            found[key.removesuffix("/FP")] = row.value
+            bits = str(row.point).removesuffix("/FP")
+            found["FP" if row.ptq is None else f"W{bits} {method}"] = row.value
     return {"values": found, "kurtosis": weight_kurtosis(model)}
 
 
@@ -143,43 +150,53 @@ def runs(seeds):
         for seed in range(seeds):
             keras.utils.set_random_seed(seed)
             base = trained(make(), train, epochs, metric, 1e-3)
-            for coefficient in COEFFICIENTS:
+            for coefficient, chosen in VARIANTS:
                 model = kure_tf.regularize_kurtosis(
-                    base, coefficient=coefficient, verbose=False
+                    base,
+                    coefficient=coefficient,
+                    layers=chosen,
+                    verbose=False,
                 )
                 keras.utils.set_random_seed(seed)
                 trained(model, train, more, metric, 3e-4)
                 yield {
                     "net": make.__name__,
                     "seed": seed,
-                    "coefficient": coefficient,
+                    "kure": _name(coefficient, chosen),
                     "metric": metric,
                     **measured(model, train, test, metric),
                 }
+
+
+def _name(coefficient, chosen):
+    if not coefficient:
+        return "none"
+    where = "all but the first" if chosen == "all_but_first" else "all"
+    return f"{coefficient:g}, {where}"
 
 
 def table(found):
     """Returns a Markdown table: means over the seeds, and their deviation."""
     groups = collections.defaultdict(list)
     for one in found:
-        groups[one["net"], one["coefficient"], one["metric"]].append(one)
+        groups[one["net"], one["kure"], one["metric"]].append(one)
     keys = list(dict.fromkeys(key for one in found for key in one["values"]))
     lines = [
-        f"| Net | Coefficient | {' | '.join(keys)} | Kurtosis |",
+        f"| Net | KURE | {' | '.join(keys)} | Kurtosis, first / others |",
         f"|{' --- |' * (len(keys) + 3)}",
     ]
-    for (net, coefficient, metric), group in groups.items():
+    for (net, kure, metric), group in groups.items():
         percent = metric == "accuracy"
         cells = [
             _cell([one["values"][key] for one in group], percent)
             for key in keys
         ]
-        kurtosis = np.mean(
-            [list(one["kurtosis"].values())[1:] for one in group]
+        first, *others = np.mean(
+            [list(one["kurtosis"].values()) for one in group], axis=0
         )
         lines.append(
-            f"| {net}, {metric} | {coefficient:g} | {' | '.join(cells)} | "
-            f"{kurtosis:.1f} |"
+            f"| {net}, {metric} | {kure} | {' | '.join(cells)} | "
+            f"{first:.1f} / {np.mean(others):.1f} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -199,7 +216,7 @@ def main(folder, seeds="3"):
         text = json.dumps(found, indent=1)
         (folder / "beyond_images.json").write_text(text, "utf-8")
         (folder / "beyond_images.md").write_text(table(found), "utf-8")
-        print(one["net"], one["seed"], one["coefficient"], one["values"])
+        print(one["net"], one["seed"], one["kure"], one["values"])
 
 
 if __name__ == "__main__":

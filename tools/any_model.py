@@ -18,6 +18,7 @@ import architectures
 import common_flags
 from absl import flags
 
+_TRAIN = flags.DEFINE_bool("train", True, "Whether to take two steps of LSQ.")
 flags.adopt_module_key_flags(architectures)
 
 _ABOUT = """# Architectures through the chain
@@ -26,12 +27,13 @@ Quantized: share of the elements of kernels, and of the multiply-adds for one
 example. Difference: of the fake-quantized model at FP/FP, relative to the
 largest output; under `tflite` batch norm is folded, which rounds. SQNR at 8/8:
 power of the outputs over that of their error, minmax steps; of differences:
-without the mean output of the examples, of which a random net has much.
-Seconds are by the clock on one thread of a busy machine;
-each step counts its tracing. Memory: the peak above what the process had
-before the model was made, over that of its float weights; small models have
-little of it. Repeat it by `python tools/any_model.py --flagfile=any_model.cfg
---workdir=...`.
+without the mean output of the examples, of which a random net has much. Input
+noise: what inputs rounded to 8 bits alone leave of the float net, which in a
+deep random net is little. Seconds are by the clock on one thread of a busy
+machine; each step counts its tracing. Memory: the peak above what the process
+had before the model was made, over that of its float weights, which means
+nothing for small ones. Repeat it by `python tools/any_model.py
+--flagfile=any_model.cfg --workdir=...`.
 
 """
 _PLACEMENTS = ("paper", "tflite")
@@ -53,6 +55,7 @@ _COLUMNS = {
     "input": "Input",
     "megaparameters": "M parameters",
     "mega_multiply_adds": "M multiply-adds",
+    "decibels_of_inputs": "Input noise, dB",
     **{
         f"{key} {placement}": f"{title}, {placement}"
         for placement in _PLACEMENTS
@@ -71,11 +74,11 @@ _COLUMNS = {
 
 
 def main():
-    count = architectures.IMAGES.value
-    architectures.measure("any_model", _ABOUT, _COLUMNS, _rows, count)
+    given = architectures.IMAGES.value, _TRAIN.value
+    architectures.measure("any_model", _ABOUT, _COLUMNS, _rows, *given)
 
 
-def _rows(text, count):
+def _rows(text, count, train):
     """Returns one dictionary, of one model."""
     from kure_tf import compat, regularize_kurtosis
     from kure_tf.ptq import reestimate_batch_norm
@@ -95,10 +98,12 @@ def _rows(text, count):
         "keras": compat.KERAS_NAME,
         "input": size,
         "megaparameters": model.count_params() / 1e6,
+        "decibels_of_inputs": _of_rounded_inputs(model, inputs),
     }
     for placement in _PLACEMENTS:
         row |= _quantized(model, placement, inputs, chain)
-    _train(model, inputs, chain)
+    if train:
+        _train(model, inputs, chain)
     return [row | chain.found(4 * model.count_params())]
 
 
@@ -165,6 +170,18 @@ def _train(model, inputs, chain):
             copy.train_on_batch(inputs, targets)
 
 
+def _of_rounded_inputs(model, inputs):
+    """Returns the SQNR of a float net whose inputs alone have 8 bits."""
+    import numpy as np
+
+    if inputs.dtype != np.float32:
+        return None
+    step_size = (inputs.max() - inputs.min()) / np.float32(255)
+    answers = _answers(model, inputs)
+    rounded = _answers(model, np.rint(inputs / step_size) * step_size)
+    return _decibels(answers, rounded - answers)
+
+
 def _random_inputs(model, count):
     """Returns random examples: token ids, noisy smooth images, or noise."""
     import numpy as np
@@ -187,7 +204,12 @@ def _random_inputs(model, count):
         return noise
     blobs = random.standard_normal((count, 4, 4, shape[-1]))
     smooth = tf.image.resize(blobs, shape[1:3], "bicubic").numpy()
-    return smooth + np.float32(0.3) * noise
+    images = smooth + np.float32(0.3) * noise
+    takes_pixels = any(
+        type(layer).__name__ in ("Rescaling", "Normalization")
+        for _, layer in compat.layers_of(model)
+    )
+    return np.clip(128 + 64 * images, 0, 255) if takes_pixels else images
 
 
 def _answers(model, inputs):
