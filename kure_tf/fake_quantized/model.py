@@ -7,7 +7,7 @@ import numpy as np
 from kure_tf import compat
 from kure_tf.fake_quantized import placement as placements
 from kure_tf.fake_quantized.first_steps import set_first_weight_steps
-from kure_tf.fake_quantized.fold import fold_batch_norm
+from kure_tf.fake_quantized.fold import fold_batch_norm, norms_behind
 from kure_tf.fake_quantized.layer import FakeQuantized
 from kure_tf.fake_quantized.quantized_share import say_share
 
@@ -61,7 +61,7 @@ def choose_layers(model, placement):
     """
     compat.check_kernels(model)
     _check_kernels_finite(model)
-    if placement.fold_batch_norm:
+    if placement.fold_batch_norm and norms_behind(model):
         model = fold_batch_norm(model)
     chosen = placement.chosen(model)
     if not chosen.quantized:

@@ -38,26 +38,38 @@ class SortedValues:
     def __init__(self, values, *, binned=False):
         values = np.asarray(values, np.float32).reshape(-1)
         self.size = values.size
-        counts = None
+        self.values = self._counts = None
         if binned and values.size > _MANY:
-            self.values, counts = _binned(values)
-        if counts is None:
+            self.values, self._counts = _binned(values)
+        if self._counts is None:
             self.values = np.sort(values)
-            counts = np.ones(values.size)
-        wide = self.values.astype(np.float64)
-        self._counts = np.concatenate([[0.0], np.cumsum(counts)])
-        self._sums = np.concatenate([[0.0], np.cumsum(wide * counts)])
-        self._squares = float(np.dot(wide * counts, wide))
+        self._sums, self._squares = self._running_sums()
+        self._below = None
+        if self._counts is not None:
+            self._below = np.concatenate([[0.0], np.cumsum(self._counts)])
+
+    def _running_sums(self):
+        # In one array: that of a large kernel is twice as large as it.
+        sums = np.zeros(self.values.size + 1)
+        wide = sums[1:]
+        wide[:] = self.values
+        counted = wide if self._counts is None else wide * self._counts
+        squares = float(np.dot(counted, wide))
+        np.cumsum(counted, out=wide)
+        return sums, squares
 
     @property
     def total_moments(self):
         """Number, sum and sum of squares of the values."""
-        return self._counts[-1], self._sums[-1], self._squares
+        return float(self.size), self._sums[-1], self._squares
 
     def moments_below(self, x):
         """Returns number and sum of the values below `x`, for each `x`."""
         at = np.searchsorted(self.values, x.astype(np.float32))
-        return self._counts[at], self._sums[at]
+        below = (
+            at.astype(np.float64) if self._below is None else self._below[at]
+        )
+        return below, self._sums[at]
 
     def lp_errors(self, step_sizes, levels, offset=0.0, p=2.0):
         """Returns (E|x - Q(x)|^p)^(1/p) for each step size.
@@ -84,7 +96,7 @@ class SortedValues:
     def _points(self):
         """Values that stand for all, and the share of each."""
         if self.values.size != self.size:  # Counted into bins.
-            shares = np.diff(self._counts) / self.size
+            shares = self._counts / self.size
             return self.values.astype(np.float64), shares
         values, counts = np.unique(self.values, return_counts=True)
         if values.size > _POINTS:
