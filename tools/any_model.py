@@ -3,8 +3,8 @@
 python tools/any_model.py --workdir=runs/any \
     --models=ResNet50:64,ConvNeXtTiny:64,resnet20:32:tf_keras
 
-Weights are random where the model is not a saved one, batch-norm statistics
-those of the inputs, which are random too: the question is what is quantized,
+Where the model is not a saved one weights are random and batch-norm statistics
+those of the inputs, which are random always: the question is what is quantized,
 how far 8 bits move the answers, and what it costs in seconds and memory, not
 what is in the pictures.
 """
@@ -88,11 +88,12 @@ def _rows(text, count, train):
     with chain.step("construct"):
         model = architectures.model_of(text)
     inputs = _random_inputs(model, 2 * count)
-    if dict(compat.batch_norms_of(model)):
+    name, size, *_ = text.split(":")
+    saved = pathlib.Path(name).exists()
+    if dict(compat.batch_norms_of(model)) and not saved:
         reestimate_batch_norm(model, [inputs])
     with chain.step("regularize"):
         regularize_kurtosis(model, verbose=False)
-    name, size, *_ = text.split(":")
     row = {
         "model": pathlib.Path(name).name,
         "keras": compat.KERAS_NAME,
