@@ -3,13 +3,14 @@
 TF_USE_LEGACY_KERAS=1 python examples/joint_bits.py FLOAT.keras DATASET DATA_DIR
 
 After "Any-Precision Deep Neural Networks" (Yu et al. 2021), with the codes of
-"Nearly Lossless Adaptive Bit Switching" (Huang et al. 2024): for every batch,
-the gradients of all widths are averaged; the highest width learns from the
-labels, the others from its answers. Every width has scales and shifts of batch
-normalization of its own ("switchable batch norm"), and one code for each weight
-is read at all widths, as `nested_lsq` has it. Prints the accuracy of each width
-on the test images, by the Keras simulation, with statistics of batch norm
-measured again. Activations and the first and last layer have 8 bits.
+"Nearly Lossless Adaptive Bit Switching" (Huang et al. 2025): every batch goes
+through all widths, and the gradients of what they share are averaged; the
+highest width learns from the labels, the others from its answers. Every width
+has scales and shifts of batch normalization of its own ("switchable batch
+norm"), and one code for each weight is read at all widths, as `nested_lsq` has
+it. Prints the accuracy of each width on the test images, by the Keras
+simulation, with statistics of batch norm measured again. Activations and the
+first and last layer have 8 bits.
 """
 
 import math
@@ -39,7 +40,7 @@ IMAGES = 512  # For calibration and for statistics.
 class Switchable:
     """Scales and shifts of batch normalization, a set for each width."""
 
-    def __init__(self, model):
+    def __init__(self, model, own=None):
         layers = (layer for _, layer in compat.layers_of(model))
         self.shared = [
             variable
@@ -47,7 +48,7 @@ class Switchable:
             if isinstance(layer, keras.layers.BatchNormalization)
             for variable in (layer.gamma, layer.beta)
         ]
-        self.own = {
+        self.own = own or {
             bits: [tf.Variable(variable) for variable in self.shared]
             for bits in WIDTHS
         }
@@ -58,7 +59,7 @@ class Switchable:
 
 
 def train(model, batches, steps):
-    """Trains `model`, quantization-aware, at all widths; returns its sets."""
+    """Trains `model`, quantization-aware; returns the `Switchable`."""
     switchable = Switchable(model)
     is_switched = {id(variable) for variable in switchable.shared}
     rest = [v for v in model.trainable_variables if id(v) not in is_switched]
@@ -145,12 +146,11 @@ def main(path, name, folder):
     )
     switchable = train(trained, batches, RECIPE.epochs * steps)
     transfer_weights(trained, model)
-    mine = Switchable(model)
-    mine.own = switchable.own
+    switchable = Switchable(model, switchable.own)
     drawn = dataset.train.take(IMAGES, 0)
     measure(
         model,
-        mine,
+        switchable,
         ptq.calibrate(model, calibration),
         list(
             drawn.training_batches(256, seed=0, epoch=0, augment=RECIPE.augment)

@@ -6,6 +6,7 @@ in their order: later ones go on with the files of the first. What
 `print(x)  # At least 0.95.` promises has to hold.
 """
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -117,7 +118,11 @@ class DocumentsTest(parameterized.TestCase):
                 self.assertRegex(makefile, rf"(?m)^{target}:")
 
     def _check_tool(self, words):
-        if len(words) < 2 or not words[1].startswith("tools/"):
+        if words[1] == "-m":
+            self.assertIsNotNone(importlib.util.find_spec(words[2]), words[2])
+            return
+        if words[1].startswith("examples/"):
+            self.assertTrue((ROOT / words[1]).is_file(), words[1])
             return
         self.assertTrue((ROOT / words[1]).is_file(), f"No tool {words[1]}.")
         # Reads the flags and the flagfiles as the tool itself does, and stops.

@@ -72,7 +72,7 @@ def options():
     if flags.FLAGS.sampled_weight_bits and not flags.FLAGS.qat:
         raise ValueError(
             "--sampled_weight_bits moves a model through operating points "
-            "while it is trained, which needs --qat=lsq or --qat=dorefa."
+            "while it is trained, which needs --qat=lsq, nested_lsq or dorefa."
         )
     return {
         "qat": _QAT.made() if flags.FLAGS.qat else None,
@@ -92,4 +92,6 @@ def _teacher():
         )
     from kure_tf import runs
 
-    return runs.load_saved_model(_TEACHER.value)
+    return runs.load_saved_model(
+        _TEACHER.value, safe_mode=not common_flags.ALLOW_CODE.value
+    )

@@ -31,6 +31,7 @@ from kure_tf.compat.float32 import in_float32
 from kure_tf.compat.graph import (
     check_graph_model,
     check_kernels,
+    check_one_input_and_output,
     graph_edges,
     is_graph_model,
     layers_of,
@@ -40,7 +41,10 @@ from kure_tf.compat.graph import (
 )
 from kure_tf.compat.kernel import Kernel, channel_shape
 from kure_tf.compat.kernels import is_linear, kernels_of, why_no_kernels
-from kure_tf.compat.last_activation import last_activations
+from kure_tf.compat.last_activation import (
+    check_returns_logits,
+    last_activations,
+)
 from kure_tf.compat.moments import make_twice_differentiable
 from kure_tf.compat.multiply_adds import (
     WITHOUT_KERNEL,
@@ -104,6 +108,8 @@ __all__ = [
     "check_active_keras",
     "check_graph_model",
     "check_kernels",
+    "check_one_input_and_output",
+    "check_returns_logits",
     "check_trained_alike",
     "clone_model",
     "compiled_loss_of",

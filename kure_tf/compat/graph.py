@@ -53,6 +53,15 @@ def check_graph_model(model, *, any_keras=False):
         )
 
 
+def check_one_input_and_output(model):
+    """Raises a ValueError unless `model` has one input and one output."""
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(
+            "Expected a model with one input and one output. Received "
+            f"{len(model.inputs)} and {len(model.outputs)}."
+        )
+
+
 def check_kernels(model):
     """Raises unless each kernel is a floating-point variable of its layer.
 

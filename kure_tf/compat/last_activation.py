@@ -15,6 +15,19 @@ def last_activations(model) -> list[str]:
     return [_ending(layer, model) for layer in output_layers(model)]
 
 
+def check_returns_logits(model, what="a model"):
+    """Raises a ValueError if an output of `model` comes out of a softmax."""
+    for layer, name in zip(
+        output_layers(model), last_activations(model), strict=True
+    ):
+        if name == "softmax":
+            raise ValueError(
+                f"Expected {what} that returns logits. Its last layer "
+                f"{layer.name!r} ends in a softmax: remove it "
+                "(activation=None); argmax and accuracy stay the same."
+            )
+
+
 def _ending(layer, model):
     if is_graph_model(layer):
         return last_activations(layer)[0]

@@ -29,7 +29,9 @@ class Row:
             data set's own.
         ptq: Where the step sizes came from, such as "lp_norm p=2"; None in
             float.
-        placement: Which tensors are quantized, by name: "paper" or "tflite".
+        placement: Name of the `Placement`, such as "paper" or "tflite"; "qat"
+            of a model that kept its own, "reference" for the grid of the
+            paper's code, or the name of a device profile.
         reestimated_batch_norm: Whether batch-norm statistics were measured
             again on the quantized weights.
         metric: What was measured, such as "accuracy", which is the top-1

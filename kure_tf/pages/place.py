@@ -52,7 +52,8 @@ class Method:
         if self.reestimated_batch_norm:
             parts.append("batch norm re-estimated")
         if len({method.placement for method in methods}) > 1 and self.placement:
-            parts.append(f"{self.placement} placement")
+            own = self.placement == "qat"  # The one it was trained with.
+            parts.append(f"{'own' if own else self.placement} placement")
         if len({method.split for method in methods}) > 1:
             parts.append(f"{self.split} split")
         return parts

@@ -32,11 +32,13 @@ class LSQQuantizer(UniformQuantizer):
     output channel, per channel), or those of one sample of an activation. The
     step size is the trained variable itself, kept positive by a constraint.
 
-    At other bits than it was calibrated at, the step in force is r times the
-    variable. Where r > 1, its gradient is divided by r^2 as well: in relation
-    to its size the variable then moves as the step in force would by itself.
-    Without, 2 bits in force would move a step of 8 bits thousands of times too
-    far.
+    Not in the paper, which has one operating point: where other bits or a step
+    ratio are in force, the step in force is r times the variable
+    (`step_ratio`). The gradient of the variable, r times that of the step in
+    force, is divided by r^2 if r > 1: the variable then changes by the same
+    share of itself as a step of its own would. Without, 2 bits in force would
+    move a step of 8 bits 127^2 times too far. If r < 1 the chain rule alone
+    holds, which moves the variable less, not more.
 
     Levels, whether zero is one of them and whether an integer device can hold
     them: as the grid says. "narrow" (the default, weights) has 2^b - 1 levels
@@ -74,6 +76,7 @@ class LSQQuantizer(UniformQuantizer):
 
     def quantize(self, x, state):
         scale = tf.math.rsqrt(self._count(x, state) * self._highest(state))
+        # Not in the paper: see the class.
         scale /= tf.maximum(self.step_ratio(state), 1.0) ** 2
         step_size = scale_gradient(tf.convert_to_tensor(state.step_size), scale)
         state = dataclasses.replace(state, step_size=step_size)

@@ -24,9 +24,9 @@ class NestedLSQQuantizer(LSQQuantizer):
 
     which is the reading "even" of `NestedWeights`. All widths share the one
     step s: where LSQ keeps the clipping range when bits change, this keeps s.
-    Gradients are those of LSQ with these levels, rounding counting as the
-    identity twice; a value is inside if |c| < 2^(8-b) Q. Above 8 bits nothing
-    is stored: plain LSQ.
+    Gradients are those of LSQ with these levels, r = 2^(calibrated bits - b),
+    rounding counting as the identity twice; a value is inside if
+    |c| < 2^(8-b) Q. Above 8 bits nothing is stored: plain LSQ.
 
     Args:
         grid: "narrow", by name or as a `Grid`.

@@ -8,10 +8,7 @@ from kure_tf import compat
 from kure_tf.compat import keras, register_serializable
 from kure_tf.ops.checks import check_not_negative
 from kure_tf.regularizers.attach import some_kernels
-from kure_tf.regularizers.training_term import (
-    TrainingTermModel,
-    check_one_input_and_output,
-)
+from kure_tf.regularizers.training_term import TrainingTermModel
 
 
 @register_serializable("kure_tf")
@@ -157,7 +154,7 @@ def _norm(gradients):
 def _check(model, *coefficients):
     for coefficient in coefficients:
         check_not_negative("a coefficient", coefficient)
-    check_one_input_and_output(model)
+    compat.check_one_input_and_output(model)
 
 
 def _chosen(model, layers):

@@ -53,12 +53,3 @@ class TrainingTermModel(keras.Model):
     def without_term(self):
         """Returns a functional model of the same layers, without the term."""
         return keras.Model(self.inputs[0], self.outputs[0], name=self.name)
-
-
-def check_one_input_and_output(model):
-    """Raises a ValueError unless `model` has one input and one output."""
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        raise ValueError(
-            "Expected a model with one input and one output. Received "
-            f"{len(model.inputs)} and {len(model.outputs)}."
-        )

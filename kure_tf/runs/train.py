@@ -17,6 +17,7 @@ from kure_tf.sweeps import weight_kurtosis
 from kure_tf.sweeps.machine import machine_facts
 from kure_tf.sweeps.untrained import looks_untrained
 from kure_tf.training import KurtosisMonitor, Recipe, fit, is_chief
+from kure_tf.training.working_copy import check_teacher
 
 
 def train(
@@ -70,6 +71,7 @@ def train(
     model = make_model()
     if recipe.distillation:
         teacher = _checked_teacher(model if teacher is None else teacher)
+    check_teacher(recipe, teacher)
     run = _run(model, dataset, recipe, kure, qat, teacher)
     if metric is not None:
         run["metric"] = metric.metric_name
@@ -198,7 +200,9 @@ def _run(model, dataset, recipe, kure, qat, teacher):
             **{k: v and dataclasses.asdict(v) for k, v in parts.items()},
             "data_set": dataset.name,
             "start_hash": compat.array_hash(model),
-            "teacher_hash": teacher and compat.array_hash(teacher),
+            "teacher_hash": (
+                None if teacher is None else compat.array_hash(teacher)
+            ),
         }
     )
 

@@ -7,6 +7,7 @@ from kure_tf.data import Dataset
 from kure_tf.data.sources import name_of
 from kure_tf.evaluation import Evaluator
 from kure_tf.fake_quantized import fake_quantize_model, keeping, quantizers_of
+from kure_tf.fake_quantized import placement as placements
 from kure_tf.measurements import Report, Run
 from kure_tf.pages import save_report
 from kure_tf.sweeps.kinds import SENSITIVITY
@@ -96,7 +97,7 @@ def evaluate_robustness(
     facts |= {
         **model_facts(model),
         "ptq": list(plan.ptq_methods),
-        "placement": "qat" if own else str(placement),
+        "placement": "qat" if own else placements.get(placement).name,
     }
     rows = []
     for sweep in plan.sweeps:

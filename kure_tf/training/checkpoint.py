@@ -94,7 +94,7 @@ def run_identity(model, dataset, recipe, teacher=None) -> dict:
             f"{_unnumbered(weight.name)} {list(weight.shape)}"
             for weight in model.weights
         ],
-        "teacher": teacher and compat.array_hash(teacher),
+        "teacher": None if teacher is None else compat.array_hash(teacher),
     }
 
 

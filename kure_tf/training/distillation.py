@@ -5,10 +5,7 @@ import tensorflow as tf
 from kure_tf import compat
 from kure_tf.compat import keras, register_serializable
 from kure_tf.ops.checks import check_real
-from kure_tf.regularizers.training_term import (
-    TrainingTermModel,
-    check_one_input_and_output,
-)
+from kure_tf.regularizers.training_term import TrainingTermModel
 
 
 @register_serializable("kure_tf")
@@ -37,16 +34,16 @@ class DistillationModel(TrainingTermModel):
             input and one output of logits `[batch, ..., classes]`. Its
             compilation is taken over, with a new optimizer.
         teacher: A built Keras model that takes the same inputs and returns as
-            many logits. A fake-quantized one answers at the operating point it
-            has while the step is traced or later set to.
+            many logits. A fake-quantized one answers at the operating point
+            that it is set to.
         coefficient: Factor of the term, not negative.
         temperature: T, above 0.
 
     Raises:
         TypeError, ValueError: If a model is unbuilt, subclassed, of the other
-            Keras or has several inputs or outputs; if the teacher's outputs
-            have another shape, or it is the student; if a number is not one of
-            those above.
+            Keras, has several inputs or outputs or ends in a softmax; if the
+            teacher's inputs or outputs have another shape, or it is the
+            student; if coefficient or temperature is not as said above.
 
     Example:
         >>> student = kure_tf.quantize_aware(model, "lsq", 2, 4)
@@ -57,10 +54,11 @@ class DistillationModel(TrainingTermModel):
     """
 
     def __init__(self, model, teacher, coefficient, *, temperature=1.0):
-        for checked in (model, teacher):
+        for checked, what in ((model, "a student"), (teacher, "a teacher")):
             compat.check_graph_model(checked)
-            check_one_input_and_output(checked)
-        _check_same_logits(model, teacher)
+            compat.check_one_input_and_output(checked)
+            compat.check_returns_logits(checked, what)
+        _check_fits(model, teacher)
         super().__init__(model)
         self.coefficient = check_real(
             "coefficient", coefficient, "of 0 or more", lambda c: c >= 0
@@ -99,24 +97,32 @@ def _mean_cross_entropy(teacher, student, weight):
     )
     if weight is not None:
         weight = tf.cast(weight, each.dtype)
-        shape = tf.shape(weight)
-        missing = tf.ones([tf.rank(each) - tf.rank(weight)], shape.dtype)
-        each *= tf.reshape(weight, tf.concat([shape, missing], 0))
+        missing = each.shape.rank - weight.shape.rank
+        if missing < 0:  # [batch, 1], which Keras takes as well.
+            weight = tf.squeeze(weight, -1)
+        for _ in range(missing):
+            weight = weight[..., tf.newaxis]
+        each *= weight
     return tf.reduce_mean(each)
 
 
-def _check_same_logits(model, teacher):
+def _check_fits(model, teacher):
     if teacher is model:
         raise ValueError(
             "Expected a teacher that is not the student. Received the same "
             "model. Give a copy: keras.models.clone_model and set_weights, or "
             "the float model that a quantized one was made of."
         )
-    student, taught = (
-        tuple(each.outputs[0].shape)[1:] for each in (model, teacher)
-    )
-    if student != taught:
-        raise ValueError(
-            "Expected a teacher with outputs of the student's shape "
-            f"{list(student)}. Received one with {list(taught)}."
+    for what in ("inputs", "outputs"):
+        own, given = (
+            tuple(getattr(each, what)[0].shape)[1:] for each in (model, teacher)
         )
+        if len(own) != len(given) or any(
+            None not in (a, b) and a != b
+            for a, b in zip(own, given, strict=True)
+        ):
+            raise ValueError(
+                f"Expected a teacher with {what} of the student's shape "
+                f"{list(own)}. Received one with {list(given)}. Give one that "
+                "was trained for the same data."
+            )

@@ -13,7 +13,6 @@ from kure_tf.data import Dataset
 from kure_tf.fake_quantized import check_step_sizes
 from kure_tf.files import made_folder
 from kure_tf.ops.checks import check_kind
-from kure_tf.regularizers.training_term import check_one_input_and_output
 from kure_tf.training.checkpoint import (
     Checkpoint,
     read_variables,
@@ -309,7 +308,7 @@ class _Run:
 
 
 def _check_fit(model, dataset, recipe):
-    check_one_input_and_output(model)
+    compat.check_one_input_and_output(model)
     expects = tuple(model.inputs[0].shape)[1:]
     if len(expects) != 3 or any(
         side not in (None, given)
@@ -327,16 +326,7 @@ def _check_fit(model, dataset, recipe):
             f"per class of {dataset.name!r}. It returns the shape "
             f"{list(gives)}."
         )
-    for layer in compat.output_layers(model):
-        activation = getattr(layer, "activation", None)
-        if activation is keras.activations.softmax or isinstance(
-            layer, keras.layers.Softmax
-        ):
-            raise ValueError(
-                "Expected a model that returns logits. Its last layer "
-                f"{layer.name!r} ends in a softmax: remove it "
-                "(activation=None); argmax and accuracy stay the same."
-            )
+    compat.check_returns_logits(model)
     if recipe.select == "best" and dataset.validation is None:
         raise ValueError(
             "select='best' needs a validation split to choose the epoch on, "

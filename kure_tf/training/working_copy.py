@@ -36,7 +36,7 @@ def working_copy(model, recipe, teacher=None):
         ValueError: If weight decay is asked for, and a layer has a kernel but
             no argument for its regularizer.
     """
-    _check_teacher(recipe, teacher)
+    check_teacher(recipe, teacher)
     outputs = {id(layer) for layer in _output_layers(model)}
 
     def make_layer(_, layer):
@@ -73,12 +73,14 @@ def transfer_weights(source, target):
             layer.set_weights(trained.get_weights())
 
 
-def _check_teacher(recipe, teacher):
+def check_teacher(recipe, teacher):
+    """Raises a ValueError unless recipe and teacher go together."""
     if (recipe.distillation > 0) != (teacher is not None):
         raise ValueError(
             "Expected a teacher and a recipe with distillation above 0, or "
             f"neither. Received: teacher={teacher!r} and distillation="
-            f"{recipe.distillation}."
+            f"{recipe.distillation}. Give teacher= the model to learn from, or "
+            "set distillation=0."
         )
 
 

@@ -1,10 +1,11 @@
+import dataclasses
 import os
 
 import numpy as np
 import scipy.special
 import tensorflow as tf
 from absl.testing import parameterized
-from fit_case import make_dataset
+from fit_case import Killer, make_dataset
 
 from kure_tf import compat, qat
 from kure_tf.compat import keras
@@ -14,13 +15,18 @@ _RATE = 0.1
 _CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def _linear(seed, classes=4):
+def _linear(seed, classes=4, features=3):
     """z = x w: the gradient of every term is known."""
     keras.utils.set_random_seed(seed)
     layer = keras.layers.Dense(classes, use_bias=False, name="logits")
-    model = keras.Sequential([keras.Input((3,)), layer])
+    model = keras.Sequential([keras.Input((features,)), layer])
     model.compile(keras.optimizers.SGD(_RATE), _CROSS_ENTROPY)
     return model
+
+
+def _with_softmax(model):
+    outputs = keras.layers.Softmax()(model.outputs[0])
+    return keras.Model(model.inputs, outputs)
 
 
 def _data(count=8, classes=4):
@@ -50,6 +56,7 @@ class DistillationModelTest(tf.test.TestCase, parameterized.TestCase):
         x, y = _data()
         (w,), (v,) = student.get_weights(), teacher.get_weights()
         weight = np.linspace(0.0, 2.0, len(x), dtype=np.float32)
+        given = weight if how == "graph" else weight[:, np.newaxis]
         trained = DistillationModel(
             student, teacher, 0.7, temperature=temperature
         )
@@ -60,7 +67,7 @@ class DistillationModelTest(tf.test.TestCase, parameterized.TestCase):
             jit_compile=how == "xla",
         )
 
-        loss = trained.train_on_batch(x, y, sample_weight=weight)
+        loss = trained.train_on_batch(x, y, sample_weight=given)
 
         hard = np.eye(4)[y]
         soft = _softmax(x @ v / temperature)
@@ -129,14 +136,21 @@ class DistillationModelTest(tf.test.TestCase, parameterized.TestCase):
         self.assertLess(losses[-1] - least, 0.7 * (losses[0] - least))
 
     @parameterized.named_parameters(
-        ("other_outputs", lambda: _linear(1, classes=5), 1.0, "shape [4]"),
+        (
+            "other_outputs",
+            lambda: _linear(1, classes=5),
+            1.0,
+            r"outputs.*shape \[4\]",
+        ),
+        ("other_inputs", lambda: _linear(1, features=2), 1.0, "inputs"),
+        ("softmax", lambda: _with_softmax(_linear(1)), 1.0, "teacher.*logits"),
         ("negative", lambda: _linear(1), -1.0, "of 0 or more"),
         ("no_model", lambda: "teacher.keras", 1.0, "Received: str"),
     )
     def test_what_does_not_fit_is_refused(self, teacher, coefficient, message):
         with self.assertRaises((TypeError, ValueError)) as raised:
             DistillationModel(_linear(0), teacher(), coefficient)
-        self.assertIn(message, str(raised.exception))
+        self.assertRegex(str(raised.exception), message)
 
     def test_student_is_not_its_own_teacher(self):
         model = _linear(0)
@@ -150,11 +164,15 @@ class FitWithTeacherTest(tf.test.TestCase):
         self.dataset = make_dataset()
         self.model = _image_model(self.dataset, 0)
         self.teacher = _image_model(self.dataset, 1)
-        self.recipe = Recipe(1, learning_rate=0.1, distillation=2.0)
+        self.recipe = Recipe(
+            1, learning_rate=0.1, batch_size=32, distillation=2.0
+        )
 
     def test_recipe_adds_the_term(self):
         plain = Recipe(1, learning_rate=0.0001, distillation=0)
-        small = Recipe(1, learning_rate=0.0001, distillation=2.0)
+        small = dataclasses.replace(
+            plain, distillation=2.0, distillation_temperature=4.0
+        )
         weights = self.model.get_weights()
 
         without = fit(self.model, self.dataset, plain, verbose=0)
@@ -165,8 +183,9 @@ class FitWithTeacherTest(tf.test.TestCase):
 
         x, _ = next(iter(self.dataset.train.batches(self.dataset.train.count)))
         self.model.set_weights(weights)
-        targets = _softmax(self.teacher(x))
-        term = 2 * np.mean(_cross_entropies(targets, self.model(x).numpy()))
+        targets = _softmax(self.teacher(x) / 4)
+        losses = _cross_entropies(targets, self.model(x).numpy() / 4)
+        term = 2 * 4**2 * np.mean(losses)
         more = result.history[0]["loss"] - without.history[0]["loss"]
         self.assertAllClose(more, term, rtol=1e-2)
 
@@ -176,6 +195,33 @@ class FitWithTeacherTest(tf.test.TestCase):
         plain = Recipe(1, learning_rate=0.1)
         with self.assertRaisesRegex(ValueError, "or neither"):
             fit(self.model, self.dataset, plain, teacher=self.teacher)
+
+    def test_one_term_beside_the_loss(self):
+        with self.assertRaisesRegex(ValueError, "gradient_l1 or distillation"):
+            dataclasses.replace(self.recipe, gradient_l1=0.1)
+
+    def test_killed_it_goes_on_to_the_same_weights(self):
+        recipe = dataclasses.replace(self.recipe, epochs=2)
+        arguments = {"teacher": self.teacher, "verbose": 0}
+        start = self.model.get_weights()
+        fit(self.model, self.dataset, recipe, **arguments)
+        expected = self.model.get_weights()
+
+        self.model.set_weights(start)
+        arguments["workdir"] = os.path.join(self.get_temp_dir(), "killed")
+        with self.assertRaises(KeyboardInterrupt):
+            fit(
+                self.model,
+                self.dataset,
+                recipe,
+                callbacks=[Killer(1)],
+                **arguments,
+            )
+        result = fit(self.model, self.dataset, recipe, **arguments)
+
+        self.assertEqual(result.resumed_from, 1)
+        for now, then in zip(self.model.get_weights(), expected, strict=True):
+            self.assertAllEqual(now, then)
 
     def test_another_teacher_is_another_run(self):
         folder = self.get_temp_dir()

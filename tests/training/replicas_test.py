@@ -22,7 +22,7 @@ def _two():
     return runs.strategy_named("mirrored")
 
 
-def _trained(strategy, **options):
+def _trained(strategy, recipe=None, **options):
     """Returns weights and history of an LSQ net after two epochs."""
     net = quantize_aware(
         training_worker.make_net(),
@@ -33,7 +33,7 @@ def _trained(strategy, **options):
     result = fit(
         net,
         DATASET,
-        training_worker.recipe(),
+        recipe or training_worker.recipe(),
         strategy=strategy,
         verbose=0,
         **options,
@@ -63,6 +63,21 @@ class ReplicasTest(FitTestCase):
                 for one in (result, alone)
             )
             self.assertAllClose(ours, theirs, rtol=1e-5)
+
+    def test_two_learn_from_a_teacher_as_one(self):
+        options = {
+            "recipe": dataclasses.replace(
+                training_worker.recipe(), distillation=2.0
+            ),
+            "teacher": training_worker.make_net(),
+        }
+        expected, alone = _trained(None, **options)
+        weights, result = _trained(_two(), **options)
+
+        self.assertClose(weights, expected)
+        self.assertGreater(
+            alone.history[0]["loss"], self.one[1].history[0]["loss"] + 0.1
+        )
 
     def test_killed_in_a_scope_they_go_on_to_the_same_weights(self):
         options = {"workdir": self.workdir(), "callbacks": [Killer(1)]}
