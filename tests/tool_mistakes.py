@@ -75,6 +75,8 @@ VALUES = {
     "seeds": ("0,0", "x", "-1,2"),
     "distribution": ("gpus", "multi_worker"),
     "shard": ("2/2", "half", "-1/2"),
+    "only": ("all",),
+    "device": ("tpu",),
     "metric": ("speed", "os:system", "own:nothing"),
     "placement": ("onnx", "paper,paper"),
     "points": _POINTS,

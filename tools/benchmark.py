@@ -6,21 +6,38 @@ Both sides of a ratio are measured in turn, A B A B ..., and the median of the
 rounds' ratios is given: absolute times differ from machine to machine, and on
 a shared one from minute to minute. Times are those of the processor, on one
 thread, so that waiting for other programs does not count.
+
+python tools/benchmark.py --device=gpu --dataset=imagenet \\
+    --workdir=runs/benchmark_gpu
+
+measures ResNet-50 on a GPU, with XLA and without, by the clock on the wall, and
+beside it how long the data set takes to read, decode and augment a batch.
 """
 
+import importlib.util
+import itertools
 import statistics
 import time
 
 import common_flags
+import rival_nets
+import timed_steps
 from absl import flags
 
 _ROUNDS = flags.DEFINE_integer(
     "rounds", 15, "How often everything is measured.", lower_bound=3
 )
-_BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", 128, "Images per step.", lower_bound=1
+_ONLY = flags.DEFINE_multi_enum(
+    "only",
+    [],
+    ["kurtosis", "step_search", "training", "sweep", "qat"],
+    "Measure this alone; may be repeated. Default: all of them.",
+)
+_DEVICE = flags.DEFINE_enum(
+    "device", "cpu", ["cpu", "gpu"], "What to measure on; see above."
 )
 flags.adopt_module_key_flags(common_flags)
+flags.adopt_module_key_flags(timed_steps)
 
 _NO_LIMIT = "for information"
 # The kernels of ResNet-18 (He et al. 2016) for ImageNet: 11.7 million weights.
@@ -45,15 +62,24 @@ def main():
 
     from kure_tf.files import write_json
 
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    on_gpu = _DEVICE.value == "gpu"
+    benchmarks = (_kurtosis, _step_search, _training, _sweep, _qat)
+    if _ONLY.value:
+        benchmarks = [b for b in benchmarks if b.__name__[1:] in _ONLY.value]
+    clock = time.process_time
+    if on_gpu:
+        _check_gpu()
+        benchmarks, clock = (_resnet50,), time.perf_counter
+    else:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
     results = {}
     with common_flags.workdir() as folder:
-        for benchmark in (_kurtosis, _step_search, _training, _sweep, _qat):
+        for benchmark in benchmarks:
             functions, claims, facts = benchmark()
-            times = _in_turn(functions)
+            firsts, times = _in_turn(functions, clock)
             for name, (above, below, limit) in claims.items():
-                ratio = _ratio(times, above, below)
+                ratio = _ratio(firsts, times, above, below)
                 results[name] = {**ratio, "limit": limit, **facts}
         for name, result in results.items():
             print(f"{name}: {result['ratio']:.3f} ({result['limit']})")
@@ -152,7 +178,7 @@ def _training():
     from kure_tf import models, regularize_kurtosis
     from kure_tf.regularizers import GradientL1Model
 
-    kure = _compiled(
+    kure = timed_steps.compiled(
         regularize_kurtosis(
             models.resnet20(), layers="convs_but_first", verbose=False
         )
@@ -166,9 +192,11 @@ def _training():
         return tape.gradient(loss, kernels)
 
     functions = {
-        "plain": _training_step(models.resnet20()),
-        "KURE": _training_step(kure),
-        "rival": _training_step(GradientL1Model(models.resnet20(), 0.05)),
+        "plain": timed_steps.training_step(models.resnet20()),
+        "KURE": timed_steps.training_step(kure),
+        "rival": timed_steps.training_step(
+            GradientL1Model(models.resnet20(), 0.05)
+        ),
         "term": term,
     }
     step = "training step of ResNet-20"
@@ -187,12 +215,14 @@ def _sweep():
 
     plain = models.resnet20()
     quantized = fake_quantize_model(plain, "paper")
-    calibration = ptq.calibrate(quantized, [_batch()[0]], progress=False)
+    calibration = ptq.calibrate(
+        quantized, [timed_steps.batch()[0]], progress=False
+    )
     set_step_sizes(quantized, ptq.minmax(calibration, OperatingPoint(4, 4)))
     functions = {
-        "float": _evaluation(plain),
-        "4/FP": _evaluation(quantized, "4/FP"),
-        "4/4": _evaluation(quantized, "4/4"),
+        "float": timed_steps.evaluation(plain),
+        "4/FP": timed_steps.evaluation(quantized, "4/FP"),
+        "4/4": timed_steps.evaluation(quantized, "4/4"),
     }
     over = "over a float evaluation of ResNet-20"
     claims = {
@@ -211,15 +241,15 @@ def _qat():
         "lsq",
         4,
         4,
-        calibration=[_batch()[0]],
+        calibration=[timed_steps.batch()[0]],
         engine="native",
         verbose=False,
     )
     functions = {
-        "float": _training_step(plain),
-        "LSQ": _training_step(lsq),
-        "float point": _evaluation(plain),
-        "QAT point": _evaluation(lsq, "3/4 x1.1"),
+        "float": timed_steps.training_step(plain),
+        "LSQ": timed_steps.training_step(lsq),
+        "float point": timed_steps.evaluation(plain),
+        "QAT point": timed_steps.evaluation(lsq, "3/4 x1.1"),
     }
     step = "LSQ W4/A4 training step"
     over_float = f"{step} of ResNet-20 over the float one"
@@ -228,73 +258,112 @@ def _qat():
         over_float: ("LSQ", "float", "at most 1.45"),
         point: ("QAT point", "float point", "at most 1.20"),
     }
+    if compat.IS_KERAS_3 and importlib.util.find_spec("hgq"):
+        functions["HGQ2"] = timed_steps.training_step(
+            rival_nets.hgq2_resnet20()
+        )
+        over_float = "training step of ResNet-20 in HGQ2 over the float one"
+        claims[over_float] = ("HGQ2", "float", _NO_LIMIT)
     if not compat.IS_KERAS_3:  # It takes tf_keras models alone.
         import tensorflow_model_optimization as tfmot
 
         default = tfmot.quantization.keras.quantize_model(models.resnet20())
-        functions["tfmot"] = _training_step(default)
+        functions["tfmot"] = timed_steps.training_step(default)
         over_tfmot = f"{step} over that of tfmot's default 8-bit QAT"
         claims[over_tfmot] = ("LSQ", "tfmot", "at most 1.15")
     return functions, claims, {}
 
 
-def _training_step(model):
-    images, labels = _batch()
-    model = _compiled(model)
-    return lambda: model.train_on_batch(images, labels)
+def _resnet50():
+    from kure_tf import models, quantize_aware, regularize_kurtosis
+
+    dataset = common_flags.load_dataset()
+    options = {"num_classes": 1000, "input_shape": (224, 224, 3)}
+    images = timed_steps.batch(224)[0]
+
+    def lsq():
+        model = models.resnet50(**options)
+        calibration = [images[:8]]
+        return quantize_aware(model, calibration=calibration, verbose=False)
+
+    makers = {
+        "float": lambda: models.resnet50(**options),
+        "KURE": lambda: regularize_kurtosis(models.resnet50(**options)),
+        "LSQ W4/A4": lsq,
+    }
+    functions = {"input": _reading(dataset.train)}
+    for name, make in makers.items():
+        for xla in (False, True):
+            step = timed_steps.training_step(make(), side=224, xla=xla)
+            functions[f"{name}{', XLA' * xla}"] = step
+    functions["sweep point"] = timed_steps.evaluation(
+        lsq(), "3/4 x1.1", side=224
+    )
+    claims = {
+        f"{name} over the float training step of ResNet-50": (
+            name,
+            "float",
+            _NO_LIMIT,
+        )
+        for name in functions
+    }
+    facts = {
+        "images a batch": timed_steps.BATCH_SIZE.value,
+        "data set": dataset.name,
+    }
+    return functions, claims, facts
 
 
-def _evaluation(model, point=None):
-    """Returns a function that evaluates a model, moved to a point first."""
+def _reading(split):
+    """Returns a function that takes the next batch of a training epoch."""
+
+    def forever():
+        for epoch in itertools.count():
+            augment = ("flip", "crop") if hasattr(split, "ranges") else ()
+            yield from split.training_batches(
+                timed_steps.BATCH_SIZE.value,
+                seed=0,
+                epoch=epoch,
+                augment=augment,
+            )
+
+    batches = forever()
+    return lambda: next(batches)
+
+
+def _check_gpu():
     import tensorflow as tf
 
-    from kure_tf import set_operating_point
-    from kure_tf.evaluation import Evaluator
-
-    evaluate = Evaluator([tuple(map(tf.constant, _batch()))] * 4)
-
-    def run():
-        if point is not None:
-            set_operating_point(model, point)
-        evaluate(model)
-
-    return run
+    if not tf.config.list_physical_devices("GPU"):
+        raise ValueError(
+            "--device=gpu needs a GPU. TensorFlow sees none here, only "
+            f"{[d.name for d in tf.config.list_physical_devices()]}. Leave the "
+            "flag out to measure on the processor."
+        )
 
 
-def _compiled(model):
-    from kure_tf.compat import keras
+def _in_turn(functions, clock):
+    """Returns seconds by name: of the first calls, and of each round.
 
-    model.compile(
-        keras.optimizers.SGD(0.01, momentum=0.9),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-    )
-    return model
+    Rounds go A B C A B C ...; the first call compiles.
+    """
 
-
-def _batch():
-    import numpy as np
-
-    random = np.random.default_rng(0)
-    size = _BATCH_SIZE.value
-    images = random.normal(size=(size, 32, 32, 3)).astype(np.float32)
-    return images, random.integers(10, size=size)
-
-
-def _in_turn(functions):
-    """Returns `{name: CPU seconds of each round}`, measured A B C A B C ..."""
-    for function in functions.values():  # Compile, and fill the caches.
+    def seconds(function):
+        start = clock()
         function()
-        function()
+        return clock() - start
+
+    firsts = {name: seconds(function) for name, function in functions.items()}
     times = {name: [] for name in functions}
+    for function in functions.values():  # Fill the caches.
+        function()
     for _ in range(_ROUNDS.value):
         for name, function in functions.items():
-            start = time.process_time()
-            function()
-            times[name].append(time.process_time() - start)
-    return times
+            times[name].append(seconds(function))
+    return firsts, times
 
 
-def _ratio(times, above, below):
+def _ratio(firsts, times, above, below):
     ratios = [a / b for a, b in zip(times[above], times[below], strict=True)]
     return {
         "ratio": statistics.median(ratios),
@@ -304,6 +373,7 @@ def _ratio(times, above, below):
             name: 1e3 * statistics.median(times[name])
             for name in (above, below)
         },
+        "ratio of the first calls": firsts[above] / firsts[below],
         "rounds": len(ratios),
     }
 
