@@ -10,6 +10,7 @@ what is in the pictures.
 """
 
 import contextlib
+import gc
 import pathlib
 import time
 import warnings
@@ -235,6 +236,7 @@ class _Steps:
 
     @contextlib.contextmanager
     def step(self, name):
+        gc.collect()  # What the step before has left.
         start = time.perf_counter()
         yield
         self._seconds[f"{name} seconds"] = time.perf_counter() - start

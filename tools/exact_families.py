@@ -9,6 +9,7 @@ the pictures. Each model has a process of its own, whose peak of memory is
 given; a run that was interrupted goes on with the next model.
 """
 
+import pathlib
 import time
 
 import architectures
@@ -77,7 +78,11 @@ def _rows(text, points, count):
         reestimate_batch_norm(model, [images[:count]])
     model = fake_quantize_model(model, "tflite")
     calibration = calibrate(model, [images[:count]], progress=False)
-    common = {"model": name, "keras": KERAS_NAME, "input": size}
+    common = {
+        "model": pathlib.Path(name).name,
+        "keras": KERAS_NAME,
+        "input": size,
+    }
     return [
         {**common, "point": point, **_row(model, calibration, point, images)}
         for point in points

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
@@ -54,6 +56,16 @@ class SortedValuesTest(tf.test.TestCase, parameterized.TestCase):
         codes = np.clip(np.round(x / step_sizes[:, None]), *levels)
         brute = np.abs(x - codes * step_sizes[:, None]).max(1)
         self.assertAllClose(errors, brute, rtol=1e-3)
+
+    def test_it_takes_four_times_the_memory_of_its_values(self):
+        """Sorted in float32, and their running sums in float64, beside them."""
+        values = np.random.default_rng(0).normal(size=1 << 20)
+        values = values.astype(np.float32)
+        tracemalloc.start()
+        SortedValues(values)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        self.assertLess(peak, 4.5 * values.nbytes)
 
 
 if __name__ == "__main__":
