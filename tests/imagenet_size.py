@@ -1,10 +1,11 @@
 """Every training of configs/imagenet at real size, for a few steps: a program.
 
-python tests/imagenet_size.py runs/imagenet_size
+python tests/imagenet_size.py runs/imagenet_size [name of a flagfile ...]
 
 Synthetic images, in the files of TFDS, stand for ImageNet's. Each tool runs in
 a process of its own, whose time and peak memory the table has. It shows that
-the paper's rows run from end to end, and what a step needs; no accuracy.
+the paper's rows run from end to end, and what a step needs; no accuracy. What
+the folder has already is not measured again.
 """
 
 import json
@@ -24,28 +25,33 @@ _STEPS, _BATCH_SIZE, _IMAGES = 3, 8, 16
 _LATER = ("points", "placement", "ptq", "export", "reestimate_batch_norm")
 _REPLACED = (
     *("flagfile", "weights", "epochs", "batch_size", "workdir", "title"),
-    "note",
-    *("decay_every", "schedule", "calibration_count", "data_dir"),
+    *("note", "decay_every", "schedule", "calibration_count", "data_dir"),
 )
 
 
-def main(folder):
+def main(folder, *names):
     folder = pathlib.Path(folder)
     if not (folder / "tfds").exists():
         _write_images(folder / "tfds")
-    rows = []
+    kept = folder / "imagenet_size.json"
+    rows = json.loads(kept.read_text()) if kept.exists() else []
     for path in sorted((ROOT / "configs" / "imagenet").glob("*.cfg")):
-        trained = folder / path.stem
-        rows.append(_train(path, trained, folder / "tfds"))
-        print(rows[-1], flush=True)
-        model = f"--model={trained / 'model.keras'}"
-        if "qat" not in rows[-1]["flags"] and "l1" not in path.stem:
-            for row in _later(path.stem, model, folder):
-                rows.append(row)
-                print(row, flush=True)
-        text = json.dumps(rows, indent=1)
-        (folder / "imagenet_size.json").write_text(text)
-    (folder / "imagenet_size.md").write_text(_table(rows))
+        done = path.stem in [row["row"] for row in rows]
+        if done or path.stem not in (names or [path.stem]):
+            continue
+        rows += _measured_row(path, folder)
+        kept.write_text(json.dumps(rows, indent=1))
+        (folder / "imagenet_size.md").write_text(_table(rows))
+
+
+def _measured_row(path, folder):
+    """Returns what training by a flagfile costs, and what comes after it."""
+    trained = folder / path.stem
+    rows = [_train(path, trained, folder / "tfds")]
+    model = f"--model={trained / 'model.keras'}"
+    if "qat" not in rows[0]["flags"] and "l1" not in path.stem:
+        rows += _later(path.stem, model, folder)
+    return rows
 
 
 def _write_images(folder):
