@@ -205,7 +205,10 @@ def _cell(values, percent):
     if percent:
         values = [100 * value for value in values]
     digits = 1 if percent else 3
-    return f"{np.mean(values):.{digits}f} +- {np.std(values):.{digits}f}"
+    mean = f"{np.mean(values):.{digits}f}"
+    if len(values) == 1:  # Of one seed nothing deviates.
+        return mean
+    return f"{mean} +- {np.std(values):.{digits}f}"
 
 
 def main(folder, seeds="3"):
