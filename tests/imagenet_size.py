@@ -35,6 +35,7 @@ def main(folder, *names):
         _write_images(folder / "tfds")
     kept = folder / "imagenet_size.json"
     rows = json.loads(kept.read_text()) if kept.exists() else []
+    rows = [row for row in rows if row["exit"] == 0]  # Others are run again.
     for path in sorted((ROOT / "configs" / "imagenet").glob("*.cfg")):
         done = path.stem in [row["row"] for row in rows]
         if done or path.stem not in (names or [path.stem]):
@@ -48,6 +49,8 @@ def _measured_row(path, folder):
     """Returns what training by a flagfile costs, and what comes after it."""
     trained = folder / path.stem
     rows = [_train(path, trained, folder / "tfds")]
+    if rows[0]["exit"]:
+        return rows
     model = f"--model={trained / 'model.keras'}"
     if "qat" not in rows[0]["flags"] and "l1" not in path.stem:
         rows += _later(path.stem, model, folder)
@@ -79,8 +82,8 @@ def _train(path, workdir, data_dir):
     size = f"--batch_size={_BATCH_SIZE}"
     row = _measured("train", [*given, size], workdir)
     kept = {"model", "qat", "qat_point", "kurtosis_coefficient", "gradient_l1"}
-    shown = [flag[2:] for flag in own if _name(flag) in kept]
-    return {"row": path.stem, **row, "flags": " ".join(shown)}
+    shown = {_name(flag): flag[2:] for flag in own if _name(flag) in kept}
+    return {"row": path.stem, **row, "flags": " ".join(shown.values())}
 
 
 def _later(name, model, folder):
@@ -141,13 +144,20 @@ def _measured(tool, flags, workdir):
 
 
 def _table(rows):
+    every = {
+        path.stem for path in (ROOT / "configs" / "imagenet").glob("*.cfg")
+    }
+    missing = sorted(every - {row["row"] for row in rows})
     lines = [
         "# The paper's rows at real size",
         "",
         f"Made by `tests/imagenet_size.py`: {_STEPS} training steps of "
         f"{_BATCH_SIZE} synthetic images of 224 x 224, {_IMAGES} test images,",
         "three points, one exact file; random weights. Times are those of the "
-        "whole process, start and compilation with it.",
+        "whole process, start and compilation with it; wall time was mostly "
+        "waiting, on a busy machine.",
+        f"Of {len(every)} flagfiles in `configs/imagenet` not run: "
+        f"{', '.join(missing) or 'none'}.",
         "",
         "| Row | Tool | Exit code | Wall, s | Processor, s | Peak, GiB |",
         "|---|---|---|---|---|---|",

@@ -70,7 +70,7 @@ _COLUMNS = {
     },
     **{f"{key} seconds": title for key, title in _SECONDS.items()},
     "peak_ratio": "Peak / float weights",
-    "peak_gigabytes": "Peak GB",
+    "peak_gigabytes": "Peak above start, GB",
 }
 
 

@@ -11,6 +11,7 @@ import functools
 
 import common_flags
 import export_flags
+import parity_flag
 import quantization_flags
 import training_flags
 from absl import flags
@@ -19,6 +20,7 @@ _NOTES = flags.DEFINE_multi_string("note", [], "What the report must say.")
 _TITLE = flags.DEFINE_string("title", None, "Title of the report.")
 flags.adopt_module_key_flags(common_flags)
 flags.adopt_module_key_flags(training_flags)
+flags.adopt_module_key_flags(parity_flag)
 flags.adopt_module_key_flags(quantization_flags)
 flags.adopt_module_key_flags(export_flags)
 
@@ -31,7 +33,7 @@ def main():
     train_options = training_flags.options()
     plans = quantization_flags.plans()
     measure_options = {
-        "also": quantization_flags.parity(),
+        "also": parity_flag.parity(),
         "metric": train_options["metric"],
         "provenance": {"flags": common_flags.effective_flags()},
     }

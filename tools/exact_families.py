@@ -45,7 +45,7 @@ _COLUMNS = {
     "lower_seconds": "Lower s",
     "write_seconds": "Write s",
     "check_seconds": "Check s",
-    "peak_gigabytes": "Peak GB",
+    "peak_gibibytes": "Peak of the process, GiB",
     "refused": "Refused",
 }
 
@@ -136,7 +136,7 @@ def _checked(graph, images):
         "int4_megabytes": len(write(with_container(graph, 4))) / 1e6,
         "write_seconds": written - start,
         "check_seconds": checked - written,
-        "peak_gigabytes": peak / 2**20,
+        "peak_gibibytes": peak / 2**20,
     }
 
 

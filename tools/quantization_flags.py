@@ -34,13 +34,6 @@ STEP_SIZES = flags.DEFINE_string(
     "step_sizes.json to use in place of --ptq; at other bits than its own the "
     "clipping range is kept.",
 )
-PARITY_POINTS = flags.DEFINE_multi_string(
-    "parity_points",
-    [],
-    "Patterns at which weights are also put on the grid of the paper's "
-    "reference code, whose zero moves (Fig. 4c-d); such as '4/FP "
-    "x{0.98,1,1.02}'.",
-)
 flags.adopt_module_key_flags(evaluation_flags)
 common_flags.gone(
     scheme="Write --placement=VALUE.",
@@ -110,24 +103,3 @@ def _given_steps():
     # Rows of other step sizes, in a file of the same name, are others.
     name = f"given {hashlib.sha256(content).hexdigest()[:8]}"
     return {name: lambda calibration, point: given}
-
-
-def parity():
-    """Returns what `runs.measure` is to measure for --parity_points."""
-    if not PARITY_POINTS.value:
-        return ()
-    from kure_tf.paper import reference_parity
-    from kure_tf.settings import all_points
-
-    points = all_points(PARITY_POINTS.value)
-
-    def measure(model, dataset, name):
-        return reference_parity(
-            model,
-            dataset.test,
-            points,
-            name=name,
-            provenance={"placement": "reference"},
-        )
-
-    return (measure,)

@@ -4,6 +4,8 @@ python tools/sweep.py --model=runs/kure/model.keras --workdir=runs/sweep
 
 Killed and started again, it goes on after the last finished point.
 
+--helpfull names --parity_points, too: the paper's reference code.
+
 Several processes or machines share a sweep, each in a folder of its own:
 
 python tools/sweep.py --shard=0/2 --workdir=runs/sweep0 ...
@@ -14,6 +16,7 @@ python tools/report.py --reports=runs/sweep0,runs/sweep1 --workdir=runs/sweep
 import common_flags
 import distribution_flag
 import metric_flag
+import parity_flag
 import quantization_flags
 from absl import flags
 
@@ -34,7 +37,7 @@ def main():
     from kure_tf import runs
 
     plans = quantization_flags.plans()
-    also = quantization_flags.parity()
+    also = parity_flag.parity()
     metric = metric_flag.metric()
     facts = common_flags.effective_flags()
     facts.pop("shard", None)

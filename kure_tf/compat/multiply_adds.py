@@ -23,8 +23,9 @@ def multiply_adds_of(model) -> dict:
     A convolution makes one for each element of its kernel at each place of
     its output (transposed: of its input), a dense layer for each vector, a
     recurrent one for each time step, attention for its two products, too. A
-    name is that of a kernel, or `WITHOUT_KERNEL`. Keras 3's operations are
-    keys, too. Sums, products of elements, normalization, pooling and
+    name is that of a kernel, or `WITHOUT_KERNEL`. Operations are keys, too:
+    matmul, dot, tensordot, conv and (in Keras 3; tf_keras does not keep the
+    equation) einsum. Sums, products of elements, normalization, pooling and
     look-ups count nothing. A layer that is called n times counts n times, and
     a size that the model leaves open counts as 1.
 
@@ -199,12 +200,38 @@ def _of_unknown(layer, shapes):
 
 
 def _of_dot(layer, shapes):
+    if not hasattr(layer, "axes"):  # Keras 3's operation, not the layer.
+        return _of_matmul(layer, shapes)
     axes = layer.axes if isinstance(layer.axes, int) else layer.axes[0]
     return math.prod(shapes["output"][1:]) * _first(shapes)[axes]
 
 
 def _of_matmul(_, shapes):
     return math.prod(shapes["output"][1:]) * _first(shapes)[-1]
+
+
+def _of_tensordot(layer, shapes):
+    inputs, axes = _first(shapes), getattr(layer, "axes", 1)
+    if isinstance(axes, int):
+        axes = range(len(inputs) - axes, len(inputs))
+    else:
+        axes = axes[0] if hasattr(axes[0], "__len__") else axes[:1]
+    return math.prod(shapes["output"][1:]) * math.prod(inputs[a] for a in axes)
+
+
+def _of_einsum(layer, shapes):
+    inputs, _ = getattr(layer, "subscripts", "->").split("->")
+    letters, operands = inputs.split(","), list(shapes.values())[:-1]
+    sizes = {}
+    for names, shape in zip(letters, operands, strict=False):
+        sizes |= dict(zip(reversed(names), reversed(shape), strict=False))
+    sizes.pop(letters[0][:1], None)  # The batch.
+    return math.prod(sizes.values()) if sizes else 0
+
+
+def _of_conv(_, shapes):
+    kernel = list(shapes.values())[1]
+    return math.prod(shapes["output"][1:]) * math.prod(kernel[:-1])
 
 
 def _of_plain_attention(_, shapes):
@@ -215,5 +242,9 @@ def _of_plain_attention(_, shapes):
 _OF_ACTIVATIONS = {
     "dot": _of_dot,
     "matmul": _of_matmul,
+    "tensordot": _of_tensordot,
+    "einsum": _of_einsum,
+    "conv": _of_conv,
     "attention": _of_plain_attention,
+    "additiveattention": _of_plain_attention,
 }

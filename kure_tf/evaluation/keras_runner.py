@@ -60,11 +60,11 @@ def _spread(answers, strategy):
 
     def of_own_part(inputs):
         context = tf.distribute.get_replica_context()
-        place = context.replica_id_in_sync_group % replicas
+        number = context.replica_id_in_sync_group % replicas
 
         def own(x):
             count = tf.shape(x)[0]
-            begin, end = (count * k // replicas for k in (place, place + 1))
+            begin, end = (count * k // replicas for k in (number, number + 1))
             return x[begin:end]
 
         return answers(tf.nest.map_structure(own, inputs))

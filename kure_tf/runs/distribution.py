@@ -1,5 +1,6 @@
 """Strategies of `tf.distribute` by name."""
 
+import functools
 import os
 import sys
 
@@ -16,8 +17,10 @@ def strategy_named(name) -> tf.distribute.Strategy:
     Args:
         name: "none", one device; "mirrored", all GPUs of this machine (without
             a GPU: its CPUs, of which there is one unless the process has made
-            logical ones); "multi_worker", the processes that the environment
-            variable TF_CONFIG names; "tpu", the TPUs that TensorFlow finds.
+            logical ones), the same strategy at every call; "multi_worker", the
+            processes that the environment variable TF_CONFIG names; "tpu",
+            those of the environment variable TPU_NAME, else of this machine
+            (not tried where there are TPUs).
 
     Raises:
         ValueError: If there is no such strategy, TF_CONFIG is missing, or there
@@ -25,13 +28,19 @@ def strategy_named(name) -> tf.distribute.Strategy:
     """
     check_choice("distribution", name, STRATEGIES)
     if name == "mirrored":
-        return _said(tf.distribute.MirroredStrategy(_devices()))
+        return _mirrored()
     if name == "multi_worker":
         _check_tf_config()
         return _said(tf.distribute.MultiWorkerMirroredStrategy())
     if name == "tpu":
         return _said(_tpu_strategy())
     return tf.distribute.get_strategy()
+
+
+# Two strategies number their sums alike, and TensorFlow mixes these up.
+@functools.cache
+def _mirrored():
+    return _said(tf.distribute.MirroredStrategy(_devices()))
 
 
 def _devices():
@@ -53,7 +62,9 @@ def _check_tf_config():
 
 def _tpu_strategy():
     try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver("")
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
+            os.environ.get("TPU_NAME", "local")
+        )
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, RuntimeError, tf.errors.OpError) as error:

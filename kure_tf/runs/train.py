@@ -11,6 +11,7 @@ import tensorflow as tf
 from kure_tf import compat
 from kure_tf.evaluation import evaluate
 from kure_tf.files import jsonable, read_json, write_json
+from kure_tf.ops.checks import check_whole
 from kure_tf.runs.kure import Kure
 from kure_tf.runs.model import load_saved_model, save_model
 from kure_tf.sweeps import weight_kurtosis
@@ -72,6 +73,12 @@ def train(
     if recipe.distillation:
         teacher = _checked_teacher(model if teacher is None else teacher)
     check_teacher(recipe, teacher)
+    check_whole(
+        "ramp_epochs, which are among the epochs,",
+        kure.ramp_epochs,
+        0,
+        recipe.epochs,
+    )
     run = _run(model, dataset, recipe, kure, qat, teacher)
     if metric is not None:
         run["metric"] = metric.metric_name

@@ -93,9 +93,11 @@ def fit(
     With a `tf.distribute` strategy the copy is trained by all its replicas, as
     one replica would: the recipe's batch size is that of all of them together,
     its learning rate is used as it is, the mean loss of a batch counts every
-    image alike, and regularizers count once. Only batch normalization differs:
-    each replica normalizes with its own part of a batch, and the moving
-    statistics are the mean of theirs. Of several workers each calls `fit` with
+    image alike, and regularizers count once. Two things differ. In batch
+    normalization each replica normalizes with its own part of a batch, and the
+    moving statistics are the mean of theirs. With `gradient_l1` each takes the
+    norm of its own part's gradients, of which the mean is larger than the norm
+    of the whole batch's. Of several workers each calls `fit` with
     the same arguments; the chief writes to `workdir`, all read from it. Should
     one be killed, start all of them again. TensorFlow has several workers train
     tf_keras models; Keras 3 takes strategies of one process. (`loss` in the
@@ -151,6 +153,7 @@ def fit(
         train = train.take(recipe.train_images, recipe.seed)
     splits = [split for split in (train, dataset.validation) if split]
     check_shares(strategy, recipe.batch_size, splits)
+    _check_accumulation(strategy, recipe.gradient_accumulation_steps)
     run = _Run(model, teacher, dataset, train, recipe, strategy, workdir)
     resumed_from = len(run.history)
     if not run.finished:
@@ -305,6 +308,16 @@ class _Run:
         for name in _PROGRESS:
             setattr(self, name, checkpoint.progress[name])
         self.best_weights = checkpoint.arrays["best"]
+
+
+def _check_accumulation(strategy, steps):
+    replicas = strategy.num_replicas_in_sync
+    if steps > 1 and replicas > 1:
+        raise ValueError(
+            "Expected gradient_accumulation_steps=1 on several replicas: Keras "
+            f"3 accumulates gradients on one alone. Received: {steps} on "
+            f"{replicas}. Set it to 1, or use one device."
+        )
 
 
 def _check_fit(model, dataset, recipe):

@@ -23,7 +23,8 @@ class KurtosisRamp(keras.callbacks.Callback):
 
     Raises:
         TypeError, ValueError: If `epochs` is no such number, or, when training
-            starts, the model has no `KurtosisRegularizer` on a kernel.
+            starts, the model has no `KurtosisRegularizer` on a kernel, or Keras
+            does not know the steps of an epoch.
     """
 
     def __init__(self, epochs):
@@ -48,11 +49,21 @@ class KurtosisRamp(keras.callbacks.Callback):
         model.make_train_function(force=True)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._before = epoch * self.params["steps"]
+        self._steps = self.params["steps"]
+        if self._steps is None:
+            raise ValueError(
+                "KurtosisRamp needs to know the steps of an epoch. The data "
+                "set does not tell how many batches it has: give "
+                "steps_per_epoch= to `fit`."
+            )
+        self._before = epoch * self._steps
 
     def on_train_batch_begin(self, batch, logs=None):
-        steps = self.epochs * self.params["steps"]
+        steps = self.epochs * self._steps
         self._share.assign(min(1.0, (self._before + batch + 1) / steps))
+
+    def on_train_end(self, logs=None):
+        self._share.assign(1.0)  # For who trains or evaluates it afterwards.
 
 
 def _kurtosis_regularizers(model):

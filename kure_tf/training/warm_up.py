@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from kure_tf.compat import keras, register_serializable
+from kure_tf.ops.checks import check_whole
 
 
 @register_serializable("kure_tf")
@@ -16,12 +17,16 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
     Args:
         schedule: A Keras schedule, or a learning rate.
-        steps: Training steps until the rate is that of `schedule`.
+        steps: Training steps until the rate is that of `schedule`, at least 1.
+
+    Raises:
+        TypeError, ValueError: If `steps` is no such number.
     """
 
     def __init__(self, schedule, steps):
         super().__init__()
-        self.schedule, self.steps = schedule, steps
+        self.schedule = schedule
+        self.steps = check_whole("steps", steps, 1)
 
     def __call__(self, step):
         rate = self.schedule

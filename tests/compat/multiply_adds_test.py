@@ -1,5 +1,6 @@
 """Multiply-adds against numbers counted by hand."""
 
+import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -108,6 +109,30 @@ class MultiplyAddsTest(tf.test.TestCase, parameterized.TestCase):
         matmul = keras.ops.matmul if compat.IS_KERAS_3 else tf.linalg.matmul
         product = matmul(dot, inputs)
         self.assertEqual(_total(keras.Model(inputs, product)), 5 * 5 * (4 + 4))
+
+    def test_additive_attention_scores_and_sums(self):
+        inputs = keras.Input((5, 4))
+        model = keras.Model(inputs, layers.AdditiveAttention()([inputs] * 2))
+        self.assertEqual(_total(model), 2 * 5 * 5 * 4)
+
+    def test_operations_of_keras_3_count_as_products(self):
+        if not compat.IS_KERAS_3:
+            self.skipTest("tf_keras has no operations of its own.")
+        ops, inputs = keras.ops, keras.Input((5, 4))
+        image = keras.Input((6, 6, 2))
+        for source, outputs, expected in (
+            (inputs, ops.dot(inputs, np.ones((4, 3))), 5 * 4 * 3),
+            (inputs, ops.tensordot(inputs, np.ones((4, 3)), 1), 5 * 4 * 3),
+            (
+                inputs,
+                ops.tensordot(inputs, np.ones((5, 4, 3)), [[1, 2], [0, 1]]),
+                5 * 4 * 3,
+            ),
+            (inputs, ops.einsum("abc,adc->abd", inputs, inputs), 5 * 5 * 4),
+            (image, ops.conv(image, np.ones((3, 3, 2, 7))), 4 * 4 * 9 * 2 * 7),
+        ):
+            model = keras.Model(source, outputs)
+            self.assertEqual(_total(model), expected)
 
     def test_each_call_counts_in_nested_models_too(self):
         inner = keras.Sequential([keras.Input((4,)), layers.Dense(4)])

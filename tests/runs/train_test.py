@@ -52,6 +52,10 @@ class TrainTest(parameterized.TestCase, tf.test.TestCase):
             self.assertAllClose(kurtosis["after"], expected, rtol=1e-4)
             self.assertEqual(kurtosis["regularized"], path[0] != "a")
 
+    def test_ramp_ends_with_the_training(self):
+        with self.assertRaisesRegex(ValueError, "among the epochs"):
+            self._train(kure=Kure(1.0, ramp_epochs=3))
+
     def test_start_is_the_teacher_where_none_is_named(self):
         recipe = dataclasses.replace(RECIPE, distillation=1.0)
         start = make_model()

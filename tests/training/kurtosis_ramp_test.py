@@ -42,6 +42,23 @@ class KurtosisRampTest(tf.test.TestCase):
         shares = [0.375, 0.875, 1.0]
         self.assertAllClose(ramped - bare, np.multiply(shares, term), rtol=1e-5)
 
+    def test_ramp_is_over_when_training_ends(self):
+        kure = regularize_kurtosis(_net(), coefficient=2.0, verbose=False)
+        whole = _losses(kure)
+
+        _losses(kure, KurtosisRamp(100))
+
+        evaluated = kure.evaluate(X, X[:, :4], batch_size=4, verbose=0)
+        self.assertAllClose(evaluated, whole[-1], rtol=1e-5)
+
+    def test_steps_of_an_epoch_have_to_be_known(self):
+        kure = regularize_kurtosis(_net(), coefficient=2.0, verbose=False)
+        kure.compile(keras.optimizers.SGD(0.0), "mse")
+        pairs = tf.data.Dataset.from_tensors((X, X[:, :4]))
+        endless = pairs.filter(lambda x, y: True)
+        with self.assertRaisesRegex(ValueError, "steps_per_epoch="):
+            kure.fit(endless, callbacks=[KurtosisRamp(2)], verbose=0)
+
     def test_finds_kure_in_quantized_layers_beside_other_regularizers(self):
         kure = regularize_kurtosis(
             regularize_kurtosis(_net(), coefficient=1.0, verbose=False),

@@ -124,6 +124,16 @@ class ReplicasTest(FitTestCase):
 
 
 @pytest.mark.one_keras
+class AccumulationTest(tf.test.TestCase):
+    def test_gradients_are_accumulated_on_one_device_alone(self):
+        if not IS_KERAS_3:
+            self.skipTest("tf_keras accumulates nowhere.")
+        recipe = dataclasses.replace(RECIPE, gradient_accumulation_steps=2)
+        with self.assertRaisesRegex(ValueError, "on several replicas"):
+            fit(make_model(), DATASET, recipe, strategy=_two())
+
+
+@pytest.mark.one_keras
 class StrategyTest(tf.test.TestCase):
     def test_keras_3_refuses_several_workers(self):
         workers = tf.distribute.MultiWorkerMirroredStrategy.__new__(
