@@ -1,15 +1,12 @@
 """Puts the runs of several reports side by side, under names that differ."""
 
-import dataclasses
-
-from kure_tf.measurements.shard import Shard, gathered
+from kure_tf.measurements.join_shards import join_shards
 
 _VARIES_BETWEEN_SEEDS = frozenset(
     "seed checkpoint hash workdir started finished date time seconds host "
     "command versions output".split()
 )
 """Words in a provenance key (or flag) that say nothing of the experiment."""
-_MACHINES = ("machine", "versions")  # What shards of a sweep may differ in.
 
 
 def merged_runs(groups) -> tuple:
@@ -22,13 +19,10 @@ def merged_runs(groups) -> tuple:
     gets the seed, or where that does not tell them apart a number.
 
     Raises:
-        ValueError: If shards are missing, not finished, or of different sweeps.
+        ValueError: As `join_shards`.
     """
-    runs = []
-    for run in (run for group in groups for run in group):
-        if run not in runs:
-            runs.append(run)
-    runs = _whole(runs)
+    runs = _once(run for group in groups for run in group)
+    runs = _once(join_shards(runs))
     taken = {run.name for run in runs}
     names = {}
     for name in taken:
@@ -41,65 +35,13 @@ def merged_runs(groups) -> tuple:
     )
 
 
-def _whole(runs):
-    """Returns `runs`, with one run in the place of the shards of a sweep."""
-    found, shards = [], {}
+def _once(runs):
+    """Returns `runs` without those that equal an earlier one."""
+    found = []
     for run in runs:
-        if "shard" not in run.provenance:
+        if run not in found:
             found.append(run)
-            continue
-        shard = Shard.parse(run.provenance["shard"])
-        key = run.name, str(run.seed), shard.count
-        if key not in shards:
-            found.append(key)
-        shards.setdefault(key, {})[shard.index] = run
-    return [_joined(shards[x], x) if x in shards else x for x in found]
-
-
-def _joined(shards, key):
-    name, _, count = key
-    missing = [f"{i}/{count}" for i in range(count) if i not in shards]
-    if missing:
-        raise ValueError(
-            f"Expected all {count} shards of the sweep {name!r}. Missing: "
-            f"{', '.join(missing)}. Merge its report too."
-        )
-    shards = [shards[index] for index in range(count)]
-    provenance = _shared_provenance(shards)
-    placements = dict.fromkeys(x.placement for s in shards for x in s.rows)
-    rows = []
-    for placement in placements:  # Each was dealt by itself.
-        hands = [
-            [x for x in s.rows if x.placement == placement] for s in shards
-        ]
-        rows += gathered(hands)
-    return dataclasses.replace(
-        shards[0], rows=tuple(rows), provenance=provenance
-    )
-
-
-def _shared_provenance(shards):
-    """Returns the provenance of a sweep from its shards'."""
-    first, *others = (
-        {k: v for k, v in run.provenance.items() if k != "shard"}
-        for run in shards
-    )
-    for other in others:
-        differing = [
-            name
-            for name in {**first, **other}
-            if first.get(name) != other.get(name) and name not in _MACHINES
-        ]
-        if differing:
-            raise ValueError(
-                "Expected shards of one sweep. They differ in "
-                + "; ".join(
-                    f"{n}: {first.get(n)!r} and {other.get(n)!r}"
-                    for n in differing
-                )
-                + ". Repeat the command with another --shard alone."
-            )
-    return first
+    return found
 
 
 def are_seeds_of_one_run(runs) -> bool:

@@ -78,14 +78,15 @@ class Report:
         Runs of equal name stay one run with several seeds if only the seed
         (and files named after it) tells their provenances apart; otherwise
         their names get the seed or a number. Equal runs and equal notes are
-        taken once.
+        taken once. Shards of a sweep become one run.
 
         Args:
             reports: At least one.
             title: Of the result; by default the titles, joined.
 
         Raises:
-            ValueError: If there are no reports.
+            ValueError: If there are no reports, or of a sweep a shard is
+                missing, has not finished, or is there twice and differs.
         """
         reports = list(reports)
         if not reports:

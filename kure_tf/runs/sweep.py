@@ -103,13 +103,21 @@ def measure(
         )
     reports += [more(model, dataset, name) for more in also]
     runs = [run for report in reports for run in report.runs]
-    names = dict.fromkeys(run.provenance["placement"] for run in runs)
     return dataclasses.replace(
         runs[0],
         rows=tuple(row for run in runs for row in run.rows),
-        provenance={**runs[0].provenance, "placement": list(names)},
+        provenance={**runs[0].provenance, **_of_all(runs)},
         **_weights(model, record),
     )
+
+
+def _of_all(runs):
+    """Returns what the provenances of several plans say together."""
+    known = [run.provenance for run in runs]
+    facts = {"placement": list(dict.fromkeys(x["placement"] for x in known))}
+    if "planned_rows" in known[0]:
+        facts["planned_rows"] = sum(x["planned_rows"] for x in known)
+    return facts
 
 
 def _completed(plan, trained, folder):

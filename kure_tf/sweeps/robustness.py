@@ -64,7 +64,8 @@ def measure_robustness(
         provenance: What the report says beyond what is known here.
         shard: A `Shard` or its text, such as "0/2": the points that this
             process measures; `Report.merge` makes one report of all parts.
-            None: all of them.
+            Its provenance says how many "planned_rows" all parts have
+            together. None: all points.
         progress: Whether to show progress bars.
 
     Returns:
@@ -88,11 +89,12 @@ def measure_robustness(
         **_provenance(model, dataset, plan),
         **quantized_share(quantized).facts(),
     }
-    if shard is not None:
-        provenance["shard"] = str(Shard.parse(shard))
+    part = Shard.parse(Shard() if shard is None else shard)
     finished = finished_rows(folder, name, provenance)
     bench = _Bench(quantized, dataset, plan, metric, progress)
-    part = Shard.parse(shard or Shard())
+    if shard is not None:
+        facts = {"shard": str(part), "planned_rows": bench.planned_rows}
+        provenance.update(facts)
     done, dealt = [], 0
 
     def keep(before, rows):
@@ -157,6 +159,15 @@ class _Bench:
         # Several sweeps go through the same bits.
         self._calibration = functools.cache(self._calibrated)
         self._steps = functools.cache(self._searched)
+
+    @property
+    def planned_rows(self):
+        """How many rows the plan comes to, those of all shards."""
+        each = sum(
+            len(self.points(sweep)) * len(self._plan.seeds(sweep.kind))
+            for sweep in self._plan.sweeps
+        )
+        return each * len(self._plan.batch_norm_ways)
 
     def points(self, sweep):
         """Returns the points of a `Planned` sweep, or settings of layers."""

@@ -21,6 +21,8 @@ PLAN = SweepPlan(
     batch_size=15,  # 20 test images: 15 and 5, neither divides by two.
     batch_norm_images=32,
 )
+# 1 + 1 points.
+OTHER = SweepPlan(("3/FP",), placement="tflite", batch_size=15)
 
 
 def _model():
@@ -70,7 +72,7 @@ class ManyDevicesTest(tf.test.TestCase, parameterized.TestCase):
         folder = cls.folder / folder
         options = {"provenance": {"flags": {"a": "b"}}, "shard": shard}
         report, _ = runs.sweep(
-            _model(), make_dataset(), [PLAN], folder, **options
+            _model(), make_dataset(), [PLAN, OTHER], folder, **options
         )
         return report
 
@@ -80,8 +82,10 @@ class ManyDevicesTest(tf.test.TestCase, parameterized.TestCase):
         ]
         merged = Report.merge(shards[::-1])
 
-        self.assertLen(_rows(self.whole), 12)
-        self.assertEqual([len(_rows(part)) for part in shards], [6, 6])
+        self.assertLen(_rows(self.whole), 14)
+        self.assertEqual([len(_rows(part)) for part in shards], [7, 7])
+        for part in shards:
+            self.assertEqual(part.runs[0].provenance["planned_rows"], 14)
         self.assertEqual(_rows(merged), _rows(self.whole))
         self.assertEqual(_without_rows(merged), _without_rows(self.whole))
 
