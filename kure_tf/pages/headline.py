@@ -159,4 +159,5 @@ def _against(own, other, rival):
         return text
     if abs(difference) > 2 * error:
         return f"clearly {text}"
-    return f"{text}, too close to call"
+    # Other seeds would turn the sign of the difference.
+    return f"too close to {rival} to call"
