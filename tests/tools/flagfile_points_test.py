@@ -18,7 +18,7 @@ _EXPECTED = pathlib.Path(__file__).with_name("flagfile_points.txt")
 _PROBE = """
 import json, sys
 sys.path.insert(0, "tools")
-import compare, quantization_flags, sweep
+import compare, parity_flag, quantization_flags, sweep
 from absl import flags
 from kure_tf.settings import all_points
 
@@ -31,7 +31,7 @@ def rows(flagfile):
                 for point in sweep.points:
                     placement = f"{plan.placement}{' again' if again else ''}"
                     yield placement, sweep.kind, sweep.method or "-", str(point)
-    for point in all_points(quantization_flags.PARITY_POINTS.value):
+    for point in all_points(parity_flag.PARITY_POINTS.value):
         yield "reference", "reference_parity", "DoReFa, zero moves", str(point)
 
 print(json.dumps({path: list(rows(path)) for path in sys.argv[1:]}))
