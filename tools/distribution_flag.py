@@ -28,8 +28,9 @@ def scope():
     """
     if DISTRIBUTION.value == "multi_worker":
         raise ValueError(
-            "--distribution=multi_worker is for training, where workers wait "
-            "for each other. The points of a sweep do not: give each machine "
-            "a part of them, --shard=0/2 and --shard=1/2."
+            "Expected --distribution=none, mirrored or tpu. Received: "
+            "multi_worker, which is for training, where workers wait for each "
+            "other. The points of a sweep do not: give each machine a part of "
+            "them, --shard=0/2 and --shard=1/2."
         )
     return strategy().scope()

@@ -87,8 +87,8 @@ def _teacher():
         return None
     if not flags.FLAGS.distillation:
         raise ValueError(
-            "--teacher is what --distillation learns from. Received it with "
-            "--distillation=0: write a factor, such as --distillation=1."
+            "Expected --distillation above 0, such as --distillation=1, where "
+            "--teacher names what to learn from. Received: --distillation=0."
         )
     from kure_tf import runs
 
