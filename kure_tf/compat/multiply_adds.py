@@ -24,10 +24,11 @@ def multiply_adds_of(model) -> dict:
     its output (transposed: of its input), a dense layer for each vector, a
     recurrent one for each time step, attention for its two products, too. A
     name is that of a kernel, or `WITHOUT_KERNEL`. Operations are keys, too:
-    matmul, dot, tensordot, conv and (in Keras 3; tf_keras does not keep the
-    equation) einsum. Sums, products of elements, normalization, pooling and
-    look-ups count nothing. A layer that is called n times counts n times, and
-    a size that the model leaves open counts as 1.
+    matmul, dot, tensordot, conv and einsum. (tf_keras keeps no arguments of
+    its operations: einsum counts nothing there, tensordot one axis.) Sums,
+    products of elements, normalization, pooling and look-ups count nothing. A
+    layer that is called n times counts n times, and a size that the model
+    leaves open counts as 1.
 
     Of a layer of a user's own each kernel counts once for each vector of its
     first input; if kure_tf knows no kernels of it, each of its weights of two
@@ -142,11 +143,16 @@ def _image_places(layer, shape):
 def _einsum_places(equation, shape):
     """Returns the product of the sizes that only the input has, but batch."""
     inputs, kernel, _ = re.split(",|->", equation.replace(" ", ""))
-    before, dots, behind = inputs.partition("...")
-    unnamed = "." * (len(shape) - len(before) - len(behind)) if dots else ""
-    letters = before + unnamed + behind
-    pairs = list(zip(letters, shape, strict=True))[1:]
-    return math.prod(size for letter, size in pairs if letter not in kernel)
+    _, *sizes = _einsum_sizes(inputs, shape)
+    return math.prod(size for name, size in sizes if name not in set(kernel))
+
+
+def _einsum_sizes(names, shape):
+    """Returns `[(letter, size), ...]`; axes of "..." are numbers."""
+    before, dots, behind = names.partition("...")
+    unnamed = len(shape) - len(before) - len(behind) if dots else 0
+    letters = [*before, *range(unnamed, 0, -1), *behind]
+    return list(zip(letters, shape, strict=True))
 
 
 def _of_attention(layer, shapes):
@@ -220,13 +226,15 @@ def _of_tensordot(layer, shapes):
 
 
 def _of_einsum(layer, shapes):
-    inputs, _ = getattr(layer, "subscripts", "->").split("->")
-    letters, operands = inputs.split(","), list(shapes.values())[:-1]
-    sizes = {}
-    for names, shape in zip(letters, operands, strict=False):
-        sizes |= dict(zip(reversed(names), reversed(shape), strict=False))
-    sizes.pop(letters[0][:1], None)  # The batch.
-    return math.prod(sizes.values()) if sizes else 0
+    equation = getattr(layer, "subscripts", None)
+    if equation is None:  # An operation of tf_keras.
+        return 0
+    inputs = equation.replace(" ", "").partition("->")[0].split(",")
+    operands = list(shapes.values())[:-1]
+    found = list(map(_einsum_sizes, inputs, operands))
+    (batch, _), *_ = found[0]
+    sizes = dict(pair for pairs in found for pair in pairs)
+    return math.prod(size for name, size in sizes.items() if name != batch)
 
 
 def _of_conv(_, shapes):

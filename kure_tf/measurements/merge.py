@@ -13,10 +13,10 @@ def merged_runs(groups) -> tuple:
     """Returns the runs of all `groups`, each report's runs being one group.
 
     Equal runs are taken once. Shards of one sweep become the run that they are
-    parts of. Runs of equal name keep it if they are seeds of
-    one run: their `provenance["seed"]` differs and the rest of it, apart from
-    the files' and the machine's particulars, does not. Otherwise the name
-    gets the seed, or where that does not tell them apart a number.
+    parts of. Runs of equal name keep it if they are seeds of one run: their
+    `provenance["seed"]` differs and the rest of it, apart from the files'
+    particulars, does not. Otherwise the name gets the seed, or where that does
+    not tell them apart a number.
 
     Raises:
         ValueError: As `join_shards`.

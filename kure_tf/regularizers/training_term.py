@@ -29,7 +29,9 @@ class TrainingTermModel(keras.Model):
 
     def training_term(self, x, y, y_pred, sample_weight):
         """Returns the term for a batch, a float32 scalar: a mean over it."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__} has to say its term in `training_term`."
+        )
 
     def train_step(self, data):
         self.__dict__["_in_training_step"] = True

@@ -97,11 +97,13 @@ def fit(
     normalization each replica normalizes with its own part of a batch, and the
     moving statistics are the mean of theirs. With `gradient_l1` each takes the
     norm of its own part's gradients, of which the mean is larger than the norm
-    of the whole batch's. Of several workers each calls `fit` with
-    the same arguments; the chief writes to `workdir`, all read from it. Should
-    one be killed, start all of them again. TensorFlow has several workers train
-    tf_keras models; Keras 3 takes strategies of one process. (`loss` in the
-    history weighs the last batch by its parts, where they differ in size.)
+    of the whole batch's.
+
+    Of several workers each calls `fit` with the same arguments; the chief
+    writes to `workdir`, all read from it. Should one be killed, start all of
+    them again. TensorFlow has several workers train tf_keras models; Keras 3
+    takes strategies of one process. (`loss` in the history weighs the last
+    batch by its parts, where they differ in size.)
 
     Limits: the state of `callbacks` (say, the patience of EarlyStopping) is not
     in the checkpoint. Layers that draw from random operations of TensorFlow

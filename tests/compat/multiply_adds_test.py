@@ -129,6 +129,12 @@ class MultiplyAddsTest(tf.test.TestCase, parameterized.TestCase):
                 5 * 4 * 3,
             ),
             (inputs, ops.einsum("abc,adc->abd", inputs, inputs), 5 * 5 * 4),
+            (inputs, ops.einsum("abc,cd", inputs, np.ones((4, 3))), 5 * 4 * 3),
+            (
+                image,
+                ops.einsum("...ij,jk->...ik", image, np.ones((2, 3))),
+                6 * 6 * 2 * 3,
+            ),
             (image, ops.conv(image, np.ones((3, 3, 2, 7))), 4 * 4 * 9 * 2 * 7),
         ):
             model = keras.Model(source, outputs)
