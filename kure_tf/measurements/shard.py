@@ -39,9 +39,9 @@ class Shard:
     def __str__(self):
         return f"{self.index}/{self.count}"
 
-    def own(self, items, dealt):
-        """Returns which of `items` are its own, `dealt` others being before."""
-        return items[(self.index - dealt) % self.count :: self.count]
+    def own(self, items):
+        """Returns which of `items` are its own."""
+        return items[self.index :: self.count]
 
 
 def gathered(hands) -> list:

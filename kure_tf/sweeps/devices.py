@@ -27,7 +27,9 @@ from kure_tf.sweeps.kinds import DEVICE
 from kure_tf.sweeps.plan import SweepPlan
 from kure_tf.sweeps.provenance import measurement_facts
 from kure_tf.sweeps.robustness import finished_rows
-from kure_tf.sweeps.run import run_sweep
+from kure_tf.sweeps.run import rows_at
+from kure_tf.sweeps.stops import Stop
+from kure_tf.sweeps.untrained import warn_if_untrained
 
 
 def check_devices(
@@ -120,6 +122,7 @@ def check_devices(
         )
 
     if left or in_float is None:
+        warn_if_untrained(model)
         bench = _Bench(model, dataset, plan, name, progress)
         in_float = in_float or bench.float_row
         for profile, row in bench.measure(left):
@@ -139,7 +142,9 @@ class _Bench:
         self._evaluate = Evaluator(dataset.test, batch_size=plan.batch_size)
         self._right_in_float = None
         in_float = fake_quantize_model(model, Placement())
-        self.float_row = self._row(in_float, OperatingPoint(), "bit_width")
+        self.float_row = self._row(
+            in_float, Stop(OperatingPoint(), "bit_width")
+        )
         self._right_in_float = self._right()
 
     def measure(self, profiles):
@@ -169,19 +174,18 @@ class _Bench:
     def _device(self, quantized, calibration, profile):
         again = profile.reestimate_batch_norm and _has_batch_norm(quantized)
         name, method = profile.method()
-        row = self._row(
-            quantized,
+        stop = Stop(
             profile.point,
             DEVICE,
-            setting_for=settings_for(
+            name,
+            settings_for(
                 calibration,
                 method,
                 batch_norm=self._batch_norm if again else None,
             ),
             reestimated_batch_norm=again,
-            ptq=name,
-            placement=profile.name,
         )
+        row = self._row(quantized, stop, profile.name)
         facts = {
             "device": profile.name,
             "profile": profile.to_dict(),
@@ -189,19 +193,20 @@ class _Bench:
         }
         return dataclasses.replace(row, details={**row.details, **facts})
 
-    def _row(self, quantized, point, sweep, **options):
-        report = run_sweep(
+    def _row(self, quantized, stop, placement=None):
+        (row,) = rows_at(
             quantized,
-            [point],
-            evaluate=self._compare,
-            name=self._name,
-            sweep=sweep,
+            [stop],
+            self._compare,
+            {
+                "run": self._name,
+                "placement": placement,
+                "split": self._dataset.test.name,
+            },
             examples=self._dataset.test.count,
-            split=self._dataset.test.name,
             progress=False,
-            **options,
         )
-        return report.runs[0].rows[0]
+        return row
 
     def _compare(self, model):
         measured = self._evaluate(model)

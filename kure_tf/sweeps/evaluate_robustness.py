@@ -10,13 +10,13 @@ from kure_tf.fake_quantized import fake_quantize_model, keeping, quantizers_of
 from kure_tf.fake_quantized import placement as placements
 from kure_tf.measurements import Report, Run
 from kure_tf.pages import save_report
-from kure_tf.sweeps.kinds import SENSITIVITY
 from kure_tf.sweeps.methods import ADAROUND
 from kure_tf.sweeps.plan import SweepPlan
+from kure_tf.sweeps.planned_stops import planned_stops
 from kure_tf.sweeps.provenance import kurtosis_facts, model_facts
 from kure_tf.sweeps.robustness import check_plan
-from kure_tf.sweeps.run import run_sweep
-from kure_tf.sweeps.sensitivity import layer_settings
+from kure_tf.sweeps.run import evaluated_facts, rows_at
+from kure_tf.sweeps.untrained import warn_if_untrained
 
 _WITH_LOSS = ("lapq", "lapq_gradient", "learned_steps")
 
@@ -94,34 +94,29 @@ def evaluate_robustness(
         data, metric and (metric,), batch_size=batch_size, progress=False
     )
     name = name or model.name
-    facts |= {
-        **model_facts(model),
-        "ptq": list(plan.ptq_methods),
-        "placement": "qat" if own else placements.get(placement).name,
-    }
-    rows = []
-    for sweep in plan.sweeps:
-        swept = sweep.points
-        if sweep.kind == SENSITIVITY:
-            swept = layer_settings(quantized, swept)
-        found = run_sweep(
-            quantized,
-            swept,
-            evaluate=evaluate,
-            setting_for=setting_for(sweep.method),
-            name=name,
-            ptq=sweep.method,
-            placement=facts["placement"],
-            sweep=sweep.kind,
-            split=name_of(data) or "evaluation",
-            provenance=facts,
-            progress=progress,
-        ).runs[0]
-        rows += found.rows
+    placed = "qat" if own else placements.get(placement).name
+    warn_if_untrained(model)
+    rows = rows_at(
+        quantized,
+        planned_stops(quantized, plan, setting_for),
+        evaluate,
+        {
+            "run": name,
+            "placement": placed,
+            "split": name_of(data) or "evaluation",
+        },
+        progress=progress,
+    )
     run = Run(
         name,
-        tuple(rows),
-        provenance=found.provenance,
+        rows,
+        provenance={
+            **evaluated_facts(quantized, evaluate),
+            **facts,
+            **model_facts(model),
+            "ptq": list(plan.ptq_methods),
+            "placement": placed,
+        },
         kurtosis=kurtosis_facts(model),
     )
     report = Report(runs=(run,), title=f"Robustness of {name}", notes=notes)
@@ -149,12 +144,12 @@ def _check_calibration(plan, calibration):
 
 
 def _settings(model, plan, calibration, progress):
-    """Returns a function from a method's name to `setting_for`, kept."""
+    """Returns `setting_for`, as `planned_stops` takes it."""
     with keeping(model):
         calibrated = methods.calibrate(model, calibration, progress=progress)
 
     @functools.cache
-    def setting_for(name):
+    def settings_of(name):
         return methods.settings_for(calibrated, plan.ptq_methods.get(name))
 
-    return setting_for
+    return lambda name, seed, reestimated, place: settings_of(name)(place)

@@ -17,18 +17,18 @@ from kure_tf.fake_quantized import (
     quantizers_of,
 )
 from kure_tf.fake_quantized import placement as placements
-from kure_tf.measurements import Report, Run, Shard
+from kure_tf.measurements import Report, Shard
 from kure_tf.ptq.adaround import check_roundable
 from kure_tf.sweeps.batch_norm_images import (
     augmented_batches,
     batch_norm_batches,
     batch_norm_facts,
 )
-from kure_tf.sweeps.kinds import SENSITIVITY
 from kure_tf.sweeps.methods import ADAROUND
+from kure_tf.sweeps.planned_stops import planned_stops
 from kure_tf.sweeps.provenance import measurement_facts
-from kure_tf.sweeps.run import run_sweep
-from kure_tf.sweeps.sensitivity import layer_settings
+from kure_tf.sweeps.run import report_of, rows_at
+from kure_tf.sweeps.untrained import warn_if_untrained
 
 
 def measure_robustness(
@@ -89,42 +89,37 @@ def measure_robustness(
         **_provenance(model, dataset, plan),
         **quantized_share(quantized).facts(),
     }
-    part = Shard.parse(Shard() if shard is None else shard)
     finished = finished_rows(folder, name, provenance)
     bench = _Bench(quantized, dataset, plan, metric, progress)
+    stops = planned_stops(quantized, plan, bench.setting)
     if shard is not None:
-        facts = {"shard": str(part), "planned_rows": bench.planned_rows}
-        provenance.update(facts)
-    done, dealt = [], 0
+        part = Shard.parse(shard)
+        provenance |= {"shard": str(part), "planned_rows": len(stops)}
+        stops = part.own(stops)
 
-    def keep(before, rows):
-        if folder is not None:
-            reached = [*before, *rows]
-            known = set(map(id, reached))
-            # What an earlier run measured and this one has not come to.
-            waiting = [row for row in finished if id(row) not in known]
-            _report(name, [*reached, *waiting], provenance).save(folder)
+    def keep(rows):
+        # What an earlier run measured and this one has not come to.
+        known = set(map(id, rows))
+        waiting = [row for row in finished if id(row) not in known]
+        report_of(name, [*rows, *waiting], provenance).save(folder)
 
-    for reestimated, sweep in itertools.product(
-        plan.batch_norm_ways, plan.sweeps
-    ):
-        points = bench.points(sweep)
-        for seed in plan.seeds(sweep.kind):
-            own, dealt = part.own(points, dealt), dealt + len(points)
-            if not own:
-                continue
-            report = bench.measure(
-                own,
-                sweep,
-                seed,
-                reestimated,
-                name=name,
-                placement=provenance["placement"],
-                finished=finished,
-                on_row=functools.partial(keep, tuple(done)),
-            )
-            done.extend(report.runs[0].rows)
-    return _report(name, done, provenance)
+    warn_if_untrained(quantized)
+    rows = rows_at(
+        quantized,
+        stops,
+        bench.evaluate,
+        {
+            "run": name,
+            "placement": provenance["placement"],
+            "split": dataset.test.name,
+        },
+        metric=metric and metric.metric_name,
+        examples=dataset.test.count,
+        finished=finished,
+        on_row=None if folder is None else keep,
+        progress=progress,
+    )
+    return report_of(name, rows, provenance)
 
 
 def check_plan(model, plan):
@@ -149,8 +144,8 @@ class _Bench:
 
     def __init__(self, model, dataset, plan, metric, progress):
         self._model, self._dataset, self._plan = model, dataset, plan
-        self._metric, self._progress = metric, progress
-        self._evaluate = Evaluator(
+        self._progress = progress
+        self.evaluate = Evaluator(
             dataset.test,
             None if metric is None else (metric, _loss(model)),
             batch_size=plan.batch_size,
@@ -159,39 +154,11 @@ class _Bench:
         # Several sweeps go through the same bits.
         self._calibration = functools.cache(self._calibrated)
         self._steps = functools.cache(self._searched)
+        self._settings = functools.cache(self._setting_for)
 
-    @property
-    def planned_rows(self):
-        """How many rows the plan comes to, those of all shards."""
-        each = sum(
-            len(self.points(sweep)) * len(self._plan.seeds(sweep.kind))
-            for sweep in self._plan.sweeps
-        )
-        return each * len(self._plan.batch_norm_ways)
-
-    def points(self, sweep):
-        """Returns the points of a `Planned` sweep, or settings of layers."""
-        if sweep.kind == SENSITIVITY:
-            return list(layer_settings(self._model, sweep.points))
-        return sweep.points
-
-    def measure(self, points, sweep, seed, reestimated, **options):
-        """Measures points of a sweep on one draw of calibration images."""
-        return run_sweep(
-            self._model,
-            points,
-            evaluate=self._evaluate,
-            setting_for=self._setting_for(sweep.method, seed, reestimated),
-            sweep=sweep.kind,
-            ptq=sweep.method,
-            calibration_seed=seed,
-            reestimated_batch_norm=reestimated,
-            metric=self._metric and self._metric.metric_name,
-            examples=self._dataset.test.count,
-            split=self._dataset.test.name,
-            progress=self._progress,
-            **options,
-        )
+    def setting(self, method, seed, reestimated, place):
+        """Returns the setting at a place: see `planned_stops`."""
+        return self._settings(method, seed, reestimated)(place)
 
     def _setting_for(self, name, seed, reestimated):
         name, learned, _ = (name or "").partition(ADAROUND)
@@ -244,11 +211,6 @@ def _calibration_images(dataset, seed):
     if seed is None:
         return dataset.calibration
     return calibration_draw(dataset.train, dataset.calibration.count, seed)
-
-
-def _report(name, rows, provenance):
-    run = Run(name=name, rows=tuple(rows), provenance=provenance)
-    return Report(runs=(run,), title=f"Robustness of {name}")
 
 
 def _provenance(model, dataset, plan):

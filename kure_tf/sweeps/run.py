@@ -7,12 +7,11 @@ from kure_tf.evaluation import Evaluator
 from kure_tf.fake_quantized import apply, keeping, quantized_share
 from kure_tf.fake_quantized.tensors import some_quantizers_of
 from kure_tf.measurements import Report, Row, Run
-from kure_tf.ops.checks import check_kind, check_several
+from kure_tf.ops.checks import check_kind
 from kure_tf.progress import ProgressBar
-from kure_tf.settings import OperatingPoint, Setting, all_points
 from kure_tf.sweeps.calibrated import calibrated_settings, check_label
-from kure_tf.sweeps.kinds import kind_of
 from kure_tf.sweeps.result import result_fields
+from kure_tf.sweeps.stops import stops_at
 from kure_tf.sweeps.untrained import warn_if_untrained
 
 
@@ -95,49 +94,82 @@ def run_sweep(
             the direction of the metric or how many examples it comes from.
             Rows so far were handed to `on_row`.
     """
-    some_quantizers_of(model)  # Raises where there are none.
     if hasattr(evaluate, "batches"):
         examples, split = evaluate.count, evaluate.name
         evaluate = Evaluator(evaluate)
-    if not callable(evaluate):
-        raise TypeError(
-            "Expected evaluate= a Split, or a function of the model that "
-            f"returns {{metric: value}}. Received: {evaluate!r}."
-        )
+    some_quantizers_of(model)  # Raises where there are none.
+    _check_evaluate(evaluate)
     if calibration is not None:
-        if setting_for is not None or ptq is None:
-            raise ValueError(
-                "Expected with calibration= the name of a PTQ method, such as "
-                f"ptq='lapq', and no setting_for. Received: ptq={ptq!r}, "
-                f"setting_for={setting_for!r}."
-            )
+        _check_search(ptq, setting_for)
         ptq, setting_for = calibrated_settings(
             model, ptq, calibration, progress=progress
         )
     elif setting_for is None:
         check_label(ptq)
-    shared = {
-        "run": name,
-        "placement": placement,
-        "reestimated_batch_norm": reestimated_batch_norm,
-        "calibration_seed": calibration_seed,
-        "split": split,
-    }
-    if metric is not None:
-        shared["metric"] = metric
-    points = list(_with_kinds(points, sweep))
+    stops = stops_at(
+        points,
+        sweep,
+        ptq=ptq,
+        setting_for=setting_for,
+        calibration_seed=calibration_seed,
+        reestimated_batch_norm=reestimated_batch_norm,
+    )
     warn_if_untrained(model)
+    rows = rows_at(
+        model,
+        stops,
+        evaluate,
+        {"run": name, "placement": placement, "split": split},
+        metric=metric,
+        higher_is_better=higher_is_better,
+        examples=examples,
+        finished=finished,
+        on_row=on_row,
+        progress=progress,
+    )
+    facts = evaluated_facts(model, evaluate)
+    return report_of(name, rows, {**facts, **(provenance or {})})
+
+
+def rows_at(
+    model,
+    stops,
+    evaluate,
+    shared,
+    *,
+    metric=None,
+    higher_is_better=None,
+    examples=None,
+    finished=(),
+    on_row=None,
+    progress=True,
+):
+    """Returns a row for each `Stop`, in their order.
+
+    Args:
+        model: A fake-quantized model, which is left as it was.
+        stops: `Stop`s.
+        evaluate: A function `evaluate(model) -> {metric: value}`.
+        shared: Fields that all rows have in common, "run" among them.
+        metric, higher_is_better, examples, finished, on_row, progress: As for
+            `run_sweep`.
+
+    Raises:
+        TypeError, ValueError: As `run_sweep`.
+    """
+    if metric is not None:
+        shared = {**shared, "metric": metric}
     rows = []
-    bar = ProgressBar(points, name, progress=progress, unit="point")
-    for kind, point in bar:
-        labels = {**shared, **_labels(point, kind, ptq)}
+    bar = ProgressBar(stops, shared["run"], progress=progress, unit="point")
+    for stop in bar:
+        labels = {**shared, **stop.labels}
         bar.set_postfix_str(f"{labels['point']} {labels['layer'] or ''}")
         row = next((row for row in finished if _says(row, labels)), None)
         if row is not None:
             rows.append(row)
             continue
         start = time.perf_counter()
-        setting = _setting(point, setting_for)
+        setting = stop.setting()
         with keeping(model):
             apply(model, setting)
             measured = evaluate(model)
@@ -150,69 +182,45 @@ def run_sweep(
         )
         result["details"] |= _numbers(setting.provenance)
         seconds = round(time.perf_counter() - start, 3)
-        rows.append(Row(**{**labels, **result}, seconds=seconds))
+        rows.append(Row(**labels | result, seconds=seconds))
         if on_row is not None:
             on_row(tuple(rows))
-    loss_name = getattr(evaluate, "loss_name", None)
+    return tuple(rows)
+
+
+def evaluated_facts(model, evaluate) -> dict:
+    """Returns what a report says of a model that `evaluate` has measured."""
     facts = quantized_share(model).facts()
-    if loss_name:
+    if loss_name := getattr(evaluate, "loss_name", None):
         facts["loss_name"] = loss_name
-    run = Run(name, tuple(rows), provenance={**facts, **(provenance or {})})
+    return facts
+
+
+def report_of(name, rows, provenance) -> Report:
+    """Returns the report of one run."""
+    run = Run(name, tuple(rows), provenance=provenance)
     return Report(runs=(run,), title=f"Robustness of {name}")
 
 
-def _with_kinds(points, sweep):
-    """Yields (kind of sweep, point or setting)."""
-    if isinstance(points, (str, OperatingPoint, Setting)):
-        points = [points]
-    seen = set()
-    for given in check_several("points", points, "['{8..2}/FP', '4/4']"):
-        found = [given] if isinstance(given, Setting) else all_points(given)
-        kind = sweep or kind_of(found)
-        for point in found:
-            if (kind, point) not in seen:
-                seen.add((kind, point))
-                yield kind, point
+def _check_evaluate(evaluate):
+    if not callable(evaluate):
+        raise TypeError(
+            "Expected evaluate= a Split, or a function of the model that "
+            f"returns {{metric: value}}. Received: {evaluate!r}."
+        )
 
 
-def _labels(point, kind, ptq):
-    """Returns the fields of a row that say where it was measured."""
-    bare = _bare(point)
-    return {
-        "point": bare.point,
-        "layer": bare.layer,
-        "others": bare.others,
-        "ptq": None if bare.in_float else ptq,
-        "sweep": kind,
-    }
-
-
-def _bare(point):
-    return point if isinstance(point, Setting) else Setting(point)
+def _check_search(ptq, setting_for):
+    if setting_for is not None or ptq is None:
+        raise ValueError(
+            "Expected with calibration= the name of a PTQ method, such as "
+            f"ptq='lapq', and no setting_for. Received: ptq={ptq!r}, "
+            f"setting_for={setting_for!r}."
+        )
 
 
 def _says(row, labels):
     return all(getattr(row, name) == value for name, value in labels.items())
-
-
-def _setting(point, setting_for):
-    bare = _bare(point)
-    if setting_for is None:
-        return bare
-    setting = setting_for(point)
-    if not isinstance(setting, Setting):
-        raise TypeError(
-            "Expected setting_for(point) to return a Setting, such as "
-            "Setting(point, step_sizes=ptq.lp_norm(calibration, point)). "
-            f"Received: {type(setting).__name__}."
-        )
-    where = [(s.point, s.layer, s.others) for s in (setting, bare)]
-    if where[0] != where[1]:
-        raise ValueError(
-            f"Expected setting_for(point) to return a Setting at '{bare.point}'"
-            f", where it was asked for. Received one at '{setting.point}'."
-        )
-    return setting
 
 
 def _numbers(provenance):
