@@ -23,8 +23,8 @@ help: ## Lists the targets.
 demo: $(STAMP) ## Trains three seeds on the bundled digits, sweeps, reports.
 	$(RUN) tools/compare.py --flagfile=configs/digits/demo.cfg
 
-# What reaches no Keras, and what says the same under both, runs in the first
-# process alone; tool flows and what takes tf_keras models alone in the second.
+# What says the same under both runs in the first process alone; what reaches no
+# Keras, tool flows and what takes tf_keras models alone in the second.
 # The two share two cores better than one run's workers would: each pays for
 # importing TensorFlow once. The output of the second waits in a file, so that
 # the two do not mix.
@@ -33,13 +33,13 @@ test: $(STAMP) ## Runs the whole suite, under Keras 3 and under tf_keras.
 	export TF_NUM_INTRAOP_THREADS=$${TF_NUM_INTRAOP_THREADS:-1}; \
 	export OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1}; \
 	TF_USE_LEGACY_KERAS=1 $(RUN) -m pytest -q -p no:cacheprovider \
-		-m "not keras_free and not one_keras" \
+		-m "keras_free or not one_keras" \
 		>"$$log" 2>&1 </dev/null & second=$$!; \
 	trap 'rm -f "$$log"' EXIT; \
 	trap 'kill $$second 2>/dev/null; exit 130' INT TERM; \
 	echo "Tests under Keras 3 (and, meanwhile, under tf_keras):"; \
 	TF_USE_LEGACY_KERAS=0 $(RUN) -m pytest -q \
-		-m "not tfmot and not tool_flow" </dev/null \
+		-m "not keras_free and not tfmot and not tool_flow" </dev/null \
 		|| failed="$$failed Keras 3;"; \
 	wait $$second || failed="$$failed tf_keras;"; \
 	echo "Tests under tf_keras:"; cat "$$log"; \

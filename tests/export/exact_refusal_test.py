@@ -3,6 +3,7 @@
 import pathlib
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from litert_files import EIGHT_BIT_ENDS, at_point
@@ -13,6 +14,8 @@ from kure_tf.export import check_file, export_exact, to_integer_graph
 from kure_tf.fake_quantized import paper_placement
 from kure_tf.qat import quantize_aware
 from kure_tf.quantizers import UniformQuantizer
+
+pytestmark = pytest.mark.one_keras
 
 _SHAPE = (6, 6, 2)
 _REFERENCE = paper_placement(

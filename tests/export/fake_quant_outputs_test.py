@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from converted import ConvertedRun, convert
@@ -12,6 +13,8 @@ from kure_tf.fake_quantized import (
     paper_placement,
     quantizers_of,
 )
+
+pytestmark = pytest.mark.one_keras
 
 layers = keras.layers
 _SHAPE = (4, 4, 3)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 from converted import ConvertedRun, convert
 from export_nets import images, model_of
@@ -16,6 +17,8 @@ from kure_tf.fake_quantized import (
     set_operating_point,
     tflite_placement,
 )
+
+pytestmark = pytest.mark.one_keras
 
 layers = keras.layers
 _SHAPE = (6, 6, 3)

@@ -4,6 +4,7 @@ import functools
 import pathlib
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from litert_files import EIGHT_BIT_ENDS, KERNELS, at_point, run
@@ -87,6 +88,7 @@ class FloatLayersTest(tf.test.TestCase, parameterized.TestCase):
                 simulate(graph, codes, kernels), run(content, [codes], kernels)
             )
 
+    @pytest.mark.one_keras
     def test_answers_are_near_the_models(self):
         graph = _graph(_norm)
 
@@ -117,6 +119,7 @@ class FloatLayersTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "'selu' in float.*write"):
             fake_quant_model(_graph(_norm))
 
+    @pytest.mark.one_keras
     def test_a_verified_file_names_them(self):
         path = pathlib.Path(self.get_temp_dir()) / "m.tflite"
         found = export_exact(
@@ -135,6 +138,7 @@ class FloatLayersTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(found.codes, 2 * 32 * (3 + 4 * 4 * 6 + 4 * 4 * 4))
         self.assertTrue(path.exists())
 
+    @pytest.mark.one_keras
     def test_answers_are_those_of_the_file_itself(self):
         graph = _graph(_norm)
         codes = graph.weights["logits"].codes

@@ -3,6 +3,7 @@
 import functools
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from export_nets import SHAPE, images
@@ -82,6 +83,7 @@ class ModesTest(tf.test.TestCase, parameterized.TestCase):
             self.assertAllClose(found, wanted, rtol=1e-5, atol=1e-5)
 
     @parameterized.parameters(*_PLACEMENTS)
+    @pytest.mark.one_keras
     def test_dynamic_range_quantizes_inputs_on_the_fly(self, placement):
         model = _model(placement)
         wanted = np.asarray(model(images()))
@@ -96,6 +98,7 @@ class ModesTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.product(
         mode=("weight_only", "dynamic_range"), placement=tuple(_PLACEMENTS)
     )
+    @pytest.mark.one_keras
     def test_the_codes_are_those_of_the_quantizers(self, mode, placement):
         """But for the sign, which a negative gain of batch norm turns."""
         model = _model(placement)
@@ -114,6 +117,7 @@ class ModesTest(tf.test.TestCase, parameterized.TestCase):
                 path,
             )
 
+    @pytest.mark.one_keras
     def test_4_bits_take_half_the_bytes_where_codes_fit(self):
         """A depthwise kernel beside float inputs has to stay at 8."""
         sizes = {
@@ -128,12 +132,14 @@ class ModesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(sizes["dynamic_range", 4]["int4"], 2)
         self.assertEqual(sizes["dynamic_range", 4]["int8"], 3)
 
+    @pytest.mark.one_keras
     def test_floats_are_those_of_the_codes(self):
         file = to_tflite(_model(), mode="float")
         self.assertAllClose(
             run(file.content, [images()]), _model()(images()), rtol=1e-5
         )
 
+    @pytest.mark.one_keras
     def test_exact_is_the_default_and_needs_a_point_of_integers(self):
         model = at_point(keras.models.clone_model(_plain()), images(), "4/8")
         file = to_tflite(model, [images()], container=4)
@@ -187,19 +193,16 @@ def _plain():
 
 
 class TrainedTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.product(
-        engine=("native", "tfmot"), placement=("paper", "tflite")
-    )
-    def test_trained_codes_are_in_the_file(self, engine, placement):
-        if engine == "tfmot" and IS_KERAS_3:
-            self.skipTest("tensorflow-model-optimization needs tf_keras.")
+    @parameterized.parameters("paper", "tflite")
+    def test_trained_codes_are_in_the_file(self, placement):
+        """By the native engine in Keras 3, and by tfmot's in tf_keras."""
         model = quantize_aware(
             _plain(),
             "lsq",
             4,
             None,
             placement=placement,
-            engine=engine,
+            engine="native" if IS_KERAS_3 else "tfmot",
             verbose=False,
         )
         content = to_tflite(model, mode="weight_only", container=4).content
@@ -211,6 +214,7 @@ class TrainedTest(tf.test.TestCase, parameterized.TestCase):
 
 
 class PointTest(tf.test.TestCase):
+    @pytest.mark.one_keras
     def test_the_codes_are_those_of_the_point(self):
         model = _model()
         try:

@@ -3,6 +3,7 @@
 import functools
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from litert_files import KERNELS, calibrated, randomized, run, set_point
@@ -171,6 +172,7 @@ def _graph(name, point="8/8"):
 
 class OperatorsTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.product(name=[*_NETS], point=["8/8", "4/5"])
+    @pytest.mark.one_keras
     def test_no_code_differs(self, name, point):
         images, graph = _images(), _graph(name, point)
         content = write(graph, batch_size=len(images))
@@ -196,10 +198,12 @@ class OperatorsTest(tf.test.TestCase, parameterized.TestCase):
         error = np.sqrt(np.mean(np.square(answers - expected)))
         self.assertLess(error, 0.05 * np.std(expected))
 
+    @pytest.mark.one_keras
     def test_the_reference_kernels_have_no_elu(self):
         with self.assertRaisesRegex(ValueError, "no ELU: .*'xnnpack'"):
             simulate(_graph("elu"), _images(2), "reference")
 
+    @pytest.mark.one_keras
     def test_a_transposed_convolution_needs_a_batch_size(self):
         with self.assertRaisesRegex(ValueError, "batch_size.*transposed"):
             write(_graph("larger_pictures"))

@@ -1,6 +1,7 @@
 import os
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from float_net import SHAPE, float_images, float_net
@@ -97,6 +98,7 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
             len(interpreter._get_ops_details()),
         )
 
+    @pytest.mark.one_keras
     def test_details_say_whose_step_sizes_they_are(self):
         model, images = float_net(), float_images()
 
@@ -142,6 +144,7 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(details["float_ops"], 1)
         self.assertNotEmpty(details["float_weights"])
 
+    @pytest.mark.one_keras
     def test_every_kind_of_calibration_set_gives_the_same_file(self):
         model, images = float_net(), float_images()
         labels = np.zeros(len(images), np.int64)
@@ -173,12 +176,14 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
         )
 
     @parameterized.named_parameters(("any", None, [None]), ("one", 1, [1]))
+    @pytest.mark.one_keras
     def test_the_batch_size_is_any_or_the_given_one(self, size, expected):
         tflite = to_tflite(float_net(), float_images(), batch_size=size)
 
         self.assertEqual(tflite.details["input"]["shape"], [*expected, *SHAPE])
 
     @parameterized.parameters("converter_int8", "dynamic_range", "float")
+    @pytest.mark.one_keras
     def test_integer_inputs_stay_integers(self, mode):
         keras.utils.set_random_seed(0)
         inputs = keras.Input((16,), dtype="int32")
@@ -241,6 +246,7 @@ class ToTFLiteTest(parameterized.TestCase, tf.test.TestCase):
         )
         self.assertNotEqual(mixed.layers[0].compute_dtype, "float32")
 
+    @pytest.mark.one_keras
     def test_the_model_is_left_as_it_was(self):
         model, images = float_net(), float_images()
         model.compile("sgd", "mse")

@@ -2,6 +2,7 @@ import functools
 
 import flatbuffers
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from litert_files import at_point, interpreter_of, randomized, run
@@ -18,6 +19,8 @@ from kure_tf.export import (
 from kure_tf.export.file_details import file_details
 from kure_tf.export.file_operators import stored_kernel
 from kure_tf.export.stored_file import StoredFile
+
+pytestmark = pytest.mark.one_keras
 
 _SHAPE = (6, 6, 2)
 

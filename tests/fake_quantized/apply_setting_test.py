@@ -1,6 +1,7 @@
 """Settings put into models: what is written, against NumPy, and what is not."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -15,6 +16,8 @@ from kure_tf.settings import (
     StepSizes,
     TensorStep,
 )
+
+pytestmark = pytest.mark.one_keras
 
 layers = keras.layers
 X = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)

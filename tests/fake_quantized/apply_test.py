@@ -1,6 +1,7 @@
 """Moving a fake-quantized model to operating points and step sizes."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from fake_quantized_models import (
@@ -22,6 +23,8 @@ from kure_tf.compat import keras
 from kure_tf.fake_quantized import Placement, quantizers_of
 from kure_tf.quantizers import UniformQuantizer
 from kure_tf.settings import StepSizes, TensorStep
+
+pytestmark = pytest.mark.one_keras
 
 PER_CHANNEL = UniformQuantizer("narrow", "per_channel")
 

@@ -1,6 +1,7 @@
 """The integer codes behind quantized weights."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from qat_models import METHODS, make_quantized
@@ -11,6 +12,8 @@ from kure_tf.fake_quantized import (
     quantizers_of,
 )
 from kure_tf.quantizers import UniformQuantizer
+
+pytestmark = pytest.mark.one_keras
 
 
 class IntegerWeightsTest(tf.test.TestCase, parameterized.TestCase):

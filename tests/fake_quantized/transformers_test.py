@@ -1,6 +1,7 @@
 """Transformers are quantized whole, and 8 bits leave their logits."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from transformer_models import bert_like, vit_like
@@ -39,6 +40,7 @@ class TransformersTest(tf.test.TestCase, parameterized.TestCase):
         self.assertGreater(kernels / model.count_params(), 0.95)
 
     @parameterized.named_parameters(("bert_like", _bert), ("vit_like", _vit))
+    @pytest.mark.one_keras
     def test_8_bits_keep_its_logits(self, make):
         # One draw of weights says little: they are 28 to 39 dB apart.
         found = [_ratio_in_db(*_drawn(make, seed)) for seed in range(3)]

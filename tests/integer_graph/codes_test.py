@@ -3,6 +3,7 @@
 import functools
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from litert_files import EIGHT_BIT_ENDS, at_point, randomized
@@ -73,6 +74,7 @@ class CodesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllEqual(weights.biases, np.rint(bias / np.float64(unit)))
 
     @parameterized.parameters(("4/8", 8), ("4/4", 4), ("4/2", 2))
+    @pytest.mark.one_keras
     def test_the_top_level_of_a_grid_is_code_127(self, point, bits):
         """Then saturation clips, and no operator has to."""
         _, graph = _graph(point)
@@ -83,6 +85,7 @@ class CodesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(quantization.zero_point, 127 - (2**bits - 1))
         self.assertEqual(quantization.lowest, quantization.zero_point)
 
+    @pytest.mark.one_keras
     def test_the_full_range_reaches_one_code_further(self):
         model, graph = _graph("4/8 x0.7 full")
 
@@ -134,6 +137,7 @@ class CodesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertLess(highest, 6.0)
         self.assertEqual(operator.activation, "RELU")
 
+    @pytest.mark.one_keras
     def test_a_shortcut_stays_at_8_bits_beside_a_4_bit_input(self):
         _, graph = _graph("4/4")
 
@@ -143,6 +147,7 @@ class CodesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(again.inputs, ("act1",))
         self.assertEqual(graph.quantization("act1").lowest, -128)
 
+    @pytest.mark.one_keras
     def test_tensors_without_a_quantizer_span_what_was_seen(self):
         model, graph = _graph("8/8")
 
@@ -152,6 +157,7 @@ class CodesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(ends, [seen.min(), seen.max()], atol=0.02)
         self.assertEqual(quantization.values_of(quantization.zero_point), 0.0)
 
+    @pytest.mark.one_keras
     def test_a_mid_rise_grid_becomes_odd_codes_of_half_the_step(self):
         placement = paper_placement(
             weights=UniformQuantizer("reference"), first_layer=7, last_layer=7
@@ -165,6 +171,7 @@ class CodesTest(tf.test.TestCase, parameterized.TestCase):
         values = weights.codes * weights.scales / gain
         self.assertAllClose(values, expected.to_float(), rtol=1e-5)
 
+    @pytest.mark.one_keras
     def test_a_channel_that_is_all_zeros_keeps_its_bias(self):
         """Batch norm divides it by sqrt(epsilon): its own scale is useless."""
         model = keras.models.clone_model(_net())
@@ -187,6 +194,7 @@ class CodesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(weights.biases[1] * unit, bias, rtol=1e-5)
         self.assertEqual(weights.dead, ())
 
+    @pytest.mark.one_keras
     def test_a_channel_below_what_int32_can_count_loses_its_codes(self):
         model = keras.models.clone_model(_net())
         model.set_weights(_net().get_weights())
@@ -210,14 +218,17 @@ class CodesTest(tf.test.TestCase, parameterized.TestCase):
 
 class RefusalsTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters("4/FP", "FP/FP")
+    @pytest.mark.one_keras
     def test_a_point_in_float(self, point):
         with self.assertRaisesRegex(ValueError, "in float: first/"):
             _graph(point)
 
+    @pytest.mark.one_keras
     def test_a_layer_that_is_pinned_to_float(self):
         with self.assertRaisesRegex(ValueError, "in float: logits/kernel"):
             _graph("8/8", paper_placement(first_layer=8))
 
+    @pytest.mark.one_keras
     def test_a_grid_without_zero_at_8_bits(self):
         placement = paper_placement(
             weights=UniformQuantizer("reference"), first_layer=8, last_layer=8
@@ -227,10 +238,12 @@ class RefusalsTest(tf.test.TestCase, parameterized.TestCase):
         ):
             _graph("8/8", placement)
 
+    @pytest.mark.one_keras
     def test_the_lowest_code_of_8_bits(self):
         with self.assertRaisesRegex(ValueError, "-127.*codes from -128 to 127"):
             _graph("8/8 x0.7 full")
 
+    @pytest.mark.one_keras
     def test_a_grid_without_zero_for_activations(self):
         placement = paper_placement(
             activations=UniformQuantizer("reference"),
@@ -240,6 +253,7 @@ class RefusalsTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "'reference'.*'logits'"):
             _graph("4/4", placement)
 
+    @pytest.mark.one_keras
     def test_rounding_that_no_device_does(self):
         with self.assertRaisesRegex(ValueError, "nearest level.*'logits'"):
             _graph("4/4 floor")
@@ -290,10 +304,12 @@ class RefusalsTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "Conv2D 'mine': no integer"):
             _graph("8/8", model=keras.Sequential(layers))
 
+    @pytest.mark.one_keras
     def test_a_model_without_quantizers(self):
         with self.assertRaisesRegex(ValueError, "fake_quantize_model"):
             to_integer_graph(_net(), [_images()])
 
+    @pytest.mark.one_keras
     def test_no_calibration_images(self):
         model = at_point(_net(), _images(), "8/8")
         with self.assertRaisesRegex(ValueError, "at least one batch"):

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from numpy_network import NumpyNetwork, images, randomize
@@ -63,6 +64,7 @@ class MobileNetV2Test(tf.test.TestCase, parameterized.TestCase):
         (0.75, 2_610_000, 30_000),
         (1.4, 6_060_000, 60_000),
     )
+    @pytest.mark.one_keras
     def test_has_the_published_number_of_parameters(
         self, width, published, tolerance
     ):
@@ -88,6 +90,7 @@ class MobileNetV2Test(tf.test.TestCase, parameterized.TestCase):
         self.assertLen(depthwise, 17)
         self.assertLen(model.losses, 53)
 
+    @pytest.mark.one_keras
     def test_activations_never_exceed_six(self):
         model = mobilenet_v2(2, (32, 32, 3), width=0.35)
         randomize(model)
@@ -99,6 +102,7 @@ class MobileNetV2Test(tf.test.TestCase, parameterized.TestCase):
 
         self.assertEqual((values.min(), values.max()), (0.0, 6.0))
 
+    @pytest.mark.one_keras
     def test_dropout_is_active_only_in_training(self):
         model = mobilenet_v2(5, (32, 32, 3), width=0.35, dropout=0.5)
         randomize(model)
@@ -108,6 +112,7 @@ class MobileNetV2Test(tf.test.TestCase, parameterized.TestCase):
         self.assertAllEqual(model(batch), model(batch))
         self.assertNotAllClose(model(batch, training=True), model(batch))
 
+    @pytest.mark.one_keras
     def test_without_dropout_there_is_no_such_layer(self):
         model = mobilenet_v2(5, (32, 32, 3), width=0.35, dropout=0)
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from numpy_network import NumpyNetwork, images, max_pool, randomize
@@ -63,6 +64,7 @@ class ResNetImageNetTest(tf.test.TestCase, parameterized.TestCase):
         )
 
     @parameterized.parameters((resnet18, 11_689_512), (resnet50, 25_557_032))
+    @pytest.mark.one_keras
     def test_has_the_published_number_of_parameters(self, build, published):
         """Torch does not count the statistics of batch normalization."""
         model = build(1000, (32, 32, 3))
@@ -71,6 +73,7 @@ class ResNetImageNetTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(trainable, published)
 
     @parameterized.parameters((resnet18, 20), (resnet50, 53))
+    @pytest.mark.one_keras
     def test_every_kernel_gets_the_regularizer(self, build, convs):
         regularizer = KurtosisRegularizer(1.8)
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from batch_norm_nets import normal_images, tiny_model
@@ -12,6 +13,8 @@ from kure_tf.fake_quantized import (
 )
 from kure_tf.ptq import reestimate_batch_norm
 from kure_tf.settings import BatchNormStatistics
+
+pytestmark = pytest.mark.one_keras
 
 layers = keras.layers
 

@@ -1,6 +1,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -8,6 +9,8 @@ from kure_tf import fake_quantize_model, ptq, set_operating_point
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import Placement, observation, operating_point_of
 from kure_tf.quantizers import UniformQuantizer
+
+pytestmark = pytest.mark.one_keras
 
 layers = keras.layers
 

@@ -24,7 +24,9 @@ pytestmark = pytest.mark.one_keras
 POINT = OperatingPoint(2, 3)
 SEARCHES = {
     "lapq": functools.partial(ptq.lapq, maxiter=1, progress=False),
-    "lapq_gradient": functools.partial(ptq.lapq_gradient, progress=False),
+    "lapq_gradient": functools.partial(
+        ptq.lapq_gradient, passes=20, progress=False
+    ),
 }
 
 
@@ -100,6 +102,12 @@ def _quantized(granularity="per_tensor"):
     x, labels = _images()
     batches = [(x[:150], labels[:150]), (x[150:], labels[150:])]
     return copy, ptq.calibrate(copy, batches, progress=False)
+
+
+@functools.cache
+def _found(name, granularity="per_tensor"):
+    """Returns the step sizes that a search finds at the point."""
+    return SEARCHES[name](_quantized(granularity)[1], POINT)
 
 
 def _loss(model, step_sizes, point=POINT):
@@ -181,7 +189,7 @@ class SearchTest(tf.test.TestCase, parameterized.TestCase):
         self, name, granularity
     ):
         model, calibration = _quantized(granularity)
-        steps = SEARCHES[name](calibration, POINT)
+        steps = _found(name, granularity)
         said = steps.provenance
         start = ptq.lp_norm(calibration, POINT, p=said["p"])
         self.assertAllClose(_loss(model, start), said["first_loss"], rtol=1e-4)
@@ -212,7 +220,7 @@ class SearchTest(tf.test.TestCase, parameterized.TestCase):
 
     @parameterized.parameters(*SEARCHES)
     def test_the_same_images_give_the_same_steps(self, name):
-        first = SEARCHES[name](_quantized()[1], POINT)
+        first = _found(name)
         again = SEARCHES[name](_quantized()[1], POINT)
         for path, step in first.tensors.items():
             self.assertAllEqual(step.step_size, again.tensors[path].step_size)
@@ -261,7 +269,7 @@ class LapqTest(tf.test.TestCase):
 
     def test_channels_of_a_tensor_move_together(self):
         _, calibration = _quantized("per_channel")
-        steps = SEARCHES["lapq"](calibration, POINT)
+        steps = _found("lapq", "per_channel")
         start = ptq.lp_norm(calibration, POINT, p=steps.provenance["p"])
         moved = []
         for path, step in steps.tensors.items():
@@ -273,7 +281,7 @@ class LapqTest(tf.test.TestCase):
 
     def test_an_interrupted_search_goes_on_where_it_was(self):
         journal = pathlib.Path(self.get_temp_dir()) / "runs" / "journal.json"
-        whole = SEARCHES["lapq"](_quantized()[1], POINT)
+        whole = _found("lapq")
 
         _, calibration = _quantized()
         broken = _Limited(calibration.loss, 30)
@@ -380,7 +388,7 @@ class LapqGradientTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_each_channel_moves_on_its_own(self):
         _, calibration = _quantized("per_channel")
-        steps = SEARCHES["lapq_gradient"](calibration, POINT)
+        steps = _found("lapq_gradient", "per_channel")
         start = ptq.lp_norm(calibration, POINT, p=steps.provenance["p"])
         found = steps.tensors["b/kernel"].step_size
         ratios = found / start.tensors["b/kernel"].step_size

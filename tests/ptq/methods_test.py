@@ -1,6 +1,7 @@
 """minmax, uniform and lp_norm against dense grids of steps; all by contract."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -32,6 +33,18 @@ def _calibration(
     batch_norm=False,
 ):
     """One dense layer with the kernel of a Laplace distribution."""
+    if images is None:
+        return _on_zeros(grid, granularity, activations, batch_norm)
+    return _made(grid, granularity, activations, images, batch_norm)
+
+
+@functools.cache  # No test changes such a one.
+def _on_zeros(grid, granularity, activations, batch_norm):
+    images = np.zeros((2, 60), np.float32)
+    return _made(grid, granularity, activations, images, batch_norm)
+
+
+def _made(grid, granularity, activations, images, batch_norm):
     model = keras.Sequential(
         [keras.Input((60,)), layers.Dense(5, use_bias=False, name="d")]
     )
@@ -48,8 +61,6 @@ def _calibration(
             activations=activations and UniformQuantizer(activations),
         ),
     )
-    if images is None:
-        images = np.zeros((2, 60), np.float32)
     batches = [(images, np.zeros(len(images), int))]
     return copy, kernel, ptq.calibrate(copy, batches, progress=False)
 

@@ -5,6 +5,7 @@ import tempfile
 from unittest import mock
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import absltest, parameterized
 
@@ -20,6 +21,8 @@ from kure_tf.fake_quantized import (
 )
 from kure_tf.ptq.nested_layer import LayerSearch
 from kure_tf.settings import StepSizes
+
+pytestmark = pytest.mark.one_keras
 
 BITS = (8, 4, 2)
 

@@ -3,6 +3,7 @@
 import functools
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from kure_tf import OperatingPoint, apply, fake_quantize_model, ptq
@@ -14,6 +15,8 @@ from kure_tf.fake_quantized import (
     quantizers_of,
 )
 from kure_tf.settings import Setting, StepSizes, TensorStep
+
+pytestmark = pytest.mark.one_keras
 
 layers = keras.layers
 IMAGES = np.random.default_rng(1).normal(1, 2, (64, 3)).astype(np.float32)

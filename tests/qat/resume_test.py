@@ -3,6 +3,7 @@
 import unittest
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from qat_models import (
@@ -99,6 +100,7 @@ class SaveAndResumeTest(tf.test.TestCase, parameterized.TestCase):
         ):
             self.assertAllEqual(one, other)
 
+    @pytest.mark.one_keras
     def test_a_checkpoint_of_another_method_is_refused(self):
         digits = data.digits()
         recipe = training.Recipe(1, learning_rate=0.01, train_images=64)
@@ -116,6 +118,7 @@ class SaveAndResumeTest(tf.test.TestCase, parameterized.TestCase):
             )
 
 
+@pytest.mark.one_keras
 class LostStepTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.named_parameters(
         ("nan", np.nan, "NaN"), ("collapsed", 1e-9, "as good as zero")

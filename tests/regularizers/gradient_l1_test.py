@@ -1,6 +1,7 @@
 import os
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -74,6 +75,7 @@ class GradientL1ModelTest(tf.test.TestCase, parameterized.TestCase):
         mse = np.mean((x @ w - y) ** 2)
         self.assertAllClose(loss, mse + 0.3 * np.abs(g).sum(), atol=1e-5)
 
+    @pytest.mark.one_keras
     def test_regularizers_are_no_part_of_the_gradient_that_is_measured(self):
         model = _linear(kernel_regularizer=keras.regularizers.L2(0.5))
         x, y = _data()
@@ -180,6 +182,7 @@ class GradientL1ModelTest(tf.test.TestCase, parameterized.TestCase):
         self.assertGreater(abs(term), 0.05)
         self.assertNear(with_analytic - analytic, term, 0.02 * abs(term))
 
+    @pytest.mark.one_keras
     def test_training_makes_the_gradients_smaller(self):
         x, y = _data(64, 3)
         norms = {}
@@ -192,6 +195,7 @@ class GradientL1ModelTest(tf.test.TestCase, parameterized.TestCase):
 
         self.assertLess(norms[0.5].sum(), 0.5 * norms[0.0].sum())
 
+    @pytest.mark.one_keras
     def test_with_coefficients_of_zero_it_trains_as_the_original(self):
         x = np.random.default_rng(0).normal(size=(8, 6, 6, 2))
         y = np.arange(8) % 4
@@ -219,6 +223,7 @@ class GradientL1ModelTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllEqual(trained(x), model(x))
         self.assertEmpty(trained.losses)
 
+    @pytest.mark.one_keras
     def test_layers_are_chosen_as_for_kure(self):
         model = _small_net()
 
@@ -260,6 +265,7 @@ class GradientL1ModelTest(tf.test.TestCase, parameterized.TestCase):
             loaded.train_on_batch(x, y), trained.train_on_batch(x, y)
         )
 
+    @pytest.mark.one_keras
     def test_weights_are_those_of_the_original_counted_once(self):
         model = _small_net()
 

@@ -6,9 +6,12 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from kure_tf import compat
+
+pytestmark = pytest.mark.one_keras
 
 TRAIN = """
 import json

@@ -3,7 +3,9 @@
 import dataclasses
 import importlib
 import pathlib
+import shutil
 import statistics
+import tempfile
 from unittest import mock
 
 import pytest
@@ -28,21 +30,31 @@ class TrainTest(parameterized.TestCase, tf.test.TestCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.dataset = make_dataset()
+        temporary = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(temporary.cleanup)
+        cls.finished = pathlib.Path(temporary.name) / "run"
+        cls.model, cls.record = runs.train(
+            make_model, cls.dataset, RECIPE, cls.finished, kure=Kure(1.0)
+        )
 
     def setUp(self):
         super().setUp()
         self.folder = pathlib.Path(self.get_temp_dir()) / "run"
+
+    def _finished(self):
+        """Puts what `setUpClass` has trained into the folder."""
+        shutil.copytree(self.finished, self.folder)
 
     def _train(self, make=make_model, recipe=RECIPE, **options):
         options.setdefault("kure", Kure(1.0))
         return runs.train(make, self.dataset, recipe, self.folder, **options)
 
     def test_the_record_is_of_the_model_that_is_saved(self):
-        model, record = self._train()
+        record = self.record
 
-        saved = runs.load_saved_model(self.folder / "model.keras")
+        saved = runs.load_saved_model(self.finished / "model.keras")
         self.assertEqual(record["checkpoint_hash"], array_hash(saved))
-        self.assertEqual(record, read_json(self.folder / "training.json"))
+        self.assertEqual(record, read_json(self.finished / "training.json"))
         self.assertEqual(record["chosen_layers"], ["b", "c", "d"])
         self.assertLen(record["history"], 2)
         self.assertEqual(record["test"]["images"], 20)
@@ -75,25 +87,23 @@ class TrainTest(parameterized.TestCase, tf.test.TestCase):
         self.assertFalse(self.folder.exists())
 
     def test_what_is_finished_is_not_repeated(self):
-        model, record = self._train()
+        self._finished()
 
         with mock.patch.object(
             train_module, "fit", side_effect=AssertionError("again")
         ):
             again, same = self._train()
 
-        self.assertEqual(same, record)
-        self.assertEqual(array_hash(again), array_hash(model))
+        self.assertEqual(same, self.record)
+        self.assertEqual(array_hash(again), array_hash(self.model))
 
     def test_the_seed_decides_on_the_weights(self):
-        first, _ = self._train()
-        self.folder = self.folder.with_name("second")
         second, _ = self._train()
         self.folder = self.folder.with_name("other")
         other, _ = self._train(recipe=dataclasses.replace(RECIPE, seed=1))
 
-        self.assertEqual(array_hash(first), array_hash(second))
-        self.assertNotEqual(array_hash(first), array_hash(other))
+        self.assertEqual(array_hash(self.model), array_hash(second))
+        self.assertNotEqual(array_hash(self.model), array_hash(other))
 
     @parameterized.named_parameters(
         ("recipe", {"recipe": dataclasses.replace(RECIPE, momentum=0.5)}),
@@ -102,7 +112,7 @@ class TrainTest(parameterized.TestCase, tf.test.TestCase):
         ("start_hash", {"make": lambda: _moved(make_model())}),
     )
     def test_another_run_in_the_folder_is_refused(self, options):
-        self._train()
+        self._finished()
 
         what = self.id().rpartition("refused_")[2]
         with self.assertRaisesRegex(ValueError, f"another one: {what} there"):

@@ -4,6 +4,7 @@ import functools
 import pathlib
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from small_run import make_dataset, make_model
@@ -74,6 +75,7 @@ class EvaluateRobustnessTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(row.value, accuracy_at("4/8", TRAIN))
         self.assertEqual((row.ptq, row.examples), ("minmax", 20))
 
+    @pytest.mark.one_keras
     def test_without_calibration_the_weights_alone_are_quantized(self):
         report = evaluate(model(), TEST, ptq="minmax")
 
@@ -84,6 +86,7 @@ class EvaluateRobustnessTest(tf.test.TestCase, parameterized.TestCase):
             report.runs[0].rows[-1].value, accuracy_at("2/FP", None)
         )
 
+    @pytest.mark.one_keras
     def test_a_data_set_brings_its_calibration(self):
         report = evaluate(model(), DATASET, points="8/8", ptq="minmax")
 
@@ -93,6 +96,7 @@ class EvaluateRobustnessTest(tf.test.TestCase, parameterized.TestCase):
         )
         self.assertEqual(report.runs[0].rows[1].split, "test")
 
+    @pytest.mark.one_keras
     def test_a_metric_of_ones_own_is_what_rows_are_about(self):
         report = evaluate(
             model(), TEST, points="8/FP", metric=evaluation.cross_entropy
@@ -100,6 +104,7 @@ class EvaluateRobustnessTest(tf.test.TestCase, parameterized.TestCase):
 
         self.assertEqual(report.runs[0].rows[1].metric, "cross_entropy")
 
+    @pytest.mark.one_keras
     def test_a_path_gets_the_page(self):
         folder = pathlib.Path(self.get_temp_dir())
 
@@ -117,10 +122,12 @@ class EvaluateRobustnessTest(tf.test.TestCase, parameterized.TestCase):
         ({"points": "lp_norm + adaround: 4/FP"}, "measure_robustness"),
         ({"ptq": "trained"}, "with quantizers.*Name a method"),
     )
+    @pytest.mark.one_keras
     def test_what_needs_more_is_refused(self, options, message):
         with self.assertRaisesRegex(ValueError, message):
             evaluate(model(), TEST, **options)
 
+    @pytest.mark.one_keras
     def test_run_sweep_searches_where_it_is_given_calibration(self):
         quantized = kure_tf.fake_quantize_model(model())
         sweep = functools.partial(

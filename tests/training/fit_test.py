@@ -5,6 +5,7 @@ import importlib.util
 import random
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from fit_case import RECIPE, Events, FitTestCase, make_dataset, make_model
 
@@ -134,6 +135,7 @@ class FitTest(FitTestCase):
 
         self.assertSameWeights(*models)
 
+    @pytest.mark.one_keras
     def test_other_seed_gives_other_weights(self):
         models = [make_model(), make_model()]
         for seed, model in enumerate(models):
@@ -162,6 +164,7 @@ class FitTest(FitTestCase):
             [row["mine"] for row in result.history], [0.5, 1.5, 2.5]
         )
 
+    @pytest.mark.one_keras
     def test_stop_training_ends_after_the_epoch(self):
         class Stop(keras.callbacks.Callback):
             def on_epoch_end(self, epoch, logs=None):
@@ -181,6 +184,7 @@ class FitTest(FitTestCase):
         self.assertLen(result.history, 2)
         self.assertEqual(again.history, result.history)
 
+    @pytest.mark.one_keras
     def test_best_epoch_is_chosen_on_the_validation_split(self):
         class Weights(keras.callbacks.Callback):
             def on_epoch_end(self, epoch, logs=None):
@@ -198,6 +202,7 @@ class FitTest(FitTestCase):
         for weight, expected in zip(model.get_weights(), seen[1], strict=True):
             self.assertAllEqual(weight, expected)
 
+    @pytest.mark.one_keras
     def test_fewer_training_images_are_drawn_by_the_seed(self):
         class Steps(keras.callbacks.Callback):
             def on_train_batch_end(self, batch, logs=None):

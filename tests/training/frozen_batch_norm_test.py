@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from kure_tf import data, training
@@ -64,6 +65,7 @@ class FrozenBatchNormTest(tf.test.TestCase):
             self.assertAllEqual(seen[2][index], seen[3][index], name)
         self.assertNotAllEqual(seen[2][2], seen[3][2])
 
+    @pytest.mark.one_keras
     def test_a_resumed_run_freezes_too(self):
         digits = data.digits()
         folder = self.get_temp_dir()

@@ -79,6 +79,7 @@ class ReplicasTest(FitTestCase):
             alone.history[0]["loss"], self.one[1].history[0]["loss"] + 0.1
         )
 
+    @pytest.mark.one_keras
     def test_killed_in_a_scope_they_go_on_to_the_same_weights(self):
         options = {"workdir": self.workdir(), "callbacks": [Killer(1)]}
         with self.assertRaises(KeyboardInterrupt):

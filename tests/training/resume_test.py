@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import shutil
+import tempfile
 from unittest import mock
 
 import pytest
@@ -82,17 +84,38 @@ class ResumeTest(FitTestCase):
         self.assertEqual(result.resumed_from, 1)
         self.assertSameWeights(straight, resumed)
 
-    def test_finished_run_hands_over_its_weights_without_training(self):
-        first, second, events = make_model(), make_model(seed=3), Events()
-        options = {"workdir": self.workdir(), "verbose": 0}
-        expected = fit(first, make_dataset(), RECIPE, **options)
 
-        result = fit(
-            second, make_dataset(), RECIPE, callbacks=[events], **options
+class FinishedTest(FitTestCase):
+    """The folder of a run that has ended, each test on a copy of its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.model, cls.dataset = make_model(), make_dataset()
+        cls.finished = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.finished.cleanup)
+        cls.result = fit(
+            cls.model,
+            cls.dataset,
+            RECIPE,
+            workdir=cls.finished.name,
+            verbose=0,
         )
 
-        self.assertSameWeights(first, second)
-        self.assertEqual(result.history, expected.history)
+    def setUp(self):
+        super().setUp()
+        shutil.copytree(self.finished.name, self.workdir())
+        self.options = {"workdir": self.workdir(), "verbose": 0}
+
+    def test_it_hands_over_its_weights_without_training(self):
+        second, events = make_model(seed=3), Events()
+
+        result = fit(
+            second, self.dataset, RECIPE, callbacks=[events], **self.options
+        )
+
+        self.assertSameWeights(self.model, second)
+        self.assertEqual(result.history, self.result.history)
         self.assertEmpty(events.events)
 
     @parameterized.named_parameters(
@@ -106,25 +129,20 @@ class ResumeTest(FitTestCase):
         ("model", lambda: make_model(activation="relu"), {}, "activation is"),
     )
     def test_workdir_of_another_run_is_refused(self, make, changes, words):
-        options = {"workdir": self.workdir(), "verbose": 0}
-        fit(make_model(), make_dataset(), RECIPE, **options)
-
         with self.assertRaisesRegex(
             ValueError, f"workdir of another run.*{words}"
         ):
             recipe = dataclasses.replace(RECIPE, **changes)
-            fit(make(), make_dataset(), recipe, **options)
+            fit(make(), self.dataset, recipe, **self.options)
 
     def test_truncated_checkpoint_is_refused_and_the_model_untouched(self):
         path = self.workdir() / training.CHECKPOINT_NAME
-        options = {"workdir": self.workdir(), "verbose": 0}
-        fit(make_model(), make_dataset(), RECIPE, **options)
         path.write_bytes(path.read_bytes()[:-200])
         model = make_model()
         before = model.get_weights()
 
         with self.assertRaisesRegex(ValueError, "truncated or foreign"):
-            fit(model, make_dataset(), RECIPE, **options)
+            fit(model, self.dataset, RECIPE, **self.options)
 
         for weight, expected in zip(model.get_weights(), before, strict=True):
             self.assertAllEqual(weight, expected)
