@@ -68,13 +68,6 @@ class StepSizes:
     tensors: dict
     provenance: dict = dataclasses.field(default_factory=dict)
 
-    def merged_with(self, other):
-        """Returns both together; `other` wins where both name a tensor."""
-        return StepSizes(
-            {**self.tensors, **other.tensors},
-            {**self.provenance, **other.provenance},
-        )
-
     def to_dict(self) -> dict:
         """Returns them as dictionaries, numbers and arrays."""
         return {

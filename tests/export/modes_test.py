@@ -55,6 +55,12 @@ def _model(placement="narrow"):
     return at_point(model, images(), "4/FP", _PLACEMENTS[placement])
 
 
+@functools.cache
+def _file(placement, mode, container=8):
+    """Returns the file of the net at 4/FP."""
+    return to_tflite(_model(placement), mode=mode, container=container)
+
+
 def _codes_in(content):
     """Returns `{kernel path: (dtype, codes)}` of the kernels in a file."""
     interpreter = interpreter_of(content, "reference")
@@ -73,7 +79,7 @@ class ModesTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.product(placement=tuple(_PLACEMENTS), container=(8, 4))
     def test_weights_alone_answer_as_the_model(self, placement, container):
         model = _model(placement)
-        file = to_tflite(model, mode="weight_only", container=container)
+        file = _file(placement, "weight_only", container)
 
         wanted = np.asarray(model(images()))
         self.assertEqual(file.details["step_size_source"], "kure_tf")
@@ -88,7 +94,7 @@ class ModesTest(tf.test.TestCase, parameterized.TestCase):
         model = _model(placement)
         wanted = np.asarray(model(images()))
         for container in (8, 4):
-            file = to_tflite(model, mode="dynamic_range", container=container)
+            file = _file(placement, "dynamic_range", container)
             self.assertEqual(file.details["ops"].get("DEQUANTIZE", 0), 0)
             for kernels in KERNELS:
                 found = run(file.content, [images()], kernels)
@@ -102,7 +108,7 @@ class ModesTest(tf.test.TestCase, parameterized.TestCase):
     def test_the_codes_are_those_of_the_quantizers(self, mode, placement):
         """But for the sign, which a negative gain of batch norm turns."""
         model = _model(placement)
-        stored = _codes_in(to_tflite(model, mode=mode).content)
+        stored = _codes_in(_file(placement, mode).content)
 
         own = integer_weights(model)
         self.assertEqual(set(stored), set(own))
@@ -121,9 +127,7 @@ class ModesTest(tf.test.TestCase, parameterized.TestCase):
     def test_4_bits_take_half_the_bytes_where_codes_fit(self):
         """A depthwise kernel beside float inputs has to stay at 8."""
         sizes = {
-            (mode, bits): to_tflite(
-                _model(), mode=mode, container=bits
-            ).details["tensors"]
+            (mode, bits): _file("narrow", mode, bits).details["tensors"]
             for mode in ("weight_only", "dynamic_range")
             for bits in (8, 4)
         }

@@ -1,6 +1,7 @@
 """Recurrent layers, attention, embeddings and wrappers, fake-quantized."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -89,6 +90,7 @@ class LayersInsideTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(quantized(x), model(x), atol=1e-5)
 
     @parameterized.parameters("gru", "attention")
+    @pytest.mark.one_keras
     def test_it_is_compiled(self, name):
         quantized, x = (
             fake_quantize_model(MODELS[name](), WEIGHTS),
@@ -98,6 +100,7 @@ class LayersInsideTest(tf.test.TestCase, parameterized.TestCase):
         compiled = tf.function(quantized, jit_compile=True)
         self.assertAllClose(compiled(x), quantized(x), atol=1e-5)
 
+    @pytest.mark.one_keras
     def test_rows_of_an_embedding_have_steps_of_their_own(self):
         tokens = keras.Input((4,), dtype="int32")
         model = keras.Model(tokens, layers.Embedding(5, 3, name="e")(tokens))

@@ -3,6 +3,7 @@
 import tempfile
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from fake_quantized_models import (
@@ -34,6 +35,7 @@ def _folder(test):
 
 
 class TrainingTest(tf.test.TestCase):
+    @pytest.mark.one_keras
     def test_training_through_the_rounding_lowers_the_loss(self):
         model = randomized(make_sequential())
         copy = fake_quantize_model(model, Placement())
@@ -120,6 +122,7 @@ class SaveTest(tf.test.TestCase, parameterized.TestCase):
         set_operating_point(copy, "FP/FP")
         self.assertAllEqual(copy(make_images()), loaded(make_images()))
 
+    @pytest.mark.one_keras
     def test_checkpoints_of_tensorflow_keep_operating_point_and_steps(self):
         first = fake_quantize_model(randomized(make_functional()), Placement())
         second = fake_quantize_model(make_functional(), Placement())

@@ -65,6 +65,10 @@ def _nested(batch_norm=True, **options):
     )
 
 
+# What a search finds, for tests that only look at it.
+_found = functools.cache(_nested)
+
+
 def _outputs(model):
     return np.asarray(model(tf.constant(_images()), training=False))
 
@@ -88,13 +92,13 @@ class NestedRoundingTest(parameterized.TestCase):
             np.testing.assert_array_equal(old, new)
 
     def test_the_same_images_give_the_same_codes(self):
-        first, second = _nested(), _nested()
+        first, second = _found(), _nested()
         for path, codes in first.codes.items():
             np.testing.assert_array_equal(codes, second.codes[path])
 
     def test_a_killed_search_goes_on_to_the_same_codes(self):
         journal = tempfile.mkdtemp() + "/found.npz"
-        expected = _nested()
+        expected = _found()
         own, calls = LayerSearch.codes, []
 
         def codes(*args):
@@ -114,7 +118,7 @@ class NestedRoundingTest(parameterized.TestCase):
             _nested(journal=journal, reading="middle")
 
     def test_pinned_layers_keep_their_nearest_codes(self):
-        nested = _nested()
+        nested = _found()
         self.assertEqual(nested.pinned, {"first/kernel": 8, "dense/kernel": 8})
         kernel = compat.to_numpy(
             quantizers_of(_calibrated().model)["dense/kernel"].variable
@@ -143,7 +147,7 @@ class NestedRoundingTest(parameterized.TestCase):
         self.assertEqual(nested.provenance["rounding_images"], 0)
 
     def test_biases_make_up_for_the_mean_error_of_each_width(self):
-        calibration, nested = _calibrated(False), _nested(False)
+        calibration, nested = _calibrated(False), _found(False)
         expected = _outputs(calibration.model).mean(0)
         for setting in ptq.nested_settings(
             calibration, nested, activation_bits=None
@@ -192,7 +196,7 @@ class NestedSettingsTest(absltest.TestCase):
     def test_settings_read_one_code_at_their_own_statistics(self):
         settings = ptq.nested_settings(
             _calibrated(),
-            _nested(),
+            _found(),
             activation_bits={8: 8, 4: 8, 2: 6},
             batch_norm=[_images()],
         )
@@ -204,7 +208,7 @@ class NestedSettingsTest(absltest.TestCase):
         self.assertIsInstance(settings[0].step_sizes, StepSizes)
 
     def test_a_model_at_a_setting_runs_with_its_codes(self):
-        calibration, nested = _calibrated(), _nested()
+        calibration, nested = _calibrated(), _found()
         setting = ptq.nested_settings(calibration, nested, bits=[2])[0]
         model = calibration.model
         with keeping(model):

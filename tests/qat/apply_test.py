@@ -1,6 +1,7 @@
 """Models made quantization-aware."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from qat_models import (
@@ -61,6 +62,7 @@ class QuantizeAwareTest(tf.test.TestCase, parameterized.TestCase):
             else:
                 self.assertEqual(now, steps[path], path)
 
+    @pytest.mark.one_keras
     def test_first_steps_are_those_of_lsq(self):
         model = make_net()
         quantized = make_quantized(model=model, activation_start="paper")
@@ -79,6 +81,7 @@ class QuantizeAwareTest(tf.test.TestCase, parameterized.TestCase):
             rtol=1e-5,
         )
 
+    @pytest.mark.one_keras
     def test_both_ends_of_an_asymmetric_range_move_with_the_step(self):
         """A zero point that stays clips no more above than below."""
         model = make_net()
@@ -120,6 +123,7 @@ class QuantizeAwareTest(tf.test.TestCase, parameterized.TestCase):
         )
         self.assertEqual(operating_point_of(quantized), (3, None))
 
+    @pytest.mark.one_keras
     def test_per_channel_steps_follow_the_placement(self):
         quantized = make_quantized(placement="tflite")
         tensors = quantizers_of(quantized)
@@ -130,6 +134,7 @@ class QuantizeAwareTest(tf.test.TestCase, parameterized.TestCase):
         self.assertIsInstance(tensors["conv1/kernel"].quantizer, LSQQuantizer)
         compiled(quantized).train_on_batch(make_images(), np.arange(16) % 10)
 
+    @pytest.mark.one_keras
     def test_a_method_of_ones_own_is_taken(self):
         import dataclasses
 
@@ -222,16 +227,19 @@ class BadInputTest(tf.test.TestCase):
                 compat.to_numpy(tensor.state.step_size), before[path]
             )
 
+    @pytest.mark.one_keras
     def test_unknown_method_and_engine_list_the_choices(self):
         with self.assertRaisesRegex(ValueError, "dorefa.*lsq.*'pact'"):
             make_quantized("pact")
         with self.assertRaisesRegex(ValueError, "native.*tfmot.*'other'"):
             kure_tf.quantize_aware(make_net(), "lsq", 4, None, engine="other")
 
+    @pytest.mark.one_keras
     def test_activations_without_images_are_refused_with_the_way_out(self):
         with self.assertRaisesRegex(ValueError, "calibration.*activation_bits"):
             kure_tf.quantize_aware(make_net(), engine="native")
 
+    @pytest.mark.one_keras
     def test_bits_that_the_grid_lacks_are_refused(self):
         with self.assertRaisesRegex(ValueError, "2 bits.*narrow.*1"):
             make_quantized(weight_bits=1)
@@ -244,6 +252,7 @@ class BadInputTest(tf.test.TestCase):
         with self.assertRaisesRegex(TypeError, "subclassed model 'Mine'"):
             make_quantized(model=Mine())
 
+    @pytest.mark.one_keras
     def test_bits_of_a_tensor_pinned_to_float_are_refused(self):
         quantized = make_quantized()
         with self.assertRaisesRegex(ValueError, "'conv1'.*in float for good"):
@@ -254,6 +263,7 @@ class BadInputTest(tf.test.TestCase):
 
 
 class MixedBitsTest(tf.test.TestCase):
+    @pytest.mark.one_keras
     def test_layers_can_stand_at_bits_of_their_own(self):
         quantized = make_quantized()
         kure_tf.set_operating_point(quantized, "2/8", only=["conv3"])

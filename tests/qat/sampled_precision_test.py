@@ -1,6 +1,7 @@
 import collections
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -99,6 +100,7 @@ class TrainingTest(tf.test.TestCase):
         # Keras may trace a loss more than once for one compiled step.
         self.assertLessEqual(len(traces), 2)
 
+    @pytest.mark.one_keras
     def test_a_killed_run_ends_with_the_same_weights(self):
         digits = data.digits()
         recipe = training.Recipe(2, learning_rate=0.01, train_images=256)

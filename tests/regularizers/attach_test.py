@@ -2,6 +2,7 @@ import contextlib
 import io
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -301,6 +302,7 @@ class _Subclassed(keras.Model):
         return self.dense(inputs)
 
 
+@pytest.mark.one_keras
 class RegularizeKurtosisErrorsTest(tf.test.TestCase, parameterized.TestCase):
     def test_names_that_are_not_there(self):
         with self.assertRaisesRegex(

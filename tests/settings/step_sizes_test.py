@@ -88,14 +88,6 @@ class StepSizesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertLen(list(self.path.parent.iterdir()), 1)
         self.assertTrue(json.loads(before))
 
-    def test_merging_prefers_the_other_one(self):
-        a = StepSizes({"a": TensorStep(1, 4), "b": TensorStep(1, 4)}, {"n": 1})
-        b = StepSizes({"b": TensorStep(2, 3)}, {"m": 2})
-        merged = a.merged_with(b)
-        self.assertEqual(merged.tensors["a"].step_size, 1)
-        self.assertEqual(merged.tensors["b"].bits, 3)
-        self.assertEqual(merged.provenance, {"n": 1, "m": 2})
-
 
 class TensorStepTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(0.0, -1.0, np.nan, np.inf, 1e-60, 1e60)

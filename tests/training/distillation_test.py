@@ -2,6 +2,7 @@ import dataclasses
 import os
 
 import numpy as np
+import pytest
 import scipy.special
 import tensorflow as tf
 from absl.testing import parameterized
@@ -200,6 +201,7 @@ class FitWithTeacherTest(tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, "gradient_l1 or distillation"):
             dataclasses.replace(self.recipe, gradient_l1=0.1)
 
+    @pytest.mark.one_keras
     def test_killed_it_goes_on_to_the_same_weights(self):
         recipe = dataclasses.replace(self.recipe, epochs=2)
         arguments = {"teacher": self.teacher, "verbose": 0}
@@ -223,6 +225,7 @@ class FitWithTeacherTest(tf.test.TestCase):
         for now, then in zip(self.model.get_weights(), expected, strict=True):
             self.assertAllEqual(now, then)
 
+    @pytest.mark.one_keras
     def test_another_teacher_is_another_run(self):
         folder = self.get_temp_dir()
         arguments = (self.model, self.dataset, self.recipe)

@@ -64,6 +64,7 @@ class ReplicasTest(FitTestCase):
             )
             self.assertAllClose(ours, theirs, rtol=1e-5)
 
+    @pytest.mark.one_keras
     def test_two_learn_from_a_teacher_as_one(self):
         options = {
             "recipe": dataclasses.replace(
