@@ -68,6 +68,7 @@ from kure_tf.compat.state import (
     as_weight,
     computing_with,
     full_precision,
+    handle_of,
     tf_variable,
     to_numpy,
 )
@@ -117,6 +118,7 @@ __all__ = [
     "copy_compilation",
     "copy_layer",
     "full_precision",
+    "handle_of",
     "functional_inputs",
     "graph_edges",
     "in_float32",

@@ -98,6 +98,23 @@ def _behind(variable):
     return getattr(variable, "_variable", variable)
 
 
+def handle_of(variable):
+    """Returns the resource that a variable is read from.
+
+    None for what is no variable, for one that a `keras.StatelessScope` gives
+    another value, and outside of replicas for one that a distribution strategy
+    has spread: those are read as tensors.
+    """
+    if keras_of(variable) == "keras":
+        variable = variable.value
+    if not isinstance(variable, tf.Variable):
+        return None
+    spread = isinstance(variable, tf.distribute.DistributedValues)
+    if spread and tf.distribute.in_cross_replica_context():
+        return None
+    return variable.handle
+
+
 def full_precision(variable):
     """Returns the variable's tensor, uncast even where layers autocast."""
     return tf.convert_to_tensor(_behind(variable))

@@ -5,6 +5,8 @@ import functools
 
 import tensorflow as tf
 
+from kure_tf.compat import handle_of
+
 
 def quantize_in_shared_graph(quantizer, x, state):
     """Returns `quantizer.quantize(x, state)`, computed by one shared function.
@@ -13,7 +15,8 @@ def quantize_in_shared_graph(quantizer, x, state):
     differ. Each call becomes one operation of the caller's graph; what is
     behind it is traced, differentiated and optimized once for all tensors of
     one rank and dtype. It has to follow from the quantizer's class, grid and
-    `get_config`, which is what makes quantizers equal.
+    `get_config`, which is what makes quantizers equal. Bits and what else is
+    not trained are read in there too: six operations less for each tensor.
 
     Args:
         quantizer: A `Quantizer`.
@@ -21,12 +24,52 @@ def quantize_in_shared_graph(quantizer, x, state):
         state: Its `QuantizerState`.
     """
     x = tf.convert_to_tensor(x)
-    fields = [field.name for field in dataclasses.fields(state)]
-    tensors = [tf.convert_to_tensor(getattr(state, name)) for name in fields]
-    specs = (_any_sizes(x), *map(_shared_sizes, tensors))
-    y = _function(quantizer, type(state), specs)(x, *tensors)
+    arguments = [
+        _argument(field.name, getattr(state, field.name))
+        for field in dataclasses.fields(state)
+    ]
+    specs = tuple(argument.spec for argument in arguments)
+    function = _function(quantizer, type(state), _any_sizes(x), specs)
+    y = function(x, *(argument.tensor for argument in arguments))
     y.set_shape(x.shape)
     return y
+
+
+@dataclasses.dataclass(frozen=True)
+class _Spec:
+    """What is known of a value; `held`: its variable's handle is passed."""
+
+    value: tf.TensorSpec
+    held: bool
+
+    @property
+    def passed(self):
+        return tf.TensorSpec([], tf.resource) if self.held else self.value
+
+    def read(self, tensor):
+        if not self.held:
+            return tensor
+        value = tf.raw_ops.ReadVariableOp(
+            resource=tensor, dtype=self.value.dtype
+        )
+        value.set_shape(self.value.shape)
+        return value
+
+
+@dataclasses.dataclass(frozen=True)
+class _Argument:
+    tensor: tf.Tensor
+    spec: _Spec
+
+
+def _argument(name, value):
+    # Tapes watch step sizes, trained or not: they have to see the read.
+    watched = name == "step_size" or getattr(value, "trainable", False)
+    handle = None if watched else handle_of(value)
+    if handle is None:
+        value = tf.convert_to_tensor(value)
+        return _Argument(value, _Spec(_shared_sizes(value), held=False))
+    return _Argument(handle, _Spec(_shared_sizes(value), held=True))
 
 
 def _any_sizes(x):
@@ -34,21 +77,22 @@ def _any_sizes(x):
     return tf.TensorSpec(None if rank is None else [None] * rank, x.dtype)
 
 
-def _shared_sizes(tensor):
+def _shared_sizes(value):
     """Keeps sizes of 1: along those axes a step size is shared."""
-    sizes = [size if size == 1 else None for size in tensor.shape]
-    return tf.TensorSpec(sizes, tensor.dtype)
+    sizes = [size if size == 1 else None for size in value.shape]
+    return tf.TensorSpec(sizes, value.dtype)
 
 
 @functools.cache
-def _function(quantizer, state_class, specs):
+def _function(quantizer, state_class, spec, specs):
     @tf.function(
-        input_signature=specs,
+        input_signature=[spec, *(spec.passed for spec in specs)],
         autograph=False,
         # Inlined, it would be optimized again for each tensor.
         experimental_attributes={"_noinline": True},
     )
     def quantize(x, *tensors):
-        return quantizer.quantize(x, state_class(*tensors))
+        values = map(_Spec.read, specs, tensors)
+        return quantizer.quantize(x, state_class(*values))
 
     return quantize

@@ -105,6 +105,36 @@ class StateTest(tf.test.TestCase):
 
         self.assertEqual(layer.seen.dtype, tf.float32)
 
+    def test_a_handle_is_read_when_it_is_used(self):
+        layer = keras.layers.Layer()
+        state = compat.add_state(layer, "state", (), 3.0)
+
+        @tf.function(input_signature=[tf.TensorSpec([], tf.resource)])
+        def read(handle):
+            return tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32)
+
+        handle = compat.handle_of(state)
+        self.assertAllEqual(read(handle), 3.0)
+        state.assign(4.0)
+        self.assertAllEqual(read(handle), 4.0)
+
+    def test_what_no_single_variable_holds_has_no_handle(self):
+        state = compat.add_state(keras.layers.Layer(), "state", (), 3.0)
+        self.assertIsNone(compat.handle_of(3.0))
+        self.assertIsNone(compat.handle_of(tf.constant(3.0)))
+        if compat.IS_KERAS_3:
+            with keras.StatelessScope([(state, tf.constant(4.0))]):
+                self.assertIsNone(compat.handle_of(state))
+
+    def test_a_spread_variable_has_a_handle_in_each_replica(self):
+        strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+        with strategy.scope():
+            state = compat.add_state(keras.layers.Layer(), "state", (), 3.0)
+            self.assertIsNone(compat.handle_of(state))
+        seen = []
+        strategy.run(lambda: seen.append(compat.handle_of(state).dtype))
+        self.assertEqual(seen, [tf.resource])
+
 
 if __name__ == "__main__":
     tf.test.main()

@@ -40,6 +40,28 @@ class SharedGraphTest(tf.test.TestCase):
             self.assertAllEqual(y, np.ones(y.shape))
         self.assertEqual(_Counting.built, 1)
 
+    def test_variables_are_read_anew_at_each_call(self):
+        """[-7, 7] steps at 4 bits, [-1, 1] at 2, of the same range."""
+        _Counting.built = 0
+        bits = tf.Variable(4.0, trainable=False)
+        state = dataclasses.replace(_state(0.5), bits=bits)
+        quantize = tf.function(lambda x: _Counting()(x, state))
+
+        x = tf.constant([0.3, 9.0])
+        self.assertAllClose(quantize(x), [0.5, 3.5])
+        bits.assign(2.0)
+        self.assertAllClose(quantize(x), [0.0, 3.5])
+        self.assertEqual(_Counting.built, 1)
+
+    def test_tapes_see_a_step_size_that_is_not_trained(self):
+        """Beyond the range the result is 7 steps."""
+        step_size = tf.Variable(0.5, trainable=False)
+        state = dataclasses.replace(_state(0.5), step_size=step_size)
+        with tf.GradientTape() as tape:
+            tape.watch(step_size)
+            y = UniformQuantizer()(tf.constant([9.0]), state)
+        self.assertAllClose(tape.gradient(y, step_size), 7.0)
+
     def test_each_tensor_gets_the_gradient_of_its_own_values(self):
         """1 inside the clipping range, which ends at 7 steps; 0 outside."""
         quantizer = UniformQuantizer()
