@@ -2,6 +2,8 @@
 
 import contextlib
 
+import tensorflow as tf
+
 from kure_tf import compat
 from kure_tf.compat import keras, register_serializable
 from kure_tf.fake_quantized.host import HostedTensor, Observed, hosted_tensors
@@ -99,6 +101,14 @@ class FakeQuantized(Observed, keras.layers.Layer):
 
     def call(self, *args, **kwargs):
         args, kwargs = self._with_quantized_inputs(args, kwargs)
+        with self._quantizing_inside():
+            return self.layer(*args, **kwargs)
+
+    # Autograph, which tf_keras traces layers with, is for the layer alone: to
+    # convert what is around it takes longer than all the rest.
+    @tf.autograph.experimental.do_not_convert
+    def _quantizing_inside(self):
+        """Returns a context in which the layer has quantized tensors."""
         with contextlib.ExitStack() as stack:
             if self.weight_quantizer is not None:
                 stack.enter_context(self._computing_with_quantized_kernels())
@@ -106,12 +116,13 @@ class FakeQuantized(Observed, keras.layers.Layer):
                 stack.enter_context(
                     compat.changing_products(self.layer, self._quantized)
                 )
-            return self.layer(*args, **kwargs)
+            return stack.pop_all()
 
     @property
     def _kernels(self):
         return {kernel.name: kernel for kernel in self._found}
 
+    @tf.autograph.experimental.do_not_convert
     def _with_quantized_inputs(self, args, kwargs):
         tensors = {
             argument: tensor

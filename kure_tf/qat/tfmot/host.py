@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.fake_quantized.host import HostedTensor, Observed
@@ -103,6 +104,8 @@ class TensorHost(Observed, tfmot.quantization.keras.quantizers.Quantizer):
         if self.quantizer.grid.adaptive:
             state.origin.assign(min(lowest, 0.0))
 
+    # Autograph takes longer to convert it than all the rest takes.
+    @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs, training, weights, **kwargs):
         self.observe(self._wrapper, self.tensor, inputs)
         return quantized(
