@@ -11,6 +11,7 @@ from kure_tf.ops.rounding import NEAREST, quantize_by_mode
 # still exact in float32.
 _WIDE_BITS = 17
 _WIDE = 2.0 ** (_WIDE_BITS - 1) - 1
+_FOUR_ULPS = 2.0**-21  # Of float32, relative.
 _BY_MODE = "by mode"  # The kernel of all rounding modes but the nearest.
 
 
@@ -192,30 +193,43 @@ def _kernels_of_gradient(index, kernels, has_output):
 def _gradients(fused, upstream, x, y, step_size, origin, levels, moved):
     """Returns the gradients with respect to x, step size and origin."""
     low, high = levels
-    lowest = None if fused == "unsigned" else low * step_size + origin
-    to_x = _inside(upstream, x, lowest, high * step_size + origin)
+    highest = high * step_size + origin
+    if fused == "unsigned":
+        to_x = _between_zero_and(highest, upstream, x)
+    else:
+        to_x = _inside(upstream, x, low * step_size + origin, highest)
     # Inside, (y - x) / step is round(v) - v; outside, (y - origin) / step is
     # the level that x was clipped to.
     if moved:
         per_value = upstream * (y - origin) - to_x * (x - origin)
+        to_step = _sum_to(step_size, per_value)
         to_origin = _sum_to(origin, upstream - to_x)
-    else:  # Subtracting zero would cost passes over x.
-        per_value = upstream * y - to_x * x
+    else:  # Subtracting zero, or before the sum, would cost passes over x.
+        to_step = _sum_to(step_size, upstream * y)
+        to_step -= _sum_to(step_size, to_x * x)
         to_origin = tf.zeros_like(origin)
-    to_step = _sum_to(step_size, per_value) / step_size
-    return to_x, to_step, to_origin
+    return to_x, to_step / step_size, to_origin
 
 
 def _inside(upstream, x, lowest, highest):
-    """Returns `upstream` where lowest (None: 0) < x < highest, else 0.
+    """Returns `upstream` where lowest < x < highest, else 0.
 
     The gradient of ReLU selects in the pass that reads; comparing and selecting
     apart costs twice as much. The sign of a difference is exact.
     """
-    above = x if lowest is None else x - lowest
-    for distance in (above, highest - x):
+    for distance in (x - lowest, highest - x):
         upstream = tf.raw_ops.ReluGrad(gradients=upstream, features=distance)
     return upstream
+
+
+def _between_zero_and(highest, upstream, x):
+    """Returns `upstream` where 0 < x < highest, else 0, in two passes.
+
+    The gradient of ReLU6 selects on both sides at once. Its 6 is met a few
+    units in the last place too early, so that `highest` is outside for sure.
+    """
+    scale = 6.0 * (1.0 + _FOUR_ULPS) / highest
+    return tf.raw_ops.Relu6Grad(gradients=upstream, features=x * scale)
 
 
 def _forward(fused, x, step_size, origin, low, high, mode):

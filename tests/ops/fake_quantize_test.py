@@ -255,6 +255,19 @@ class FakeQuantizeGradientTest(tf.test.TestCase, parameterized.TestCase):
             to_step, [0.0, -0.4, 0.4, 0.2, 3.0, -3.0, 3.0, -3.0], atol=1e-6
         )
 
+    def test_highest_level_of_any_step_size_is_clipped(self):
+        """So is 0 of unsigned grids; a millionth inside, nothing is."""
+        rng = np.random.default_rng(0)
+        steps = np.exp(rng.uniform(-20, 20, 10_000)).astype(np.float32)
+        highest = np.float32(15) * steps
+        inside = np.float32(1 - 1e-6) * highest
+        x = tf.constant(np.stack([0 * steps, highest * 1e-6, inside, highest]))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = fake_quantize(x, steps, (0.0, 15.0), fused="unsigned")
+        expected = np.float32([[0], [1], [1], [0]]) * np.ones_like(steps)
+        self.assertAllEqual(tape.gradient(y, x), expected)
+
     def test_half_precision_sums_the_step_gradient_in_float32(self):
         x = tf.cast(tf.fill([5000], 10.0), tf.bfloat16)
         step_size = tf.Variable(0.5)
