@@ -24,6 +24,7 @@ ALL_TOOLS = (
     "exact_families.py",
     "export_artifact.py",
     "export_tflite.py",
+    "imagenet_size.py",
     "report.py",
     "reproduce.py",
     "sweep.py",
