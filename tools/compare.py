@@ -10,6 +10,7 @@ started again, it goes on where it was.
 import functools
 
 import common_flags
+import distribution_flag
 import export_flags
 import parity_flag
 import quantization_flags
@@ -19,6 +20,7 @@ from absl import flags
 _NOTES = flags.DEFINE_multi_string("note", [], "What the report must say.")
 _TITLE = flags.DEFINE_string("title", None, "Title of the report.")
 flags.adopt_module_key_flags(common_flags)
+flags.adopt_module_key_flags(distribution_flag)
 flags.adopt_module_key_flags(training_flags)
 flags.adopt_module_key_flags(parity_flag)
 flags.adopt_module_key_flags(quantization_flags)
@@ -37,7 +39,7 @@ def main():
         "metric": train_options["metric"],
         "provenance": {"flags": common_flags.effective_flags()},
     }
-    with common_flags.workdir() as folder:
+    with common_flags.workdir() as folder, distribution_flag.scope():
         dataset = training_flags.load_dataset()
         report, page = runs.compare(
             functools.partial(common_flags.load_model, dataset),

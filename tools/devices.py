@@ -8,6 +8,7 @@ Killed and started again, it goes on after the last finished device.
 import sys
 
 import common_flags
+import distribution_flag
 import evaluation_flags
 from absl import flags
 
@@ -28,6 +29,7 @@ _REQUIRE_PASS = flags.DEFINE_bool(
     "require_pass", False, "Exit with 1 if a device is beyond the budget."
 )
 flags.adopt_module_key_flags(common_flags)
+flags.adopt_module_key_flags(distribution_flag)
 flags.adopt_module_key_flags(evaluation_flags)
 
 
@@ -37,7 +39,7 @@ def main():
 
     profiles = device_profiles(_PROFILES.value)
     evaluation = evaluation_flags.values()
-    with common_flags.workdir() as folder:
+    with common_flags.workdir() as folder, distribution_flag.scope():
         dataset = common_flags.load_dataset()
         model = common_flags.load_model(dataset)
         record = common_flags.training_record(model)

@@ -21,16 +21,16 @@ def strategy():
 
 
 def scope():
-    """Returns the scope of that strategy, for tools that do not train.
+    """Returns the scope of that strategy, for tools that do not only train.
 
-    The model answers with all replicas; what calibrates or searches looks at
-    the first one.
+    All replicas train the model and answer with it; what calibrates or searches
+    looks at the first one.
     """
     if DISTRIBUTION.value == "multi_worker":
         raise ValueError(
             "Expected --distribution=none, mirrored or tpu. Received: "
-            "multi_worker, which is for training, where workers wait for each "
-            "other. The points of a sweep do not: give each machine a part of "
-            "them, --shard=0/2 and --shard=1/2."
+            "multi_worker, which is for tools/train.py, where workers wait for "
+            "each other. The points of tools/sweep.py do not: give each "
+            "machine a part of them, --shard=0/2 and --shard=1/2."
         )
     return strategy().scope()

@@ -12,7 +12,7 @@ from small_run import make_dataset
 from kure_tf import runs
 from kure_tf.compat import keras
 from kure_tf.measurements import Report
-from kure_tf.sweeps import SweepPlan
+from kure_tf.sweeps import SweepPlan, check_devices, device_profiles
 
 # 2 ways x (1 + 2 + 2 layers + 1) points.
 PLAN = SweepPlan(
@@ -106,6 +106,15 @@ class ManyDevicesTest(tf.test.TestCase, parameterized.TestCase):
         with runs.strategy_named("mirrored").scope():
             spread = found("spread")
         self.assertEqual(spread, found("one"))
+
+    def test_two_replicas_find_of_a_device_what_one_finds(self):
+        def found():
+            profiles = device_profiles(["w4a8_per_channel"])
+            return _rows(check_devices(_model(), make_dataset(), profiles))
+
+        with runs.strategy_named("mirrored").scope():
+            spread = found()
+        self.assertEqual(spread, found())
 
 
 if __name__ == "__main__":
