@@ -4,15 +4,14 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 
 import numpy as np
 import pytest
-from absl.testing import absltest
-from forked_tools import TOOLS, Call, run_all
+from absl.testing import absltest, parameterized
+from forked_tools import Call, run_all
+from killed_tool import run_killed
 
 pytestmark = pytest.mark.torture
 
@@ -30,10 +29,10 @@ _CALLS = {
 }
 _ROUNDS = 4  # Of each tool,
 _KILLS = 2  # killed so often in each before it may end.
-_COLD_KILLS = 12  # Of a process that begins with importing TensorFlow.
+_COLD_KILLS = 20  # Of a process that begins with importing TensorFlow.
 
 
-class KillsTest(absltest.TestCase):
+class KillsTest(parameterized.TestCase):
     def setUp(self):
         super().setUp()
         temporary = tempfile.TemporaryDirectory()
@@ -54,20 +53,23 @@ class KillsTest(absltest.TestCase):
             for number in range(_ROUNDS):
                 self._check_same(tool, f"{tool}{number}")
 
-    def test_kills_while_everything_is_loaded_leave_nothing_wrong(self):
+    @parameterized.parameters("train", "sweep", "export_tflite")
+    def test_kills_while_everything_is_loaded_leave_nothing_wrong(self, tool):
+        if tool != "train":
+            self._make_model()
         start = time.monotonic()
-        self._run_cold("train")
+        self._run_cold(tool, tool)
         seconds = time.monotonic() - start
         killed = sum(
-            self._run_cold("killed", self.rng.uniform(0, seconds))
+            self._run_cold(tool, "killed", self.rng.uniform(0, seconds))
             == -signal.SIGKILL
             for _ in range(_COLD_KILLS)
         )
-        print(f"\n{KERAS}: {killed} kills of processes from their start.")
+        print(f"\n{KERAS}: {killed} kills of {tool} from its start.")
 
-        self.assertEqual(self._run_cold("killed"), 0)
+        self.assertEqual(self._run_cold(tool, "killed"), 0)
 
-        self._check_same("train", "killed")
+        self._check_same(tool, "killed")
 
     def _make_model(self):
         call = Call("train.py", (f"--keras={KERAS}", *_TRAINING, "--workdir=m"))
@@ -86,21 +88,9 @@ class KillsTest(absltest.TestCase):
                     yield f"{name} {kill}", _call(tool, flags, name, share)
                 yield name, _call(tool, flags, name)
 
-    def _run_cold(self, workdir, killed_after=None):
-        process = subprocess.Popen(
-            [
-                *(sys.executable, TOOLS / "train.py", f"--keras={KERAS}"),
-                *(*_TRAINING, f"--workdir={workdir}"),
-            ],
-            cwd=self.folder,
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            return process.wait(killed_after)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+    def _run_cold(self, tool, workdir, killed_after=None):
+        call = _call(tool, _CALLS[tool], workdir)
+        return run_killed(call.tool, call.arguments, self.folder, killed_after)
 
     def _check_same(self, whole, killed):
         found, expected = self._values(killed), self._values(whole)
