@@ -8,6 +8,7 @@ import numpy as np
 
 from kure_tf.ops.lp_mean import lp_mean
 from kure_tf.ops.sorted_values import FEW, SortedValues
+from kure_tf.ops.threads import in_threads
 
 # Values that lie on a grid of their own may leave out every second level: the
 # best step is then close to twice the smallest one that clips nothing.
@@ -88,7 +89,8 @@ def best_step_sizes(rows, largest, levels, offset=0.0, p=2.0) -> np.ndarray:
     are tried, `largest` among them, 5 % apart and closer near `largest`;
     around the best, ever finer ones, down to 0.02 % apart. Steps at which the
     outermost value alone costs more than all values do at `largest` are left
-    out. A row of few distinct values gets a denser search.
+    out. A row of few distinct values gets a denser search. Rows are searched
+    side by side on the threads that TensorFlow may use.
 
     Args:
         rows: Array `[rows, n]`, finite, not empty.
@@ -105,13 +107,18 @@ def best_step_sizes(rows, largest, levels, offset=0.0, p=2.0) -> np.ndarray:
     best = np.empty(len(rows))
     level_count = levels[1] - levels[0]
     alone = _better_alone(rows, level_count)
-    for row in np.flatnonzero(alone):
+
+    def search_one(row):
         best[row : row + 1] = _best_of_one(rows[row], largest[row], grid)
+
+    def search_some(some):
+        best[some] = _best_of_short(rows[some], largest[some], grid)
+
+    in_threads(search_one, np.flatnonzero(alone))
     together = np.flatnonzero(~alone)
     size = int(max(rows.shape[1], _SIDE_BY_SIDE, 4 * level_count))
-    for some in _blocks(together.size, size):
-        some = together[some]
-        best[some] = _best_of_short(rows[some], largest[some], grid)
+    blocks = [together[some] for some in _blocks(together.size, size)]
+    in_threads(search_some, blocks)
     return best
 
 

@@ -1,10 +1,9 @@
 """What measured: processor and threads, which decide the last bits."""
 
-import os
 import pathlib
 import platform
 
-import tensorflow as tf
+from kure_tf.ops.threads import thread_count
 
 
 def machine_facts() -> dict:
@@ -17,7 +16,7 @@ def machine_facts() -> dict:
     PTQ methods, sweeps, exact files and artifacts of small_cnn were equal to
     the last bit.
     """
-    return {"processor": _processor(), "threads": _threads()}
+    return {"processor": _processor(), "threads": thread_count()}
 
 
 def _processor():
@@ -27,13 +26,3 @@ def _processor():
         lines = []
     names = [x.partition(":")[2] for x in lines if x.startswith("model name")]
     return names[0].strip() if names else platform.machine()
-
-
-def _threads():
-    asked = tf.config.threading.get_intra_op_parallelism_threads()
-    asked = asked or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0)
-    if asked:
-        return asked
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
