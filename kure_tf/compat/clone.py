@@ -5,6 +5,7 @@ import inspect
 
 from kure_tf.compat.active import IS_KERAS_3, keras, keras_module
 from kure_tf.compat.graph import is_graph_model
+from kure_tf.compat.state import copy_weights
 from kure_tf.compat.trained_alike import check_trained_alike
 
 
@@ -20,7 +21,8 @@ def clone_model(model, make_layer):
         make_layer: Called with `(path, layer)` for every layer but the input
             layers. It returns `(outer, inner)`: the layer to put in the graph,
             and the layer in it that takes over the weights of `layer` (often
-            the same one). `copy_layer` makes a plain copy.
+            the same one), by its method `take_weights(layer)` if it has one.
+            `copy_layer` makes a plain copy.
 
     Raises:
         TypeError: If the copy would be trained in another way: see
@@ -59,13 +61,20 @@ def clone_model(model, make_layer):
     for original, inner, outer in pairs:
         outer.trainable = original.trainable
         if original.weights:
-            inner.set_weights(original.get_weights())
+            _hand_weights(original, inner)
         if hasattr(inner, "finalize_state"):
             inner.finalize_state()  # Normalization computes from copies.
     _check_tied(pairs)
     check_trained_alike(model, copy, [(old, new) for old, _, new in pairs])
     copy_compilation(model, copy)
     return copy
+
+
+def _hand_weights(layer, inner):
+    if hasattr(inner, "take_weights"):
+        inner.take_weights(layer)
+    else:
+        copy_weights(layer, inner)
 
 
 def copy_layer(layer, changes=None):

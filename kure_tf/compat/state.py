@@ -121,16 +121,48 @@ def full_precision(variable):
 
 
 def to_numpy(variable):
-    """Returns the variable's value as a NumPy array.
+    """Returns the variable's value as a NumPy array that cannot be written.
 
-    Of one that a distribution strategy has spread, that of its first replica.
+    On a CPU it is no copy: the array and the variable share their memory
+    until the variable gets another value. Of one that a distribution strategy
+    has spread, it is that of its first replica.
     """
-    return np.array(full_precision(variable))
+    value = np.asarray(full_precision(variable))
+    value.flags.writeable = False
+    return value
+
+
+def copy_weights(source, target):
+    """Gives the layer or model `target` the weights of `source`.
+
+    On a CPU both share the memory until one of them gets other values.
+
+    Raises:
+        ValueError: If they have not as many weights, of the same shapes.
+    """
+    before, after = source.weights, target.weights
+    if not _all_variables(before) or _shapes(before) != _shapes(after):
+        # Keras says what differs, or (tf_keras) fills a table.
+        target.set_weights(source.get_weights())
+        return
+    for old, new in zip(before, after, strict=True):
+        new.assign(full_precision(old))
+
+
+def _all_variables(weights):
+    return all(hasattr(weight, "assign") for weight in weights)
+
+
+def _shapes(weights):
+    return [tuple(weight.shape) for weight in weights]
 
 
 def array_hash(model) -> str:
     """Returns the SHA-256 of all weights of a model, in their order."""
     digest = hashlib.sha256()
-    for value in model.get_weights():
-        digest.update(np.ascontiguousarray(value).tobytes())
+    values = map(to_numpy, model.weights)
+    if not _all_variables(model.weights):
+        values = model.get_weights()
+    for value in values:
+        digest.update(np.ascontiguousarray(value))
     return digest.hexdigest()

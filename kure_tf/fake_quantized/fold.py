@@ -50,7 +50,7 @@ def fold_batch_norm(model):
             copy = compat.copy_layer(layer)
             return copy, copy
         copy = compat.copy_layer(layer, {"use_bias": True})
-        return copy, _Folded(layer, pairs[layer], copy)
+        return copy, _Folded(pairs[layer], copy)
 
     folded = compat.clone_model(model, make_layer)
     if pairs:
@@ -75,23 +75,23 @@ class FoldedAway(keras.layers.Layer):
 
 
 class _Weightless:
-    def set_weights(self, weights):
+    def take_weights(self, layer):
         """Drops the weights of the layer that was folded away."""
 
 
 class _Folded:
     """Takes over the folded weights in place of the original ones."""
 
-    def __init__(self, layer, norm, copy):
-        self._layer, self._norm, self._copy = layer, norm, copy
+    def __init__(self, norm, copy):
+        self._norm, self._copy = norm, copy
 
-    def set_weights(self, weights):
+    def take_weights(self, layer):
         gain, shift = gain_and_shift(self._norm)
-        *others, kernel = compat.kernels_of(self._layer)
+        *others, kernel = compat.kernels_of(layer)
         for other in others:  # The depthwise half of a separable layer.
-            value = compat.to_numpy(getattr(self._layer, other.attribute))
+            value = compat.to_numpy(getattr(layer, other.attribute))
             getattr(self._copy, other.attribute).assign(value)
-        value = compat.to_numpy(getattr(self._layer, kernel.attribute))
+        value = compat.to_numpy(getattr(layer, kernel.attribute))
         scale = gain.reshape(
             compat.channel_shape(value.shape, kernel.channel_axes)
         )
@@ -99,8 +99,8 @@ class _Folded:
             (value * scale).astype(value.dtype)
         )
         bias = (
-            compat.to_numpy(self._layer.bias)
-            if self._layer.use_bias
+            compat.to_numpy(layer.bias)
+            if layer.use_bias
             else np.zeros_like(shift)
         )
         self._copy.bias.assign((bias * gain + shift).astype(value.dtype))

@@ -91,7 +91,8 @@ def _check_kernels_finite(model):
     for path, layer in compat.layers_of(model):
         for kernel in compat.kernels_of(layer):
             value = compat.to_numpy(kernel.variable_in(layer))
-            bad = value.size - np.isfinite(value.astype(np.float32)).sum()
+            value = value.astype(np.float32, copy=False)
+            bad = value.size - np.count_nonzero(np.isfinite(value))
             if bad:
                 raise ValueError(
                     f"Expected finite kernels. Layer {path!r} has {bad} NaN "

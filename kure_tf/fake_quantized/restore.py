@@ -13,8 +13,7 @@ def keeping(model):
     hold: step sizes, bits, step ratios and rounding modes. So trained step
     sizes survive a search, and the operating point a sweep.
 
-    It costs a copy of the weights when it opens and one when it closes: hold
-    it around a search, not around each of its steps.
+    On a CPU it holds a copy of those weights alone that change meanwhile.
 
     Args:
         model: A built model, fake-quantized or not.
@@ -31,9 +30,9 @@ def keeping(model):
         raise TypeError(
             f"Expected a Keras model. Received: {type(model).__name__}."
         )
-    kept = [(variable, compat.to_numpy(variable)) for variable in model.weights]
+    kept = [(weight, compat.full_precision(weight)) for weight in model.weights]
     try:
         yield
     finally:
-        for variable, value in kept:
-            variable.assign(value)
+        for weight, value in kept:
+            weight.assign(value)

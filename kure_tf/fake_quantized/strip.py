@@ -26,7 +26,7 @@ def strip_quantizers(model):
             copy = compat.copy_layer(layer)
             return copy, copy
         copy = compat.copy_layer(layer.layer)
-        return copy, _Inner(layer.layer, copy)
+        return copy, _Inner(copy)
 
     return compat.clone_model(model, make_layer)
 
@@ -34,8 +34,8 @@ def strip_quantizers(model):
 class _Inner:
     """Takes over the weights of the wrapped layer alone."""
 
-    def __init__(self, layer, copy):
-        self._layer, self._copy = layer, copy
+    def __init__(self, copy):
+        self._copy = copy
 
-    def set_weights(self, weights):
-        self._copy.set_weights(self._layer.get_weights())
+    def take_weights(self, wrapper):
+        compat.copy_weights(wrapper.layer, self._copy)

@@ -35,7 +35,7 @@ class QuantizedTensor(HostedTensor):
         shape = tuple(self.state.step_size.shape)
         if self.kind != "weight":
             return np.ones(shape)
-        value = compat.to_numpy(self.variable).astype(np.float32)
+        value = compat.to_numpy(self.variable).astype(np.float32, copy=False)
         axes = shared_axes(shape, value.ndim)
         unit = np.asarray(self.quantizer.prepare(value, axes)[1], np.float64)
         return np.broadcast_to(unit if unit.size > 1 else unit.item(), shape)
@@ -74,7 +74,7 @@ def prepared_rows(tensor) -> np.ndarray:
     Returns:
         Float32 array `[step sizes, n]`: a row for each step size.
     """
-    value = compat.to_numpy(tensor.variable).astype(np.float32)
+    value = compat.to_numpy(tensor.variable).astype(np.float32, copy=False)
     step_shape = tuple(tensor.state.step_size.shape)
     axes = shared_axes(step_shape, value.ndim)
     value = np.asarray(tensor.quantizer.prepare(value, axes)[0])
@@ -90,10 +90,11 @@ def in_rows(value, step_shape) -> np.ndarray:
             `value`.
 
     Returns:
-        Array `[step sizes, n]`.
+        Array `[step sizes, n]`, not copied where that can be helped: its rows
+        need not lie side by side in memory.
     """
     axes = shared_axes(step_shape, value.ndim)
     varying = [axis for axis in range(value.ndim) if axis not in axes]
     moved = np.moveaxis(value, varying, range(len(varying)))
     rows = int(np.prod([value.shape[axis] for axis in varying], dtype=int))
-    return np.ascontiguousarray(moved.reshape(rows, -1))
+    return moved.reshape(rows, -1)

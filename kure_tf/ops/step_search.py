@@ -40,9 +40,10 @@ def lp_errors(rows, step_sizes, levels, offset=0.0, p=2.0) -> np.ndarray:
     errors = np.empty(step_sizes.shape)
     count = step_sizes.shape[1]
     for some in _blocks(len(rows), rows.shape[1] * min(count, _SIDE_BY_SIDE)):
-        for part in _blocks(count, rows[some].size):
+        values = np.ascontiguousarray(rows[some])
+        for part in _blocks(count, values.size):
             steps = step_sizes[some, part]
-            v = _over(rows[some], steps.astype(np.float32))
+            v = _over(values, steps.astype(np.float32))
             if offset:
                 v -= np.float32(offset)
             codes = np.rint(v)
@@ -112,7 +113,8 @@ def best_step_sizes(rows, largest, levels, offset=0.0, p=2.0) -> np.ndarray:
         best[row : row + 1] = _best_of_one(rows[row], largest[row], grid)
 
     def search_some(some):
-        best[some] = _best_of_short(rows[some], largest[some], grid)
+        values = np.ascontiguousarray(rows[some])  # They may lie apart.
+        best[some] = _best_of_short(values, largest[some], grid)
 
     in_threads(search_one, np.flatnonzero(alone))
     together = np.flatnonzero(~alone)

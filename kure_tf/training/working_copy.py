@@ -70,7 +70,7 @@ def transfer_weights(source, target):
         compat.layers_of(source), compat.layers_of(target), strict=True
     ):
         if layer.weights:
-            layer.set_weights(trained.get_weights())
+            compat.copy_weights(trained, layer)
 
 
 def check_teacher(recipe, teacher):

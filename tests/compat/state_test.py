@@ -136,5 +136,74 @@ class StateTest(tf.test.TestCase):
         self.assertEqual(seen, [tf.resource])
 
 
+def _dense(units=3):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(units)])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    return model
+
+
+def _values(model):
+    return [compat.to_numpy(weight) for weight in model.weights]
+
+
+def _share_memory(one, other):
+    pairs = zip(_values(one), _values(other), strict=True)
+    return [np.shares_memory(a, b) for a, b in pairs]
+
+
+class SharedMemoryTest(tf.test.TestCase, parameterized.TestCase):
+    def test_a_value_is_no_copy_and_cannot_be_written(self):
+        weight = _dense().weights[0]
+
+        first, second = compat.to_numpy(weight), compat.to_numpy(weight)
+
+        self.assertTrue(np.shares_memory(first, second))
+        with self.assertRaisesRegex(ValueError, "read-only"):
+            first[0] = 1.0
+
+    @parameterized.parameters("assign", "fit", "fit_jit")
+    def test_a_value_stays_while_its_variable_gets_another(self, change):
+        model = _dense()
+        values = _values(model)
+        before = [value.copy() for value in values]
+
+        _change(model, change)
+
+        self._check_equal(values, before)
+        self.assertNotAllClose(_values(model)[0], before[0])
+
+    @parameterized.parameters("assign", "fit", "fit_jit")
+    def test_copied_weights_share_memory_until_they_change(self, change):
+        model, copy = _dense(), _dense()
+
+        compat.copy_weights(model, copy)
+
+        self.assertEqual(_share_memory(model, copy), [True, True])
+        before = model.get_weights()
+        _change(copy, change)
+        self._check_equal(model.get_weights(), before)
+        self.assertNotAllClose(copy.get_weights()[0], before[0])
+        self.assertEqual(_share_memory(model, copy), [False, False])
+
+    def _check_equal(self, values, others):
+        for one, other in zip(values, others, strict=True):
+            self.assertAllEqual(one, other)
+
+    def test_weights_of_another_shape_are_refused(self):
+        with self.assertRaisesRegex(ValueError, "(?i)shape"):
+            compat.copy_weights(_dense(), _dense(units=2))
+
+
+def _change(model, how):
+    if how == "assign":
+        model.set_weights([w + 1 for w in model.get_weights()])
+        return
+    model.compile(
+        keras.optimizers.SGD(0.1), "mse", jit_compile=how == "fit_jit"
+    )
+    x, y = np.ones((8, 4), np.float32), np.ones((8, 3), np.float32)
+    model.fit(x, y, batch_size=4, verbose=0)
+
+
 if __name__ == "__main__":
     tf.test.main()

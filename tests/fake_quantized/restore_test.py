@@ -3,7 +3,12 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from kure_tf import fake_quantize_model, keeping, set_operating_point
+from kure_tf import (
+    compat,
+    fake_quantize_model,
+    keeping,
+    set_operating_point,
+)
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import Placement, apply, operating_point_of
 from kure_tf.settings import Setting, StepSizes, TensorStep
@@ -50,6 +55,14 @@ class KeepingTest(tf.test.TestCase):
         with keeping(model):
             model.layers[-1].kernel.assign(np.ones((3, 2)))
         self.assertAllEqual(model.layers[-1].kernel, kernel)
+
+    def test_what_does_not_change_is_not_copied(self):
+        model = _model()
+        before = [compat.to_numpy(weight) for weight in model.weights]
+        with keeping(model):
+            pass
+        for old, weight in zip(before, model.weights, strict=True):
+            self.assertTrue(np.shares_memory(old, compat.to_numpy(weight)))
 
     def test_it_costs_no_more_than_a_few_copies_of_the_weights(self):
         model = keras.Sequential([keras.Input((2000,)), layers.Dense(2000)])

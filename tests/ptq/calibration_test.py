@@ -5,9 +5,14 @@ import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
-from kure_tf import fake_quantize_model, ptq, set_operating_point
+from kure_tf import compat, fake_quantize_model, ptq, set_operating_point
 from kure_tf.compat import keras
-from kure_tf.fake_quantized import Placement, observation, operating_point_of
+from kure_tf.fake_quantized import (
+    Placement,
+    observation,
+    operating_point_of,
+    quantizers_of,
+)
 from kure_tf.quantizers import UniformQuantizer
 
 pytestmark = pytest.mark.one_keras
@@ -79,6 +84,20 @@ class CalibrateTest(tf.test.TestCase, parameterized.TestCase):
             _calibrate(copy).tensors["conv/kernel"].values,
             kernel.reshape(1, -1),
         )
+
+    @parameterized.parameters("per_channel", "per_tensor")
+    def test_kernels_of_model_copy_and_calibration_share_memory(
+        self, placement
+    ):
+        model, copy = _quantized(placement)
+        tensors = _calibrate(copy).tensors
+        for path, tensor in quantizers_of(copy).items():
+            if tensor.kind == "weight":
+                shared = compat.to_numpy(tensor.variable)
+                self.assertTrue(np.shares_memory(shared, tensors[path].values))
+        kernel = compat.to_numpy(model.get_layer("conv").kernel)
+        values = tensors["conv/kernel"].values
+        self.assertTrue(np.shares_memory(kernel, values))
 
     def test_rows_come_with_their_largest_steps_and_the_levels(self):
         _, copy = _quantized("per_channel")

@@ -131,7 +131,7 @@ def _applied(annotated):
         # tfmot leaves layers in two graphs at once; `layer.output` would then
         # belong to the one that nobody has.
         quantized = tf_keras.models.clone_model(applied)
-    quantized.set_weights(applied.get_weights())
+    compat.copy_weights(applied, quantized)
     for layer in quantized.layers:
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()

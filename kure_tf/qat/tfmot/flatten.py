@@ -77,7 +77,7 @@ class _Flattening:
         copy, outer = self._made[id(layer)]
         outputs = outer(*args, **kwargs)
         if fresh and layer.weights:
-            copy.set_weights(layer.get_weights())
+            compat.copy_weights(layer, copy)
         if fresh and hasattr(copy, "finalize_state"):
             copy.finalize_state()  # Normalization computes from copies.
         return outputs
