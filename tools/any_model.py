@@ -33,7 +33,7 @@ noise: what inputs rounded to 8 bits alone leave of the float net, which in a
 deep random net is little. Seconds are by the clock on one thread of a busy
 machine; each step counts its tracing. Memory: the peak above what the process
 had before the model was made, over that of its float weights, which means
-nothing for small ones. Repeat it by `python tools/any_model.py
+nothing for small ones; LSQ takes the place of the float net. Repeat it by `python tools/any_model.py
 --flagfile=any_model.cfg --workdir=...`.
 
 """
@@ -104,9 +104,15 @@ def _rows(text, count, train):
     }
     for placement in _PLACEMENTS:
         row |= _quantized(model, placement, inputs, chain)
+    weight_bytes = 4 * model.count_params()
     if train:
-        _train(model, inputs, chain)
-    return [row | chain.found(4 * model.count_params())]
+        targets = model.predict_on_batch(inputs)
+        with chain.step("quantize_aware"):
+            model = _quantize_aware(model, inputs)  # In place of the float net.
+        for name in ("first LSQ step", "LSQ step"):
+            with chain.step(name):
+                model.train_on_batch(inputs, targets)
+    return [row | chain.found(weight_bytes)]
 
 
 def _quantized(model, placement, inputs, chain):
@@ -153,23 +159,19 @@ def _quantized(model, placement, inputs, chain):
     }
 
 
-def _train(model, inputs, chain):
+def _quantize_aware(model, inputs):
     from kure_tf import quantize_aware
     from kure_tf.compat import keras
 
-    with chain.step("quantize_aware"):
-        copy = quantize_aware(
-            model,
-            calibration=[inputs],
-            placement="tflite",
-            engine="native",
-            verbose=False,
-        )
+    copy = quantize_aware(
+        model,
+        calibration=[inputs],
+        placement="tflite",
+        engine="native",
+        verbose=False,
+    )
     copy.compile(keras.optimizers.SGD(1e-4), "mse")
-    targets = model.predict_on_batch(inputs)
-    for name in ("first LSQ step", "LSQ step"):
-        with chain.step(name):
-            copy.train_on_batch(inputs, targets)
+    return copy
 
 
 def _of_rounded_inputs(model, inputs):
