@@ -37,8 +37,7 @@ def regularize_kurtosis(
     the standard error stream.
 
     The paper measures image classifiers. Beside them (small nets, means of
-    three seeds but for the Transformer's one,
-    results/any_model/beyond_images.md):
+    three seeds, results/any_model/beyond_images.md):
 
     * A GRU over text loses 0.1 points in float at 0.1 and 0.3 at 1, and gains
       nothing beyond its spread. What max-abs steps damage at 3 bits is the
@@ -49,7 +48,7 @@ def regularize_kurtosis(
       three seeds (mean absolute error 0.34 in place of 0.24) and within its
       spread elsewhere: leave KURE out.
     * Look at the kurtosis first: a Transformer has 1.8 to 1.9 without KURE, but
-      for its embedding, and gains nothing at 4 and 3 bits.
+      for its embedding, and nothing it gains is beyond its spread at any bits.
 
     Args:
         model: A built functional or sequential model; nested ones are opened.
