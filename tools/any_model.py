@@ -33,8 +33,8 @@ noise: what inputs rounded to 8 bits alone leave of the float net, which in a
 deep random net is little. Seconds are by the clock on one thread of a busy
 machine; each step counts its tracing. Memory: the peak above what the process
 had before the model was made, over that of its float weights, which means
-nothing for small ones; LSQ takes the place of the float net. Repeat it by `python tools/any_model.py
---flagfile=any_model.cfg --workdir=...`.
+nothing for small ones; LSQ takes the place of the float net. Repeat it by
+`python tools/any_model.py --flagfile=any_model.cfg --workdir=...`.
 
 """
 _PLACEMENTS = ("paper", "tflite")

@@ -21,12 +21,30 @@ def transformer(num_classes, input_shape):
 
     layers = keras.layers
     ids = keras.Input(input_shape[:1], dtype="int32")
-    x = layers.Embedding(30_522, 768)(ids)
+    x = _blocks(layers.Embedding(30_522, 768)(ids))
+    return keras.Model(ids, layers.Dense(num_classes)(x))
+
+
+def vision_transformer(num_classes, input_shape):
+    """Returns a Transformer of patches, as large as ViT's base model."""
+    from kure_tf.compat import keras
+
+    layers = keras.layers
+    inputs = keras.Input(input_shape)
+    x = layers.Conv2D(768, 16, 16)(inputs)
+    x = _blocks(layers.Reshape((-1, 768))(x))
+    return keras.Model(inputs, layers.Dense(num_classes)(x))
+
+
+def _blocks(x):
+    """Returns the mean over the tokens of twelve blocks' outputs."""
+    from kure_tf.compat import keras
+
+    layers = keras.layers
     for _ in range(12):
         y = layers.LayerNormalization()(x)
         x = layers.Add()([x, layers.MultiHeadAttention(12, 64)(y, y)])
         y = layers.LayerNormalization()(x)
         y = layers.Dense(3072, activation="gelu")(y)
         x = layers.Add()([x, layers.Dense(768)(y)])
-    x = layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))
-    return keras.Model(ids, layers.Dense(num_classes)(x))
+    return layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))
