@@ -1,13 +1,15 @@
 """The step sizes with the smallest error, of many rows of values at once.
 
 The errors of short rows are computed value by value, of many rows and step
-sizes in one pass; a long row is sorted first (`SortedValues`).
+sizes in one pass, by XLA where there are many (`mean_squared_errors`); a long
+row is sorted first (`SortedValues`).
 """
 
 import numpy as np
 
 from kure_tf.ops.lp_mean import lp_mean
 from kure_tf.ops.sorted_values import FEW, SortedValues
+from kure_tf.ops.squared_errors import LONGEST, mean_squared_errors
 from kure_tf.ops.threads import in_threads
 
 # Values that lie on a grid of their own may leave out every second level: the
@@ -22,7 +24,9 @@ _FINEST = 2  # and those that are once more.
 _LONG = 1 << 10  # Values in a row from which on sorting them may pay,
 _VALUES_PER_LEVEL = 1 << 6  # if there are so many for each level.
 _BLOCK = 1 << 17  # Numbers at work at a time: what the cache holds.
+_ROWS = 1 << 19  # Numbers of the rows that are searched at a time.
 _SIDE_BY_SIDE = 1 << 9  # From so many on, NumPy's loops are quick.
+_MUCH_WORK = 1 << 22  # Errors from which on it pays to compile their loop.
 _BINNED_LEVELS = 1 << 9  # Bins are narrow beside so many levels.
 
 
@@ -37,8 +41,13 @@ def lp_errors(rows, step_sizes, levels, offset=0.0, p=2.0) -> np.ndarray:
         Array `[rows, s]`, in the unit of the values.
     """
     rows = np.asarray(rows, np.float32)
-    errors = np.empty(step_sizes.shape)
     count = step_sizes.shape[1]
+    neither_short_nor_long = FEW < rows.shape[1] <= LONGEST
+    much_work = rows.size * count >= _MUCH_WORK
+    if p == 2 and neither_short_nor_long and much_work:
+        squares = mean_squared_errors(rows, step_sizes, levels, offset)
+        return np.sqrt(squares) * step_sizes
+    errors = np.empty(step_sizes.shape)
     for some in _blocks(len(rows), rows.shape[1] * min(count, _SIDE_BY_SIDE)):
         values = np.ascontiguousarray(rows[some])
         for part in _blocks(count, values.size):
@@ -65,9 +74,9 @@ def _over(rows, steps):
     return np.swapaxes(v, 1, 2)
 
 
-def _blocks(count, size):
-    """Yields slices of `count` things of `size` numbers that fit the cache."""
-    length = max(1, _BLOCK // size)
+def _blocks(count, size, numbers=_BLOCK):
+    """Yields slices of `count` things of `size`, each of so many numbers."""
+    length = max(1, numbers // size)
     for start in range(0, count, length):
         yield slice(start, start + length)
 
@@ -119,7 +128,7 @@ def best_step_sizes(rows, largest, levels, offset=0.0, p=2.0) -> np.ndarray:
     in_threads(search_one, np.flatnonzero(alone))
     together = np.flatnonzero(~alone)
     size = int(max(rows.shape[1], _SIDE_BY_SIDE, 4 * level_count))
-    blocks = [together[some] for some in _blocks(together.size, size)]
+    blocks = [together[some] for some in _blocks(together.size, size, _ROWS)]
     in_threads(search_some, blocks)
     return best
 
