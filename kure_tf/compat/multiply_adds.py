@@ -24,8 +24,7 @@ def multiply_adds_of(model) -> dict:
     its output (transposed: of its input), a dense layer for each vector, a
     recurrent one for each time step, attention for its two products, too. A
     name is that of a kernel, or `WITHOUT_KERNEL`. Operations are keys, too:
-    matmul, dot, tensordot, conv and einsum. (tf_keras keeps no arguments of
-    its operations: einsum counts nothing there, tensordot one axis.) Sums,
+    matmul, dot, tensordot (in tf_keras over one axis), conv and einsum. Sums,
     products of elements, normalization, pooling and look-ups count nothing. A
     layer that is called n times counts n times, and a size that the model
     leaves open counts as 1.
@@ -60,11 +59,14 @@ def _without_host(layer):
 def _shapes(layer, call):
     """Returns `{argument: shape}`, numbered where they have no name.
 
-    "output" is what the call returned.
+    "output" is what the call returned, "equation" the text that einsum was
+    given in tf_keras, where no layer keeps it.
     """
     shapes = {}
 
     def note(name, value):
+        if isinstance(value, str) and _name(layer) == "einsum":
+            shapes["equation"] = value
         tensors = [t for t in tf.nest.flatten(value) if hasattr(t, "shape")]
         for tensor in tensors[:1]:
             shapes[name or len(shapes)] = _known(tensor.shape)
@@ -226,9 +228,7 @@ def _of_tensordot(layer, shapes):
 
 
 def _of_einsum(layer, shapes):
-    equation = getattr(layer, "subscripts", None)
-    if equation is None:  # An operation of tf_keras.
-        return 0
+    equation = shapes.pop("equation", None) or layer.subscripts
     inputs = equation.replace(" ", "").partition("->")[0].split(",")
     operands = list(shapes.values())[:-1]
     found = list(map(_einsum_sizes, inputs, operands))

@@ -18,7 +18,9 @@ def fake_quantize_model(model, placement="paper", *, verbose=False):
     The copy has the same weights and compilation and runs in float until
     `set_operating_point` says otherwise. The steps of its weights are those of
     their largest absolute value; activations need calibration
-    (`set_step_sizes`) before they leave float. `model` is not changed.
+    (`set_step_sizes`) before they leave float. `model` is not changed. On a
+    CPU both hold their weights in the same memory until one of them gets
+    other values.
 
     Args:
         model: A built functional or sequential model; nested ones are opened.

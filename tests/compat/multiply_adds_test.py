@@ -140,6 +140,17 @@ class MultiplyAddsTest(tf.test.TestCase, parameterized.TestCase):
             model = keras.Model(source, outputs)
             self.assertEqual(_total(model), expected)
 
+    def test_einsum_of_tf_keras_counts(self):
+        if compat.IS_KERAS_3:
+            self.skipTest("Keras 3 has an operation of its own.")
+        inputs = keras.Input((5, 4))
+        for outputs, expected in (
+            (tf.einsum("abc,adc->abd", inputs, inputs), 5 * 5 * 4),
+            (tf.einsum("abc,cd", inputs, np.ones((4, 3), "f")), 5 * 4 * 3),
+            (tf.einsum("...ij,jk->...ik", inputs, np.ones((4, 3), "f")), 60),
+        ):
+            self.assertEqual(_total(keras.Model(inputs, outputs)), expected)
+
     def test_each_call_counts_in_nested_models_too(self):
         inner = keras.Sequential([keras.Input((4,)), layers.Dense(4)])
         inputs = keras.Input((4,))
