@@ -3,9 +3,10 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from kure_tf import fake_quantize_model, set_operating_point
-from kure_tf.compat import keras
+from kure_tf.compat import IS_KERAS_3, keras
 from kure_tf.fake_quantized import fold_batch_norm
 from kure_tf.fake_quantized.fold import FoldedAway
+from kure_tf.fake_quantized.same_outputs import check_same_outputs
 
 layers = keras.layers
 
@@ -251,6 +252,38 @@ class FoldTest(tf.test.TestCase, parameterized.TestCase):
         dense.call = lambda inputs, training=None: 2.0 * inputs
         with self.assertRaisesRegex(ValueError, "fold_batch_norm=False"):
             fold_batch_norm(model)
+
+    def test_a_model_that_amplifies_last_bits_is_folded(self):
+        """As deep nets with random weights do: 1e-7 becomes 2e-3 here."""
+        model = _chaotic()
+        x = np.random.default_rng(1).normal(size=(2, 8)).astype(np.float32)
+        folded = fold_batch_norm(model)
+
+        self.assertTrue(_norms_left(model))
+        self.assertEmpty(_norms_left(folded))
+        differences = np.abs(folded(x) - model(x))
+        self.assertBetween(differences.max(), 1e-3, 0.1)
+
+    def test_a_wrong_copy_of_such_a_model_is_refused_nevertheless(self):
+        model, other = _chaotic(), _chaotic()
+        bias = other.layers[1].bias
+        bias.assign_add(1e-3 * np.ones(8))
+        with self.assertRaisesRegex(ValueError, "computes the same"):
+            check_same_outputs(model, other, tolerance=1e-3, way_out="")
+
+
+def _chaotic():
+    inputs = x = keras.Input((8,))
+    for _ in range(6):
+        x = layers.BatchNormalization()(layers.Dense(8)(x))
+        x = layers.Activation(keras.ops.sin if IS_KERAS_3 else tf.sin)(x)
+    rng = np.random.default_rng(0)
+    model = keras.Model(inputs, x)
+    for layer in model.layers:
+        if isinstance(layer, layers.Dense):
+            kernel, bias = layer.get_weights()
+            layer.set_weights([rng.normal(0, 3, kernel.shape), bias])
+    return model
 
 
 if __name__ == "__main__":
