@@ -70,9 +70,17 @@ def _unsigned_levels(bits, lowest=None):
 
 
 def _signed_or_unsigned_levels(bits, lowest):
-    signed = tf.cast(lowest < 0, tf.float32)
-    low = -signed * (2.0 ** (bits - 1) - 1)
-    return low, 2.0**bits - 1 - signed * 2.0 ** (bits - 1)
+    high = _signed_or_unsigned_extent(bits, lowest)
+    return -_signed(lowest) * high, high
+
+
+def _signed_or_unsigned_extent(bits, lowest):
+    return 2.0 ** (bits - _signed(lowest)) - 1
+
+
+def _signed(lowest):
+    """Returns 1, a bit, where there are negative values, else 0."""
+    return tf.cast(lowest < 0, tf.float32)
 
 
 def _asymmetric_levels(bits, lowest):
@@ -115,7 +123,7 @@ SIGNED_OR_UNSIGNED = Grid(
     "signed_or_unsigned",
     "'unsigned' where calibration saw no negative value, else 'narrow'.",
     levels=_signed_or_unsigned_levels,
-    extent=lambda bits, lowest: _signed_or_unsigned_levels(bits, lowest)[1],
+    extent=_signed_or_unsigned_extent,
     adaptive=True,
     fused="symmetric",
 )

@@ -1,7 +1,5 @@
 """LSQ: step sizes that are learned by gradient."""
 
-import dataclasses
-
 import numpy as np
 import tensorflow as tf
 
@@ -75,16 +73,12 @@ class LSQQuantizer(UniformQuantizer):
         self.batched = bool(batched)
 
     def quantize(self, x, state):
+        ratio = tf.stop_gradient(self.step_ratio(state))
         scale = tf.math.rsqrt(self._count(x, state) * self._highest(state))
         # Not in the paper: see the class.
-        scale /= tf.maximum(self.step_ratio(state), 1.0) ** 2
+        scale /= tf.square(tf.maximum(ratio, 1.0))
         step_size = scale_gradient(tf.convert_to_tensor(state.step_size), scale)
-        state = dataclasses.replace(state, step_size=step_size)
-        return self.rounded(x, state)
-
-    def rounded(self, x, state):
-        """Returns `x` on its grid; the gradient of the step has its scale."""
-        return super().quantize(x, state)
+        return self.rounded(x, step_size * ratio, state)
 
     def _count(self, x, state):
         shape = tf.shape(x)[1:] if self.batched else tf.shape(x)

@@ -1,7 +1,5 @@
 """LSQ on codes of 8 bits that are read at fewer."""
 
-import dataclasses
-
 import tensorflow as tf
 
 from kure_tf.compat import register_serializable
@@ -52,10 +50,10 @@ class NestedLSQQuantizer(LSQQuantizer):
             - tf.convert_to_tensor(state.bits)
         )
 
-    def rounded(self, x, state):
+    def rounded(self, x, step_size, state):
         # In units of s all levels are whole numbers, so that ties are ties.
         bits = tf.convert_to_tensor(state.bits)
-        unit = self.step_size(state) * 2.0 ** (bits - _STORED_BITS)
+        unit = step_size * 2.0 ** (bits - _STORED_BITS)
         stored = switched_fake_quantize(
             tf.cast(x, tf.float32) / unit,
             1.0,
@@ -63,11 +61,6 @@ class NestedLSQQuantizer(LSQQuantizer):
             kernels=(NARROW.fused,),
             index=tf.where(bits > _STORED_BITS, 0, 1),
         )
-        calibrated_bits = tf.convert_to_tensor(state.calibrated_bits)
-        whole = dataclasses.replace(
-            state,
-            step_size=2.0 ** (_STORED_BITS - calibrated_bits),
-            step_scale=tf.ones(()),
-        )
-        y = tf.cast(super().rounded(stored, whole) * unit, x.dtype)
+        whole = 2.0 ** (_STORED_BITS - bits)
+        y = tf.cast(super().rounded(stored, whole, state) * unit, x.dtype)
         return tf.where(bits > MAX_BITS, x, y)

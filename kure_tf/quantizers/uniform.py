@@ -38,8 +38,17 @@ class UniformQuantizer(Quantizer):
         super().__init__(grid, granularity, trainable)
 
     def quantize(self, x, state):
+        return self.rounded(x, self.step_size(state), state)
+
+    def rounded(self, x, step_size, state):
+        """Returns `x` on the grid of a step size.
+
+        Args:
+            x: Tensor.
+            step_size: The one in force; gets a gradient.
+            state: All else that is in force.
+        """
         bits = tf.convert_to_tensor(state.bits)
-        step_size = self.step_size(state)
         return switched_fake_quantize(
             x,
             step_size,
