@@ -16,6 +16,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from hypothesis import settings  # noqa: E402
+from kept_kernels import KeptKernels  # noqa: E402
 from keras_reach import reaches_keras  # noqa: E402
 
 TFMOT = pathlib.Path(__file__).resolve().parent / "qat" / "tfmot"
@@ -29,6 +30,9 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * 2,
 )
+
+KEPT_KERNELS = KeptKernels()
+KEPT_KERNELS.install()
 
 # The first example of a property compiles TensorFlow functions, and the same
 # examples on every run make a failure repeatable.
@@ -55,6 +59,12 @@ def pytest_collection_finish(session):
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def kernels_of_the_module():
+    """Lets the tests of a module share what TensorFlow has prepared."""
+    KEPT_KERNELS.begin_module()
 
 
 @pytest.fixture(autouse=True)

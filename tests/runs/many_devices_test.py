@@ -5,6 +5,7 @@ import pathlib
 import tempfile
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 from small_run import make_dataset
@@ -76,6 +77,7 @@ class ManyDevicesTest(tf.test.TestCase, parameterized.TestCase):
         )
         return report
 
+    @pytest.mark.one_keras
     def test_shards_merge_to_the_report_of_one_process(self):
         shards = [
             self._sweep(f"shard{index}", f"{index}/2") for index in range(2)
