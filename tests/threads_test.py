@@ -13,7 +13,7 @@ import sys
 import pytest
 from absl.testing import absltest
 
-pytestmark = pytest.mark.one_keras
+pytestmark = pytest.mark.tool_flow
 
 _THREADS = (1, 2, 4)
 

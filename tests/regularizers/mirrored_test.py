@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kure_tf import compat
 
-pytestmark = pytest.mark.one_keras
+pytestmark = pytest.mark.tool_flow
 
 TRAIN = """
 import json

@@ -1,14 +1,14 @@
 """The tools under Keras 3: a model from training to report."""
 
 import json
-import os
 import pathlib
 import tempfile
 
+import pytest
 from absl.testing import absltest
 from forked_tools import Call, run_all
 
-LEGACY = os.environ.get("TF_USE_LEGACY_KERAS", "0").lower() in ("1", "true")
+pytestmark = pytest.mark.tool_flow
 _OWN = """
 import numpy as np
 
@@ -20,7 +20,6 @@ def images():
 _SAVED = ("--model=trained/model.keras", "--ptq=minmax")
 
 
-@absltest.skipIf(LEGACY, "flow_test.py says more under tf_keras")
 class SmokeTest(absltest.TestCase):
     def test_a_model_of_keras_3_goes_from_training_to_report(self):
         calls = {
