@@ -10,13 +10,15 @@ from absl.testing import absltest, parameterized
 from forked_tools import Call, run_all
 from killed_tool import run_killed
 
+from kure_tf import compat, models
+
 pytestmark = pytest.mark.tool_flow
 
-_NET = ("--model=small_cnn", "--keras=keras3")
+_SAVED = ("--model=model.keras",)  # With the same weights each time.
 _CALLS = {
-    "train": (*_NET, "--epochs=1", "--train_images=64"),
-    "sweep": (*_NET, "--points=4/FP", "--ptq=minmax"),
-    "export_tflite": (*_NET, "--point=8/8", "--ptq=minmax"),
+    "train": (*_SAVED, "--epochs=1", "--train_images=64"),
+    "sweep": (*_SAVED, "--points=4/FP", "--ptq=minmax"),
+    "export_tflite": (*_SAVED, "--point=8/8", "--ptq=minmax"),
 }
 
 
@@ -28,6 +30,7 @@ class KilledAtStartTest(parameterized.TestCase):
         temporary = tempfile.TemporaryDirectory()
         cls.addClassCleanup(temporary.cleanup)
         cls.folder = pathlib.Path(temporary.name)
+        models.small_cnn().save(cls.folder / "model.keras")
         rng = np.random.default_rng(0)
         calls, cls.killed = {}, {}
         for tool, flags in _CALLS.items():
@@ -41,7 +44,7 @@ class KilledAtStartTest(parameterized.TestCase):
             share = rng.uniform(0, 0.5)
             calls[f"{tool} killed"] = Call(*killed, killed_after=share)
             calls[f"{tool} again"] = Call(*killed, before=_left(tool))
-        cls.results = run_all(calls, cls.folder, "keras3")
+        cls.results = run_all(calls, cls.folder, compat.KERAS_NAME)
 
     @parameterized.parameters(*_CALLS)
     def test_the_next_run_ends_and_leaves_no_temporary_file(self, tool):
