@@ -85,14 +85,17 @@ def _shared_sizes(value):
 
 @functools.cache
 def _function(quantizer, state_class, spec, specs):
-    @tf.function(
+    return tf.function(
+        # Of functions that share their code TensorFlow would count the traces
+        # together, and warn of too many.
+        functools.partial(_quantize, quantizer, state_class, specs),
         input_signature=[spec, *(spec.passed for spec in specs)],
         autograph=False,
         # Inlined, it would be optimized again for each tensor.
         experimental_attributes={"_noinline": True},
     )
-    def quantize(x, *tensors):
-        values = map(_Spec.read, specs, tensors)
-        return quantizer.quantize(x, state_class(*values))
 
-    return quantize
+
+def _quantize(quantizer, state_class, specs, x, *tensors):
+    values = map(_Spec.read, specs, tensors)
+    return quantizer.quantize(x, state_class(*values))

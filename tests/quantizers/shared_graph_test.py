@@ -40,6 +40,15 @@ class SharedGraphTest(tf.test.TestCase):
             self.assertAllEqual(y, np.ones(y.shape))
         self.assertEqual(_Counting.built, 1)
 
+    def test_tensors_of_many_ranks_raise_no_alarm(self):
+        """TensorFlow warns of a function that it traces five times."""
+        with self.assertNoLogs("tensorflow"):
+            for rank in range(7):
+                self.assertAllEqual(
+                    _Counting()(tf.ones([1] * rank), _state(0.5)),
+                    np.ones([1] * rank),
+                )
+
     def test_variables_are_read_anew_at_each_call(self):
         """[-7, 7] steps at 4 bits, [-1, 1] at 2, of the same range."""
         _Counting.built = 0
