@@ -177,10 +177,10 @@ class CodesTest(tf.test.TestCase, parameterized.TestCase):
         model = keras.models.clone_model(_net())
         model.set_weights(_net().get_weights())
         layer, norm = model.get_layer("second"), model.get_layer("norm2")
-        kernel = to_numpy(layer.kernel)
+        kernel = np.array(layer.kernel)
         kernel[..., 1] = 0.0
         layer.kernel.assign(kernel)
-        variance = to_numpy(norm.moving_variance)
+        variance = np.array(norm.moving_variance)
         variance[1] = 0.0
         norm.moving_variance.assign(variance)
 
@@ -199,7 +199,7 @@ class CodesTest(tf.test.TestCase, parameterized.TestCase):
         model = keras.models.clone_model(_net())
         model.set_weights(_net().get_weights())
         layer = model.get_layer("second")
-        kernel = to_numpy(layer.kernel)
+        kernel = np.array(layer.kernel)
         kernel[..., 2] *= 1e-9
         layer.kernel.assign(kernel)
         placement = paper_placement(
