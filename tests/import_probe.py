@@ -41,7 +41,8 @@ from absl import flags
 from kure_tf import compat
 
 modules = sorted(name for name in sys.modules if name.startswith("kure_tf."))
-everything = {name: str(getattr(kure_tf, name)) for name in kure_tf.__all__}
+for name in kure_tf.__all__:
+    getattr(kure_tf, name)  # Some are imported where they are asked for.
 print(json.dumps({
     "asked": [pair for pair in asked if not pair[0].startswith("keras.")],
     "modules": modules,

@@ -1,11 +1,12 @@
 """Kernels that TensorFlow has prepared stay from one test to the next.
 
 Whoever sets TensorFlow's seed, as each `tf.test.TestCase` does, makes it forget
-them all, since those of random operations hold where they have come to. To
+them all, since a random operation's kernel holds its place in a sequence. To
 prepare them anew takes a quarter of the time of the suite. So they are kept
-until something random is drawn by such an operation; from then on, and until
-the module ends, each seed makes TensorFlow forget as before. Keras draws by
-stateless operations, which have no such kernels.
+until such an operation is made; from then on, and until the module ends, each
+seed makes TensorFlow forget as before. (One in a `tf.function` that an earlier
+module has traced would not be noticed.) Keras draws by stateless operations,
+which have no such kernels.
 """
 
 from unittest import mock
@@ -17,10 +18,14 @@ from tensorflow.python.framework import random_seed
 class KeptKernels:
     """Puts itself between TensorFlow and its seeds."""
 
-    def __init__(self):
+    def __init__(
+        self,
+        get_seed=random_seed.get_seed,
+        set_global_seed=context.Context._set_global_seed,
+    ):
         self._drawn = True
-        self._get_seed = random_seed.get_seed
-        self._set_global_seed = context.Context._set_global_seed
+        self._get_seed = get_seed
+        self._set_global_seed = set_global_seed
 
     def install(self):
         """Lets seeds go through this object."""

@@ -15,7 +15,12 @@ class KeptKernelsTest(tf.test.TestCase):
         self.assertAllEqual(draws[0], draws[1])
 
     def test_kernels_are_kept_until_something_is_drawn(self):
-        kernels, here = KeptKernels(), context.context()
+        """TensorFlow's own seeding forgets once each time."""
+
+        def seed(*_):
+            context.pywrap_tfe.TFE_ContextClearCaches(None)
+
+        kernels, here = KeptKernels(lambda _: (0, 0), seed), context.context()
         with mock.patch.object(
             context.pywrap_tfe, "TFE_ContextClearCaches"
         ) as forget:
@@ -24,7 +29,7 @@ class KeptKernelsTest(tf.test.TestCase):
             kernels.set_global_seed(here, 5)
             forget.assert_called_once()
 
-            kernels.get_seed(None)
+            self.assertEqual(kernels.get_seed(None), (0, 0))
             kernels.set_global_seed(here, 5)
             self.assertEqual(forget.call_count, 2)
 

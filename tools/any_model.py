@@ -33,7 +33,9 @@ noise: what inputs rounded to 8 bits alone leave of the float net, which in a
 deep random net is little. Seconds are by the clock on one thread of a busy
 machine; each step counts its tracing. Memory: the peak above what the process
 had before the model was made, over that of its float weights, which means
-nothing for small ones; LSQ takes the place of the float net. Repeat it by
+nothing for small ones, up to a step; LSQ takes the place of the float net. All
+training steps are of one batch, of as many examples as calibrated and asked
+together. Repeat it by
 `python tools/any_model.py --flagfile=any_model.cfg --workdir=...`.
 
 """
@@ -46,6 +48,7 @@ _SECONDS = {
     "lp_norm paper": "lp_norm per tensor s",
     "lp_norm tflite": "lp_norm per channel s",
     "sweep point": "Sweep point s",
+    "float training step": "Float training step s",
     "quantize_aware": "Quantize-aware s",
     "first LSQ step": "First LSQ step s",
     "LSQ step": "LSQ step s",
@@ -69,7 +72,9 @@ _COLUMNS = {
         }.items()
     },
     **{f"{key} seconds": title for key, title in _SECONDS.items()},
-    "peak_ratio": "Peak / float weights",
+    "peak_ratio_of_sweep": "Peak / float weights, to a sweep",
+    "peak_ratio_of_training": "with a float training step",
+    "peak_ratio": "with LSQ",
     "peak_gigabytes": "Peak above start, GB",
 }
 
@@ -107,6 +112,9 @@ def _rows(text, count, train):
     weight_bytes = 4 * model.count_params()
     if train:
         targets = model.predict_on_batch(inputs)
+        model.compile(compat.keras.optimizers.SGD(1e-4), "mse")
+        with chain.step("float training step"):
+            model.train_on_batch(inputs, targets)
         with chain.step("quantize_aware"):
             model = _quantize_aware(model, inputs)  # In place of the float net.
         for name in ("first LSQ step", "LSQ step"):
@@ -247,14 +255,14 @@ class _Steps:
     def found(self, weight_bytes):
         """Returns what a row says of all steps."""
         peak = max(self._peaks.values())
+        ratios = {name: x / weight_bytes for name, x in self._peaks.items()}
         return {
             **self._seconds,
             "peak_ratio": peak / weight_bytes,
+            "peak_ratio_of_sweep": ratios["sweep point"],
+            "peak_ratio_of_training": ratios.get("float training step"),
             "peak_gigabytes": peak / 1e9,
-            "peak_ratio_after": {
-                name: value / weight_bytes
-                for name, value in self._peaks.items()
-            },
+            "peak_ratio_after": ratios,
         }
 
 

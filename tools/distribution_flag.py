@@ -21,7 +21,7 @@ def strategy():
 
 
 def scope():
-    """Returns the scope of that strategy, for tools that do not only train.
+    """Returns the scope of that strategy, for a whole run of a tool.
 
     All replicas train the model and answer with it; what calibrates or searches
     looks at the first one.

@@ -33,6 +33,7 @@ flags.declare_key_flag("workdir")
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _CONFIGS = _ROOT / "configs" / "imagenet"
 _TEST_IMAGES = 16
+_PEAKS_IN_A_GIB = 2**30 if sys.platform == "darwin" else 2**20
 # Flags of the tools that go on from what was trained.
 _LATER = ("points", "placement", "ptq", "export", "reestimate_batch_norm")
 _REPLACED = (
@@ -49,7 +50,8 @@ def main():
         _write_images(folder / "tfds")
         path = folder / "imagenet_size.json"
         rows = read_json(path)["rows"] if path.exists() else []
-        rows = [row for row in rows if row["exit"] == 0]  # Others run again.
+        failed = {row["row"] for row in rows if row["exit"]}  # Run again.
+        rows = [row for row in rows if row["row"] not in failed]
         done = {row["row"] for row in rows}
         for flagfile in flagfiles:
             if flagfile.stem not in done:
@@ -163,7 +165,9 @@ def _name(flag):
 
 
 def _measured(tool, given, workdir):
-    """Runs a tool; returns its times in seconds and its peak in GiB."""
+    """Runs a tool anew; returns its times in seconds and its peak in GiB."""
+    # What a run that was interrupted has left would be gone on with: no times.
+    shutil.rmtree(workdir, ignore_errors=True)
     command = [sys.executable, str(_ROOT / "tools" / f"{tool}.py"), *given]
     start = time.monotonic()
     with open(f"{workdir}.log", "w") as log:
@@ -180,7 +184,7 @@ def _measured(tool, given, workdir):
         "exit": os.waitstatus_to_exitcode(status),
         "wall": round(time.monotonic() - start, 1),
         "processor": round(used.ru_utime + used.ru_stime, 1),
-        "peak": round(used.ru_maxrss / 2**20, 2),
+        "peak": round(used.ru_maxrss / _PEAKS_IN_A_GIB, 2),
     }
 
 

@@ -102,16 +102,17 @@ def handle_of(variable):
     """Returns the resource that a variable is read from.
 
     None for what is no variable, for one that a `keras.StatelessScope` gives
-    another value, and outside of replicas for one that a distribution strategy
-    has spread: those are read as tensors.
+    another value, and for one that a distribution strategy has spread: those
+    are read as tensors.
     """
     if keras_of(variable) == "keras":
         variable = variable.value
-    if not isinstance(variable, tf.Variable):
-        return None
     spread = isinstance(variable, tf.distribute.DistributedValues)
-    if spread and tf.distribute.in_cross_replica_context():
+    if spread or not isinstance(variable, tf.Variable):
         return None
+    graph = tf.compat.v1.get_default_graph()
+    if hasattr(graph, "watch_variable"):  # As reading does: to freeze a
+        graph.watch_variable(variable)  # function is to look its variables up.
     return variable.handle
 
 
@@ -146,7 +147,7 @@ def copy_weights(source, target):
         target.set_weights(source.get_weights())
         return
     for old, new in zip(before, after, strict=True):
-        new.assign(full_precision(old))
+        new.assign(tf.cast(full_precision(old), new.dtype))
 
 
 def _all_variables(weights):

@@ -30,7 +30,8 @@ def keeping(model):
         raise TypeError(
             f"Expected a Keras model. Received: {type(model).__name__}."
         )
-    kept = [(weight, compat.full_precision(weight)) for weight in model.weights]
+    weights = [w for w in model.weights if hasattr(w, "assign")]  # No tables.
+    kept = [(weight, compat.full_precision(weight)) for weight in weights]
     try:
         yield
     finally:

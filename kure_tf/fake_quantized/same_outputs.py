@@ -8,8 +8,7 @@ from kure_tf.fake_quantized.restore import keeping
 
 _TOLERANCE = 1e-5  # Relative to the largest output, in float32.
 _LOW_PRECISION = 0.03  # Likewise, where layers compute in 16 bits.
-_AMPLIFIED = 10  # Times what last bits alone make of the outputs,
-_ALIKE = 0.1  # up to this share of the largest output.
+_AMPLIFIED, _ALIKE = 10, 0.1  # See `_amplified`.
 # Of an axis that the model leaves open; enough for Inception.
 _UNKNOWN_SIZE = 96
 _BATCH = 2
@@ -37,26 +36,36 @@ def check_same_outputs(
         ValueError: If they differ by more.
     """
     batch = _random_batch(model)
-    pairs = zip(_outputs(model, batch), _outputs(copy, batch), strict=True)
-    named = [(f"output {index}", *pair) for index, pair in enumerate(pairs)]
-    if losses:
-        named.append(("added losses", _total(model), _total(copy)))
+    pairs = _pairs(_outputs(model, batch), _outputs(copy, batch))
     allowed = max(tolerance, _LOW_PRECISION * _in_16_bits(model))
-    for what, before, after in named:
-        difference = np.abs(before - after).max(initial=0.0)
-        largest = np.abs(before).max(initial=0.0)
-        if difference <= allowed * max(1.0, largest):
-            continue
-        if difference <= min(
-            _AMPLIFIED * _of_last_bits(model, batch), _ALIKE * largest
-        ):
-            continue
-        raise ValueError(
-            f"Expected a copy of {model.name!r} that computes the same. Its "
-            f"{what} differ by up to {difference:.3g}, where the largest value "
-            f"is {largest:.3g}: a layer was not carried over faithfully. "
-            f"{way_out}"
-        )
+    limits = [allowed * max(1.0, _largest(before)) for before, _ in pairs]
+    if not all(_largest(a - b) <= x for (a, b), x in _pairs(pairs, limits)):
+        limits = np.maximum(limits, _amplified(model, batch))
+    named = [
+        (f"output {index}", *pair, limit)
+        for index, (pair, limit) in enumerate(_pairs(pairs, limits))
+    ]
+    if losses:
+        before, after = _total(model), _total(copy)
+        limit = allowed * max(1.0, _largest(before))
+        named.append(("added losses", before, after, limit))
+    for name, before, after, limit in named:
+        difference = _largest(before - after)
+        if not difference <= limit:
+            raise ValueError(
+                f"Expected a copy of {model.name!r} that computes the same. "
+                f"Its {name} differ by up to {difference:.3g}, where the "
+                f"largest value is {_largest(before):.3g}: a layer was not "
+                f"carried over faithfully. {way_out}"
+            )
+
+
+def _pairs(some, others):
+    return list(zip(some, others, strict=True))
+
+
+def _largest(values):
+    return np.abs(values).max(initial=0.0)
 
 
 def _outputs(model, batch):
@@ -65,18 +74,31 @@ def _outputs(model, batch):
     return [np.asarray(tf.cast(x, tf.float32), np.float64) for x in answers]
 
 
-def _of_last_bits(model, batch):
-    """Returns by how much outputs move where kernels have other last bits."""
+def _amplified(model, batch):
+    """Returns how far each output may move for what the last bits make of it.
+
+    Ten times as far as other last bits of the kernels move it, and not more
+    than a tenth of its largest value.
+    """
     random = np.random.default_rng(0)
     before = _outputs(model, batch)
     with keeping(model):
-        for kernel in model.weights:
-            if len(kernel.shape) > 1 and "float" in str(kernel.dtype):
-                noise = 2.0**-23 * random.standard_normal(kernel.shape)
-                kernel.assign(compat.to_numpy(kernel) * (1 + noise))
+        for kernel in _kernels(model):
+            noise = 2.0**-23 * random.standard_normal(kernel.shape)
+            kernel.assign(compat.to_numpy(kernel) * (1 + noise))
         after = _outputs(model, batch)
-    moved = (np.abs(a - b) for a, b in zip(before, after, strict=True))
-    return max(one.max(initial=0.0) for one in moved)
+    return [
+        min(_AMPLIFIED * _largest(one - other), _ALIKE * _largest(one))
+        for one, other in _pairs(before, after)
+    ]
+
+
+def _kernels(model):
+    for _, layer in compat.layers_of(model):
+        for kernel in compat.kernels_of(layer):
+            variable = kernel.variable_in(layer)
+            if "float" in str(variable.dtype):
+                yield variable
 
 
 def _total(model):

@@ -204,7 +204,7 @@ def _gradients(fused, upstream, x, y, step_size, origin, levels, moved):
         per_value = upstream * (y - origin) - to_x * (x - origin)
         to_step = _sum_to(step_size, per_value)
         to_origin = _sum_to(origin, upstream - to_x)
-    else:  # Subtracting zero, or before the sum, would cost passes over x.
+    else:  # In fewer passes over x: the origin is 0, and sums are subtracted.
         to_step = _sum_to(step_size, upstream * y)
         to_step -= _sum_to(step_size, to_x * x)
         to_origin = tf.zeros_like(origin)
@@ -225,8 +225,9 @@ def _inside(upstream, x, lowest, highest):
 def _between_zero_and(highest, upstream, x):
     """Returns `upstream` where 0 < x < highest, else 0, in two passes.
 
-    The gradient of ReLU6 selects on both sides at once. Its 6 is met a few
-    units in the last place too early, so that `highest` is outside for sure.
+    The gradient of ReLU6 selects on both sides at once, below 6. What lies up
+    to four units in the last place below `highest` counts as outside, too, so
+    that rounding cannot let `highest` itself in.
     """
     scale = 6.0 * (1.0 + _FOUR_ULPS) / highest
     return tf.raw_ops.Relu6Grad(gradients=upstream, features=x * scale)

@@ -31,38 +31,37 @@ def mean_squared_errors(rows, step_sizes, levels, offset=0.0) -> np.ndarray:
     """
     size = rows.shape[1]
     pieces = -(-size // _WIDTH)
-    count = _PIECES // pieces
-    parts = [
-        (slice(row, row + count), slice(step, step + _STEPS))
-        for row in range(0, len(rows), count)
+    height = _PIECES // pieces
+    windows = [
+        (slice(row, row + height), slice(step, step + _STEPS))
+        for row in range(0, len(rows), height)
         for step in range(0, step_sizes.shape[1], _STEPS)
     ]
     sums = np.empty(step_sizes.shape)
-    for first in range(0, len(parts), _PARTS):
-        some = parts[first : first + _PARTS]
-        filled = _filled(
-            [(rows[part[0]], step_sizes[part]) for part in some], pieces
-        )
-        for part, found in zip(
-            some, _sums_of(*filled, levels, offset), strict=False
-        ):
-            count, steps = sums[part].shape
-            found = found[: count * pieces, :steps].reshape(count, pieces, -1)
-            sums[part] = found.sum(axis=1, dtype=np.float64)
+    for first in range(0, len(windows), _PARTS):
+        some = windows[first : first + _PARTS]
+        values, scales = _filled(rows, step_sizes, some, pieces)
+        found = _sums_of(values, scales, levels, offset)
+        for window, of_pieces in zip(some, found, strict=False):
+            count, steps = sums[window].shape
+            of_pieces = of_pieces[: count * pieces, :steps]
+            of_rows = of_pieces.reshape(count, pieces, steps)
+            sums[window] = of_rows.sum(axis=1, dtype=np.float64)
     # What fills up the last piece of a row is zeros.
     zero = -offset - np.clip(np.rint(-offset), *levels)
     return (sums - (pieces * _WIDTH - size) * zero**2) / size
 
 
-def _filled(parts, pieces):
-    """Returns values and scales of `(rows, step sizes)`, in the one shape."""
+def _filled(rows, step_sizes, windows, pieces):
+    """Returns the values and scales of some windows, in the one shape."""
     values = np.zeros((_PARTS, _PIECES, _WIDTH), np.float32)
     scales = np.ones((_PARTS, _PIECES, _STEPS), np.float32)
-    for part, (rows, step_sizes) in enumerate(parts):
-        height, steps = len(rows) * pieces, step_sizes.shape[1]
-        flat = values[part, :height].reshape(len(rows), -1)
-        flat[:, : rows.shape[1]] = rows
-        scales[part, :height, :steps] = np.repeat(1 / step_sizes, pieces, 0)
+    for part, window in enumerate(windows):
+        count, steps = step_sizes[window].shape
+        flat = values[part, : count * pieces].reshape(count, -1)
+        flat[:, : rows.shape[1]] = rows[window[0]]
+        inverse = np.repeat(1 / step_sizes[window], pieces, axis=0)
+        scales[part, : count * pieces, :steps] = inverse
     return values, scales
 
 
@@ -74,8 +73,8 @@ def _sums_of(values, scales, levels, offset):
 
 @tf.function(jit_compile=True)
 def _sums(values, scales, low, high, offset):
-    def of_part(part):
-        v = part[0][:, :, tf.newaxis] * part[1][:, tf.newaxis] - offset
+    def of_part(given):
+        v = given[0][:, :, tf.newaxis] * given[1][:, tf.newaxis] - offset
         errors = v - tf.clip_by_value(tf.round(v), low, high)
         return tf.reduce_sum(errors * errors, axis=1)
 

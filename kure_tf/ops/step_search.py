@@ -42,9 +42,8 @@ def lp_errors(rows, step_sizes, levels, offset=0.0, p=2.0) -> np.ndarray:
     """
     rows = np.asarray(rows, np.float32)
     count = step_sizes.shape[1]
-    neither_short_nor_long = FEW < rows.shape[1] <= LONGEST
-    much_work = rows.size * count >= _MUCH_WORK
-    if p == 2 and neither_short_nor_long and much_work:
+    compiled = p == 2 and rows.size * count >= _MUCH_WORK
+    if compiled and FEW < rows.shape[1] <= LONGEST:
         squares = mean_squared_errors(rows, step_sizes, levels, offset)
         return np.sqrt(squares) * step_sizes
     errors = np.empty(step_sizes.shape)

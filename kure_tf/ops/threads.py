@@ -11,14 +11,27 @@ def thread_count() -> int:
 
     They are what its configuration or TF_NUM_INTRAOP_THREADS asks for, or the
     processors that this process may run on.
+
+    Raises:
+        ValueError: If the variable is no number.
     """
     asked = tf.config.threading.get_intra_op_parallelism_threads()
-    asked = asked or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0)
+    asked = asked or _asked_by_environment()
     if asked:
         return asked
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
-    return os.cpu_count()
+    return os.cpu_count() or 1
+
+
+def _asked_by_environment():
+    text = os.environ.get("TF_NUM_INTRAOP_THREADS") or "0"
+    if not text.isdecimal():
+        raise ValueError(
+            "Expected TF_NUM_INTRAOP_THREADS to be a number of threads, or "
+            f"unset. Received: {text!r}."
+        )
+    return int(text)
 
 
 def in_threads(function, parts) -> list:

@@ -84,12 +84,12 @@ def _shared_sizes(value):
 
 
 @functools.cache
-def _function(quantizer, state_class, spec, specs):
+def _function(quantizer, state_class, x_spec, specs):
     return tf.function(
         # Of functions that share their code TensorFlow would count the traces
         # together, and warn of too many.
         functools.partial(_quantize, quantizer, state_class, specs),
-        input_signature=[spec, *(spec.passed for spec in specs)],
+        input_signature=[x_spec, *(spec.passed for spec in specs)],
         autograph=False,
         # Inlined, it would be optimized again for each tensor.
         experimental_attributes={"_noinline": True},

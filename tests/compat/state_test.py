@@ -6,6 +6,7 @@ from absl.testing import parameterized
 
 from kure_tf import compat
 from kure_tf.compat import keras
+from kure_tf.fake_quantized import keeping
 
 
 class ComputingWithTest(tf.test.TestCase, parameterized.TestCase):
@@ -126,20 +127,33 @@ class StateTest(tf.test.TestCase):
             with keras.StatelessScope([(state, tf.constant(4.0))]):
                 self.assertIsNone(compat.handle_of(state))
 
-    def test_a_spread_variable_has_a_handle_in_each_replica(self):
+    def test_a_spread_variable_has_no_handle(self):
         strategy = tf.distribute.MirroredStrategy(["CPU:0"])
         with strategy.scope():
             state = compat.add_state(keras.layers.Layer(), "state", (), 3.0)
             self.assertIsNone(compat.handle_of(state))
         seen = []
-        strategy.run(lambda: seen.append(compat.handle_of(state).dtype))
-        self.assertEqual(seen, [tf.resource])
+        strategy.run(lambda: seen.append(compat.handle_of(state)))
+        self.assertEqual(seen, [None])
 
 
 def _dense(units=3):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(units)])
     model.compile(keras.optimizers.SGD(0.1), "mse")
     return model
+
+
+def _embedding():
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((2,), dtype="int32"),
+            layers.Embedding(4, 3),
+            layers.Flatten(),
+            layers.BatchNormalization(),
+            layers.Dense(3),
+        ]
+    )
 
 
 def _values(model):
@@ -188,6 +202,32 @@ class SharedMemoryTest(tf.test.TestCase, parameterized.TestCase):
     def _check_equal(self, values, others):
         for one, other in zip(values, others, strict=True):
             self.assertAllEqual(one, other)
+
+    @parameterized.parameters("float64", "bfloat16")
+    def test_copied_weights_are_cast(self, dtype):
+        model = _dense()
+        layer = keras.layers.Dense(3, dtype=dtype)
+        layer.build((None, 4))
+
+        compat.copy_weights(model.layers[-1], layer)
+
+        for one, other in zip(model.weights, layer.weights, strict=True):
+            expected = tf.cast(compat.to_numpy(one), dtype)
+            self.assertAllEqual(compat.to_numpy(other), expected)
+
+    def test_rows_that_adam_writes_are_the_copys_alone(self):
+        """Embeddings get sparse updates, batch norm moves by itself."""
+        model, copy = _embedding(), _embedding()
+        compat.copy_weights(model, copy)
+        before = model.get_weights()
+        copy.compile(keras.optimizers.Adam(0.1), "mse")
+        with keeping(copy):
+            copy.fit(np.array([[1, 2]] * 8), np.ones((8, 3)), verbose=0)
+            changed = copy.get_weights()
+        self._check_equal(model.get_weights(), before)
+        self._check_equal(copy.get_weights(), before)
+        for old, new in zip(before, changed, strict=True):
+            self.assertNotAllClose(old, new)
 
     def test_weights_of_another_shape_are_refused(self):
         with self.assertRaisesRegex(ValueError, "(?i)shape"):

@@ -24,9 +24,7 @@ pytestmark = pytest.mark.one_keras
 POINT = OperatingPoint(2, 3)
 SEARCHES = {
     "lapq": functools.partial(ptq.lapq, maxiter=1, progress=False),
-    "lapq_gradient": functools.partial(
-        ptq.lapq_gradient, passes=20, progress=False
-    ),
+    "lapq_gradient": functools.partial(ptq.lapq_gradient, progress=False),
 }
 
 

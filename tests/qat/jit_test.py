@@ -12,16 +12,16 @@ from kure_tf.fake_quantized import quantizers_of
 from kure_tf.qat import quantize_aware
 from kure_tf.regularizers import GradientL1Model, KurtosisRegularizer
 
-# What the native engine trains, which is the same in both, runs in Keras 3.
+# Each method and each policy in both, the other engine's turn in tf_keras.
 CASES = (
     (("lsq", "native"), ("dorefa", "native"), ("nested_lsq", "native"))
     if IS_KERAS_3
-    else (("lsq", "native"), ("dorefa", "tfmot"))
+    else (("lsq", "native"), ("dorefa", "tfmot"), ("nested_lsq", "tfmot"))
 )
 POLICIES = (
     (("mixed_bfloat16", "native"), ("mixed_float16", "native"))
     if IS_KERAS_3
-    else (("mixed_float16", "tfmot"),)
+    else (("mixed_bfloat16", "native"), ("mixed_float16", "tfmot"))
 )
 
 

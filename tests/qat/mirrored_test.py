@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+from absl.testing import parameterized
 
 from kure_tf import (
     fake_quantize_model,
@@ -12,7 +13,7 @@ from kure_tf import (
 )
 from kure_tf.compat import IS_KERAS_3, keras
 
-ENGINE = "native" if IS_KERAS_3 else "tfmot"
+ENGINES = ("native",) if IS_KERAS_3 else ("native", "tfmot")
 # `tests/conftest.py` has made a second one.
 DEVICES = ("CPU:0", "CPU:1")
 X = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)
@@ -27,16 +28,17 @@ def _net():
     )
 
 
-class MirroredTest(tf.test.TestCase):
-    def test_two_devices_train_as_one_with_kure_counted_once(self):
+class MirroredTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.product(engine=ENGINES)
+    def test_two_devices_train_as_one_with_kure_counted_once(self, engine):
         """Its term would count twice in the weights, once for each device."""
-        one, two = map(self._trained, (1, 2))
+        one, two = (self._trained(n, engine) for n in (1, 2))
 
         for (_, after), (_, other) in zip(one, two, strict=True):
             self.assertAllClose(other, after, rtol=1e-4, atol=1e-6)
         self.assertNotAllClose(*one[-1])
 
-    def _trained(self, devices):
+    def _trained(self, devices, engine):
         """Returns (before, after) of each weight, two steps of training."""
         strategy = tf.distribute.OneDeviceStrategy(DEVICES[0])
         if devices == 2:
@@ -45,7 +47,7 @@ class MirroredTest(tf.test.TestCase):
         with strategy.scope():
             net = regularize_kurtosis(_net(), coefficient=5.0, verbose=False)
             model = quantize_aware(
-                net, calibration=[X], engine=ENGINE, verbose=False
+                net, calibration=[X], engine=engine, verbose=False
             )
             set_operating_point(model, "3/4")
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -2,6 +2,9 @@ import dataclasses
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import (
+    convert_variables_to_constants_v2,
+)
 
 from kure_tf.ops import grid as grids
 from kure_tf.quantizers import Quantizer, QuantizerState, UniformQuantizer
@@ -61,6 +64,25 @@ class SharedGraphTest(tf.test.TestCase):
         bits.assign(2.0)
         self.assertAllClose(quantize(x), [0.0, 3.5])
         self.assertEqual(_Counting.built, 1)
+
+    def test_a_function_knows_the_variables_that_it_reads(self):
+        """Or it could not be frozen."""
+        names = [field.name for field in dataclasses.fields(QuantizerState)]
+        state = _state(0.5)
+        state = QuantizerState(
+            **{
+                n: tf.Variable(getattr(state, n), trainable=False)
+                for n in names
+            }
+        )
+        spec = tf.TensorSpec([2], tf.float32)
+        function = tf.function(lambda x: UniformQuantizer()(x, state))
+        concrete = function.get_concrete_function(spec)
+
+        self.assertLen(concrete.variables, len(names))
+        frozen = convert_variables_to_constants_v2(concrete)
+        x = tf.constant([0.3, 9.0])
+        self.assertAllEqual(frozen(x)[0], concrete(x))
 
     def test_tapes_see_a_step_size_that_is_not_trained(self):
         """Beyond the range the result is 7 steps."""
