@@ -1,9 +1,12 @@
 """What `import kure_tf` gives, and what it leaves alone."""
 
 import inspect
+import subprocess
+import sys
 
 from absl.testing import absltest
 from import_probe import imported
+from module_imports import ROOT
 
 import kure_tf
 from kure_tf.compat import KERAS_NAME
@@ -34,6 +37,19 @@ class PublicApiTest(absltest.TestCase):
                 "to_tflite",
             },
         )
+
+    def test_it_can_be_imported_before_tensorflow(self):
+        program = (
+            "import kure_tf; print(kure_tf.kurtosis([[-1.0, 1.0]]).numpy())"
+        )
+        result = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual(result.stdout.strip(), "1.0", result.stderr)
 
     def test_every_name_is_there_and_documented(self):
         for name in kure_tf.__all__:

@@ -23,9 +23,9 @@ POINTS = (
     "4/4 stochastic:7",
 )
 # Policies and tolerances; the casts of each Keras are its own.
-POLICIES = (("float32", 1e-5), ("mixed_float16", 1e-2))
-if IS_KERAS_3:
-    POLICIES += (("mixed_bfloat16", 0.1),)
+POLICIES = (("float32", 1e-5),)
+POLICIES += (("mixed_bfloat16", 0.1),) if IS_KERAS_3 else ()
+POLICIES += (("mixed_float16", 1e-2),)
 IMAGES = np.random.default_rng(0).normal(size=(4, 6, 6, 2)).astype(np.float32)
 
 
