@@ -78,7 +78,9 @@ def _without_times(value):
         return {
             key: _without_times(part)
             for key, part in value.items()
-            if not re.search("second|date|time|workdir|path|source|sha", key)
+            if not re.search(
+                "second|latency|date|time|workdir|path|source|sha", key
+            )
         }
     if isinstance(value, list):
         return [_without_times(part) for part in value]
