@@ -30,8 +30,9 @@ _ROUNDS = flags.DEFINE_integer(
 _ONLY = flags.DEFINE_multi_enum(
     "only",
     [],
-    ["kurtosis", "step_search", "training", "sweep", "qat"],
-    "Measure this alone; may be repeated. Default: all of them.",
+    ["kurtosis", "step_search", "training", "sweep", "qat", "input"],
+    "Measure this alone; may be repeated. Default: all but input, which reads "
+    "--dataset and trains ResNet-50.",
 )
 _DEVICE = flags.DEFINE_enum(
     "device", "cpu", ["cpu", "gpu"], "What to measure on; see above."
@@ -65,7 +66,8 @@ def main():
     on_gpu = _DEVICE.value == "gpu"
     benchmarks = (_kurtosis, _step_search, _training, _sweep, _qat)
     if _ONLY.value:
-        benchmarks = [b for b in benchmarks if b.__name__[1:] in _ONLY.value]
+        named = (*benchmarks, _input)
+        benchmarks = [b for b in named if b.__name__[1:] in _ONLY.value]
     clock = time.process_time
     if on_gpu:
         _check_gpu()
@@ -312,6 +314,23 @@ def _resnet50():
         "data set": dataset.name,
     }
     return functions, claims, facts
+
+
+def _input():
+    from kure_tf import models
+
+    dataset = common_flags.load_dataset()
+    net = models.resnet50(num_classes=1000, input_shape=(224, 224, 3))
+    functions = {
+        "input": _reading(dataset.train),
+        "float": timed_steps.training_step(net, side=224),
+    }
+    name = "reading a batch over a training step of ResNet-50"
+    facts = {
+        "images a batch": timed_steps.BATCH_SIZE.value,
+        "data set": dataset.name,
+    }
+    return functions, {name: ("input", "float", "below 1")}, facts
 
 
 def _reading(split):

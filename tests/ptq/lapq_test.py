@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl.testing import parameterized
+from counted_layer import BACKWARD, FORWARD, Counted
 
 from kure_tf import (
     OperatingPoint,
@@ -26,29 +27,6 @@ SEARCHES = {
     "lapq": functools.partial(ptq.lapq, maxiter=1, progress=False),
     "lapq_gradient": functools.partial(ptq.lapq_gradient, progress=False),
 }
-
-
-# Images that went through the model, and gradients that came back.
-FORWARD = tf.Variable(0, trainable=False)
-BACKWARD = tf.Variable(0, trainable=False)
-
-
-@tf.custom_gradient
-def _counted(x):
-    FORWARD.assign_add(tf.shape(x)[0])
-
-    def gradient(upstream):
-        BACKWARD.assign_add(tf.shape(upstream)[0])
-        return upstream
-
-    return tf.identity(x), gradient
-
-
-class Counted(keras.layers.Layer):
-    """Passes on what it gets, and counts it."""
-
-    def call(self, inputs):
-        return _counted(inputs)
 
 
 def _images(count=200, seed=0):
