@@ -14,9 +14,7 @@ measures ResNet-50 on a GPU, with XLA and without, by the clock on the wall, and
 beside it how long the data set takes to read, decode and augment a batch.
 """
 
-import collections
 import importlib.util
-import itertools
 import statistics
 import time
 
@@ -294,7 +292,7 @@ def _resnet50():
         "KURE": lambda: regularize_kurtosis(models.resnet50(**options)),
         "LSQ W4/A4": lsq,
     }
-    functions = {"input": _reading(dataset.train)}
+    functions = {"input": timed_steps.reading(dataset.train)}
     for name, make in makers.items():
         for xla in (False, True):
             step = timed_steps.training_step(make(), side=224, xla=xla)
@@ -327,7 +325,7 @@ def _input():
     steps = -(-count // timed_steps.BATCH_SIZE.value)
     # Whole epochs: of single batches most are read while the net is trained.
     functions = {
-        "input": lambda: collections.deque(_epoch(dataset.train, 0), maxlen=0),
+        "input": lambda: list(timed_steps.epoch(dataset.train, 0)),
         "float": lambda: [step() for _ in range(steps)],
     }
     name = "reading an epoch over training ResNet-50 on it"
@@ -337,22 +335,6 @@ def _input():
         "data set": dataset.name,
     }
     return functions, {name: ("input", "float", "below 1")}, facts
-
-
-def _reading(split):
-    """Returns a function that takes the next batch of a training epoch."""
-    batches = itertools.chain.from_iterable(
-        _epoch(split, epoch) for epoch in itertools.count()
-    )
-    return lambda: next(batches)
-
-
-def _epoch(split, epoch):
-    """Returns the batches of a training epoch, photographs augmented."""
-    augment = ("flip", "crop") if hasattr(split, "ranges") else ()
-    return split.training_batches(
-        timed_steps.BATCH_SIZE.value, seed=0, epoch=epoch, augment=augment
-    )
 
 
 def _check_gpu():

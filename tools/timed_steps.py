@@ -1,4 +1,6 @@
-"""Training steps and evaluations on random images, for tools/benchmark.py."""
+"""Training steps, evaluations and batches of data, for tools/benchmark.py."""
+
+import itertools
 
 from absl import flags
 
@@ -51,3 +53,19 @@ def batch(side=32):
     size = BATCH_SIZE.value
     images = random.normal(size=(size, side, side, 3)).astype(np.float32)
     return images, random.integers(10, size=size)
+
+
+def reading(split):
+    """Returns a function that takes the next batch of training epochs."""
+    batches = itertools.chain.from_iterable(
+        epoch(split, number) for number in itertools.count()
+    )
+    return lambda: next(batches)
+
+
+def epoch(split, number):
+    """Returns the batches of a training epoch, photographs augmented."""
+    augment = ("flip", "crop") if hasattr(split, "ranges") else ()
+    return split.training_batches(
+        BATCH_SIZE.value, seed=0, epoch=number, augment=augment
+    )

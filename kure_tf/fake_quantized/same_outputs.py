@@ -40,7 +40,7 @@ def check_same_outputs(
     allowed = max(tolerance, _LOW_PRECISION * _in_16_bits(model))
     limits = [allowed * max(1.0, _largest(before)) for before, _ in pairs]
     if not all(_largest(a - b) <= x for (a, b), x in _pairs(pairs, limits)):
-        limits = np.maximum(limits, _amplified(model, batch))
+        limits = np.maximum(limits, _amplified(model, batch, pairs))
     named = [
         (f"output {index}", *pair, limit)
         for index, (pair, limit) in enumerate(_pairs(pairs, limits))
@@ -74,22 +74,21 @@ def _outputs(model, batch):
     return [np.asarray(tf.cast(x, tf.float32), np.float64) for x in answers]
 
 
-def _amplified(model, batch):
+def _amplified(model, batch, pairs):
     """Returns how far each output may move for what the last bits make of it.
 
     Ten times as far as other last bits of the kernels move it, and not more
     than a tenth of its largest value.
     """
     random = np.random.default_rng(0)
-    before = _outputs(model, batch)
     with keeping(model):
         for kernel in _kernels(model):
             noise = 2.0**-23 * random.standard_normal(kernel.shape)
             kernel.assign(compat.to_numpy(kernel) * (1 + noise))
         after = _outputs(model, batch)
     return [
-        min(_AMPLIFIED * _largest(one - other), _ALIKE * _largest(one))
-        for one, other in _pairs(before, after)
+        min(_AMPLIFIED * _largest(before - other), _ALIKE * _largest(before))
+        for (before, _), other in _pairs(pairs, after)
     ]
 
 
