@@ -62,6 +62,11 @@ from kure_tf.compat.replay import (
     with_values,
 )
 from kure_tf.compat.saved import load_model, saved_keras
+from kure_tf.compat.spectral_normalization import (
+    is_normalized,
+    normalized_first,
+    plain_layer,
+)
 from kure_tf.compat.state import (
     add_state,
     array_hash,
@@ -81,6 +86,9 @@ from kure_tf.compat.trained_alike import (
 __all__ = [
     "why_no_kernels",
     "is_linear",
+    "is_normalized",
+    "normalized_first",
+    "plain_layer",
     "products_of",
     "changing_products",
     "with_mask_of",

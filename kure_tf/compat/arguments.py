@@ -18,7 +18,7 @@ def inputs_of(layer) -> dict[str, str]:
     """
     if hasattr(layer, "kure_tf_inputs"):
         names = tuple(layer.kure_tf_inputs())
-    elif kind_of(layer) == "Embedding":
+    elif _looks_up(layer):
         names = ()
     elif kind_of(layer) in ("MultiHeadAttention", "GroupQueryAttention"):
         names = ("query", "value", "key")
@@ -26,6 +26,13 @@ def inputs_of(layer) -> dict[str, str]:
         names = tuple(inspect.signature(layer.call).parameters)[:1]
     others = {f"{name}_input": name for name in names[1:]}
     return {**({"input": names[0]} if names else {}), **others}
+
+
+def _looks_up(layer):
+    """Whether a layer is an embedding, or computes one inside."""
+    if kind_of(layer) in ("TimeDistributed", "SpectralNormalization"):
+        return _looks_up(layer.layer)
+    return kind_of(layer) == "Embedding"
 
 
 def distinct_inputs(layer, args, kwargs) -> tuple[str, ...]:

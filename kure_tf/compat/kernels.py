@@ -21,8 +21,8 @@ def kernels_of(layer) -> tuple[Kernel, ...]:
 
     Those of convolutions and dense layers, of embeddings, of recurrent layers
     and their cells, of attention's projections, of layers inside
-    `TimeDistributed` and `Bidirectional`, and what a layer with a method
-    `kure_tf_kernels()` says.
+    `TimeDistributed`, `Bidirectional` and `SpectralNormalization`, and what a
+    layer with a method `kure_tf_kernels()` says.
     """
     if hasattr(layer, "kure_tf_kernels"):
         return tuple(layer.kure_tf_kernels())
@@ -59,13 +59,7 @@ def kind_of(layer) -> str | None:
 
 def why_no_kernels(layer) -> str:
     """Returns why a layer with weights has no kernel that kure_tf knows."""
-    name = type(layer).__name__
-    if name == "SpectralNormalization":
-        return (
-            "SpectralNormalization writes its kernel anew in each step of "
-            "training; once trained, put the layer inside it in its place"
-        )
-    return f"{name} has no kernels that kure_tf knows"
+    return f"{type(layer).__name__} has no kernels that kure_tf knows"
 
 
 @functools.cache
@@ -178,6 +172,7 @@ _OF_LAYERS_INSIDE = {
     "StackedRNNCells": _of_stacked_cells,
     "Bidirectional": _of_bidirectional,
     "TimeDistributed": _of_wrapped,
+    "SpectralNormalization": _of_wrapped,
     **dict.fromkeys(_ATTENTION, _of_attention),
 }
 

@@ -10,6 +10,7 @@ from kure_tf.compat.arguments import inputs_of, with_arguments
 from kure_tf.compat.graph import is_graph_model
 from kure_tf.compat.kernels import kernels_of, kind_of
 from kure_tf.compat.replay import calls_of
+from kure_tf.compat.spectral_normalization import plain_layer
 
 WITHOUT_KERNEL = "without a kernel"
 """Stands for what is multiplied by no kernel that kure_tf knows."""
@@ -88,6 +89,7 @@ def _first(shapes):
 
 def _of_layer(layer, shapes):
     """Returns `{name: multiply-adds}` of one call of a layer."""
+    layer = plain_layer(layer)
     kind = kind_of(layer)
     if _name(layer) in _OF_ACTIVATIONS:
         return {WITHOUT_KERNEL: _OF_ACTIVATIONS[_name(layer)](layer, shapes)}
@@ -190,7 +192,7 @@ def _of_steps(layer, shapes):
 def is_elementwise(layer) -> bool:
     """Whether a layer is normalization or a PReLU: no product of matrices."""
     name = type(layer).__name__
-    wraps_another = hasattr(layer, "layer")  # SpectralNormalization does.
+    wraps_another = hasattr(layer, "layer")  # As SpectralNormalization does.
     return name.endswith(("Normalization", "PReLU")) and not wraps_another
 
 

@@ -46,6 +46,7 @@ from kure_tf.fake_quantized.restore import keeping
 from kure_tf.fake_quantized.strip import strip_quantizers
 from kure_tf.fake_quantized.taps import quantized, tapping
 from kure_tf.fake_quantized.tensors import in_rows, prepared_rows, quantizers_of
+from kure_tf.fake_quantized.unwrap import unwrap_spectral_normalization
 
 __all__ = [
     "FIRST_BITS",
@@ -86,5 +87,6 @@ __all__ = [
     "strip_quantizers",
     "tapping",
     "tflite_placement",
+    "unwrap_spectral_normalization",
     "using_batch_statistics",
 ]

@@ -101,16 +101,19 @@ class FakeQuantized(Observed, keras.layers.Layer):
 
     def call(self, *args, **kwargs):
         args, kwargs = self._with_quantized_inputs(args, kwargs)
-        with self._quantizing_inside():
+        with self._quantizing_inside(kwargs.get("training")):
             return self.layer(*args, **kwargs)
 
     # Autograph, which tf_keras traces layers with, is for the layer alone: to
     # convert what is around it takes longer than all the rest.
     @tf.autograph.experimental.do_not_convert
-    def _quantizing_inside(self):
+    def _quantizing_inside(self, training):
         """Returns a context in which the layer has quantized tensors."""
         with contextlib.ExitStack() as stack:
             if self.weight_quantizer is not None:
+                stack.enter_context(
+                    compat.normalized_first(self.layer, training)
+                )
                 stack.enter_context(self._computing_with_quantized_kernels())
             if compat.products_of(self.layer):
                 stack.enter_context(

@@ -26,13 +26,13 @@ def strip_quantizers(model):
             copy = compat.copy_layer(layer)
             return copy, copy
         copy = compat.copy_layer(layer.layer)
-        return copy, _Inner(copy)
+        return copy, Inside(copy)
 
     return compat.clone_model(model, make_layer)
 
 
-class _Inner:
-    """Takes over the weights of the wrapped layer alone."""
+class Inside:
+    """Gives a copy the weights of the layer inside a wrapper, alone."""
 
     def __init__(self, copy):
         self._copy = copy

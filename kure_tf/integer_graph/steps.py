@@ -83,7 +83,9 @@ class LayerCall:
 
     Attributes:
         layer: The layer, with its quantizers.
-        inner: The layer that it computes: itself unless it hosts quantizers.
+        inner: The layer that it computes: itself unless it hosts quantizers,
+            and without spectral normalization.
+        name: Its name.
         hosted: `{tensor: HostedTensor}` of these; empty if there are none.
         inputs: The values that it reads.
         args, kwargs: The arguments of the call, symbolic tensors among them.
@@ -95,7 +97,8 @@ class LayerCall:
         self._first = len(steps)
         self.hosted = hosted_tensors(self.layer) or {}
         wrapped = self.hosted or type(self.layer).__name__ == _TFMOT_WRAPPER
-        self.inner = self.layer.layer if wrapped else self.layer
+        inner = self.layer.layer if wrapped else self.layer
+        self.name, self.inner = inner.name, compat.plain_layer(inner)
 
     def add(
         self,
@@ -107,7 +110,7 @@ class LayerCall:
         **options,
     ) -> Value:
         """Adds a step of this layer; returns the value that it makes."""
-        name = f"{self.inner.name}/{kind.lower()}"
+        name = f"{self.name}/{kind.lower()}"
         output = Value(name, quantization=quantization)
         inputs = tuple(inputs)
         self._steps.append(
@@ -118,8 +121,8 @@ class LayerCall:
     def leave_in_float(self):
         """Adds the layer in float, in place of the steps that it has so far."""
         del self._steps[self._first :]
-        name = self.inner.name
-        return self.add("FLOAT", self.inputs, self.repeat, layers=(name,))
+        layers = (self.name,)
+        return self.add("FLOAT", self.inputs, self.repeat, layers=layers)
 
     def compute(self, *tensors):
         """Computes the layer, without activation and quantizer of its output.
@@ -160,7 +163,7 @@ class LayerCall:
         """Raises that this layer has no integer operator."""
         raise NoIntegerOperatorError(
             "Expected layers that LiteRT's integer operators compute. "
-            f"Received: {type(self.inner).__name__} {self.inner.name!r}: {why}"
+            f"Received: {type(self.inner).__name__} {self.name!r}: {why}"
         )
 
 
@@ -230,7 +233,7 @@ def _walk(model, inputs, steps, read):
 def _named(value, layer_call):
     """Gives what a layer puts out the name of the layer alone."""
     if value not in layer_call.inputs:
-        value.name = layer_call.inner.name
+        value.name = layer_call.name
     return value
 
 

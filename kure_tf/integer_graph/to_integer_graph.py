@@ -93,7 +93,7 @@ def _left_in_float(call):
         if kind and kind.is_integer and kind.size > 1:
             raise NoIntegerOperatorError(
                 "Expected layers that read values, which an exact file holds "
-                f"as int8 codes. {call.inner.name!r} reads {kind.name}, such "
+                f"as int8 codes. {call.name!r} reads {kind.name}, such "
                 "as indices, which codes would round. Convert the float "
                 'model: to_tflite(mode="converter_int8").'
             )

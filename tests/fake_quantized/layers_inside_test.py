@@ -47,6 +47,9 @@ MODELS = {
     "time_distributed": lambda: _on_sequence(
         layers.TimeDistributed(layers.Dense(2))
     ),
+    "spectral_normalization": lambda: _on_sequence(
+        layers.SpectralNormalization(layers.Dense(2))
+    ),
     "conv_lstm": lambda: _on_sequence(
         lambda x: layers.ConvLSTM1D(2, 2)(layers.Reshape((2, 2, 3))(x))
     ),
@@ -113,6 +116,15 @@ class LayersInsideTest(tf.test.TestCase, parameterized.TestCase):
         rows = [_rounded(row, 3) for row in table]
         ids = np.array([[4, 0, 2, 2]], np.int32)
         self.assertAllClose(quantized(ids)[0], [rows[i] for i in ids[0]])
+
+    @pytest.mark.one_keras
+    def test_indices_are_no_activations(self):
+        """Where a wrapper hands them to its embedding, either."""
+        tokens = keras.Input((4, 2), dtype="int32")
+        embedding = layers.TimeDistributed(layers.Embedding(5, 3), name="e")
+        model = keras.Model(tokens, embedding(tokens))
+        quantized = fake_quantize_model(model, "tflite")
+        self.assertEqual(list(quantizers_of(quantized)), ["e/embeddings"])
 
     def test_masks_reach_recurrent_layers(self):
         tokens = keras.Input((4,), dtype="int32")

@@ -1,0 +1,168 @@
+"""Layers inside SpectralNormalization: quantized, trained, exported."""
+
+import functools
+
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+from litert_files import run
+
+from kure_tf import (
+    compat,
+    fake_quantize_model,
+    regularize_kurtosis,
+    set_operating_point,
+)
+from kure_tf.compat import keras
+from kure_tf.export import simulate, to_integer_graph, write
+from kure_tf.fake_quantized import (
+    Placement,
+    fold_batch_norm,
+    integer_weights,
+    quantizers_of,
+    set_step_sizes,
+    tflite_placement,
+    unwrap_spectral_normalization,
+)
+from kure_tf.ptq import calibrate, minmax
+from kure_tf.settings import OperatingPoint
+
+layers = keras.layers
+_WEIGHTS = Placement(activations=None)
+
+
+def _normalized(layer, name):
+    return layers.SpectralNormalization(layer, name=name)
+
+
+@functools.cache
+def _net():
+    keras.utils.set_random_seed(0)
+    conv = layers.Conv2D(3, 3, activation="relu", bias_initializer="normal")
+    net = [
+        keras.Input((6, 6, 2), name="image"),
+        _normalized(conv, "conv"),
+        layers.Flatten(),
+        _normalized(layers.Dense(4), "logits"),
+    ]
+    return keras.Sequential(net, name="net")
+
+
+def _images(count=32):
+    random = np.random.default_rng(0)
+    return random.normal(size=(count, 6, 6, 2)).astype(np.float32)
+
+
+def _dense(kernel):
+    """A model of one dense layer without bias, spectrally normalized."""
+    inputs = keras.Input((len(kernel),))
+    dense = layers.Dense(kernel.shape[1], use_bias=False)
+    model = keras.Model(inputs, _normalized(dense, "dense")(inputs))
+    dense.kernel.assign(kernel)
+    return model
+
+
+def _largest_singular_value(kernel, u):
+    """As one iteration estimates it (Miyato et al. 2018, Algorithm 1)."""
+    v = u @ kernel.T
+    v /= np.linalg.norm(v)
+    u = v @ kernel
+    return (v @ kernel @ (u / np.linalg.norm(u)).T).item()
+
+
+class SpectralNormalizationTest(tf.test.TestCase):
+    def test_a_training_step_quantizes_the_normalized_kernel(self):
+        """In NumPy: kernel / sigma is written, then moved by its gradient."""
+        random = np.random.default_rng(0)
+        kernel, x = 3 * random.normal(size=(5, 4)), random.normal(size=(8, 5))
+        model, target = _dense(kernel), random.normal(size=(8, 4))
+        u = compat.to_numpy(model.get_layer("dense").vector_u)
+        quantized = fake_quantize_model(model, _WEIGHTS)
+        set_operating_point(quantized, "4/FP")
+        quantized.compile(keras.optimizers.SGD(0.5), "mse")
+        quantized.fit(x, target, batch_size=8, verbose=0)
+
+        normalized = kernel / _largest_singular_value(kernel, u)
+        step = np.abs(kernel).max() / 7  # Found before the training.
+        error = x @ (np.rint(normalized / step) * step) - target
+        (tensor,) = quantizers_of(quantized).values()
+        self.assertAllClose(
+            compat.to_numpy(tensor.variable),
+            normalized - 0.5 * 2 / error.size * x.T @ error,
+            rtol=1e-4,
+            atol=1e-5,
+        )
+
+    @pytest.mark.one_keras
+    def test_a_kernel_of_zeros_stays(self):
+        """Keras leaves it: its largest singular value is 0."""
+        quantized = fake_quantize_model(_dense(np.zeros((2, 2))), _WEIGHTS)
+        set_operating_point(quantized, "4/FP")
+        answer = quantized(np.ones((1, 2), np.float32), training=True)
+        self.assertAllEqual(answer, [[0, 0]])
+
+    @pytest.mark.one_keras
+    def test_kure_sees_the_kernel_inside(self):
+        model = regularize_kurtosis(_net(), layers=["logits"], coefficient=2.0)
+        kernel = _net().get_layer("logits").layer.kernel
+        kurtosis = scipy.stats.kurtosis(
+            np.ravel(compat.to_numpy(kernel)), fisher=False
+        )
+        self.assertAllClose(sum(model.losses), 2 * (kurtosis - 1.8) ** 2)
+
+    def test_a_file_answers_what_is_foretold(self):
+        placement = tflite_placement(dense_per_tensor=True)
+        quantized = fake_quantize_model(_net(), placement)
+        steps = minmax(calibrate(quantized, _images()), OperatingPoint(4, 8))
+        set_step_sizes(quantized, steps)
+        set_operating_point(quantized, "4/8")
+        graph = to_integer_graph(quantized, _images())
+
+        stored = {one.path: one.codes for one in graph.weights.values()}
+        for path, weights in integer_weights(quantized).items():
+            self.assertAllEqual(stored[path].ravel(), weights.codes.ravel())
+        images = _images(8)
+        codes = simulate(graph, images)
+        (port,) = graph.inputs
+        given = graph.quantization(port).codes_of(images)
+        self.assertAllEqual(run(write(graph), [given]), codes)
+        (output,) = graph.outputs
+        answers = graph.quantization(output)
+        self.assertAllClose(
+            answers.values_of(codes), quantized(images), atol=answers.scale
+        )
+
+    def test_unwrapped_layers_are_plain_ones(self):
+        unwrapped = unwrap_spectral_normalization(_net())
+        self.assertEqual(
+            [type(layer).__name__ for layer in unwrapped.layers],
+            ["Conv2D", "Flatten", "Dense"],
+        )
+        self.assertEqual(
+            [layer.name for layer in unwrapped.layers],
+            [layer.name for layer in _net().layers],
+        )
+        kernel = np.linspace(-1, 1, 6).reshape(3, 2)
+        x = np.eye(3, dtype=np.float32)
+        self.assertAllClose(
+            unwrap_spectral_normalization(_dense(kernel))(x), kernel
+        )
+
+    @pytest.mark.one_keras
+    def test_batch_norm_behind_an_unwrapped_layer_is_folded(self):
+        inputs = keras.Input((4,))
+        x = _normalized(layers.Dense(3), "dense")(inputs)
+        model = keras.Model(inputs, layers.BatchNormalization()(x))
+        folded = fold_batch_norm(unwrap_spectral_normalization(model))
+        self.assertEqual(type(folded.layers[-1]).__name__, "FoldedAway")
+
+    @pytest.mark.one_keras
+    def test_a_model_with_quantizers_is_stripped_first(self):
+        quantized = fake_quantize_model(_net(), "tflite")
+        with self.assertRaisesRegex(ValueError, "strip_quantizers"):
+            unwrap_spectral_normalization(quantized)
+
+
+if __name__ == "__main__":
+    tf.test.main()
