@@ -42,6 +42,7 @@ from kure_tf.fake_quantized import (
     paper_placement,
     set_operating_point,
     set_step_sizes,
+    unwrap_spectral_normalization,
 )
 
 
@@ -197,6 +198,11 @@ def _of_models():
         ),
         "fold_batch_norm": Door(
             fold_batch_norm, {"model": make_model()}, {"model": MODEL}
+        ),
+        "unwrap_spectral_normalization": Door(
+            unwrap_spectral_normalization,
+            {"model": make_model()},
+            {"model": MODEL},
         ),
         "equalize": Door(
             equalize, {"model": make_model()}, {"model": MODEL, "relu6": CHOICE}

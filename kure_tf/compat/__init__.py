@@ -35,9 +35,11 @@ from kure_tf.compat.graph import (
     graph_edges,
     is_graph_model,
     layers_of,
+    model_in,
     output_layers,
     output_names,
     output_shape,
+    repeats_models,
 )
 from kure_tf.compat.kernel import Kernel, channel_shape
 from kure_tf.compat.kernels import is_linear, kernels_of, why_no_kernels
@@ -87,6 +89,8 @@ __all__ = [
     "why_no_kernels",
     "is_linear",
     "is_normalized",
+    "model_in",
+    "repeats_models",
     "normalized_first",
     "plain_layer",
     "products_of",

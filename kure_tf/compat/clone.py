@@ -4,7 +4,7 @@ import contextlib
 import inspect
 
 from kure_tf.compat.active import IS_KERAS_3, keras, keras_module
-from kure_tf.compat.graph import is_graph_model
+from kure_tf.compat.graph import is_graph_model, layers_of, model_in
 from kure_tf.compat.state import copy_weights
 from kure_tf.compat.trained_alike import check_trained_alike
 
@@ -17,7 +17,8 @@ def clone_model(model, make_layer):
     not changed.
 
     Args:
-        model: A built functional or sequential model; nested ones are opened.
+        model: A built functional or sequential model; nested ones are opened,
+            those inside `TimeDistributed`, too.
         make_layer: Called with `(path, layer)` for every layer but the input
             layers. It returns `(outer, inner)`: the layer to put in the graph,
             and the layer in it that takes over the weights of `layer` (often
@@ -47,10 +48,8 @@ def clone_model(model, make_layer):
             )
 
     def copy_of(path, layer):
-        if is_graph_model(layer):
-            copy = clone(layer, f"{path}/")
-            copy.trainable = layer.trainable
-            return copy
+        if (inside := model_in(layer)) is not None:
+            return _wrapped_alike(layer, clone(inside, f"{path}/"))
         outer, inner = make_layer(path, layer)
         pairs.append((layer, inner, outer))
         return outer
@@ -68,6 +67,21 @@ def clone_model(model, make_layer):
     check_trained_alike(model, copy, [(old, new) for old, _, new in pairs])
     copy_compilation(model, copy)
     return copy
+
+
+def _wrapped_alike(layer, model):
+    """Returns `model` in wrappers like those of `layer` around its own model.
+
+    They compute in the precision of the first layer that takes their input.
+    """
+    if is_graph_model(layer):
+        model.trainable = layer.trainable
+        return model
+    inside = _wrapped_alike(layer.layer, model)
+    config = keras.layers.Layer.get_config(layer)
+    for _, first in list(layers_of(model))[:1]:
+        config["dtype"] = keras.layers.Layer.get_config(first)["dtype"]
+    return type(layer)(inside, **config)
 
 
 def _hand_weights(layer, inner):

@@ -19,6 +19,26 @@ def is_graph_model(layer) -> bool:
     )
 
 
+def model_in(layer):
+    """Returns the model whose graph `layer` computes, None if there is none.
+
+    A functional or sequential model itself, or the one that `TimeDistributed`
+    calls at each step. (A subclass of the wrapper may compute something else.)
+    """
+    while type(layer) is keras_module(layer).layers.TimeDistributed:
+        layer = layer.layer
+    return layer if is_graph_model(layer) else None
+
+
+def repeats_models(model) -> bool:
+    """Whether `TimeDistributed` computes a model in it, or in a nested one."""
+    nested = [(layer, model_in(layer)) for layer in model.layers]
+    return any(
+        inside is not None and (inside is not layer or repeats_models(inside))
+        for layer, inside in nested
+    )
+
+
 def check_graph_model(model, *, any_keras=False):
     """Raises unless `model` is a built functional or sequential model.
 
@@ -97,7 +117,8 @@ def layers_of(model, prefix=""):
     """Yields `(path, layer)` for all but input layers, nested models opened.
 
     The order is that of the model's graph; a layer that is used more than once
-    is listed once. A path joins the names of the models on the way with "/".
+    is listed once. A path joins the names of the models on the way with "/";
+    of a model inside `TimeDistributed` it has the name of the wrapper.
 
     Raises:
         TypeError: If `model` has no layers.
@@ -115,8 +136,8 @@ def layers_of(model, prefix=""):
                 continue
             seen.add(id(layer))
             path = f"{prefix}{layer.name}"
-            if is_graph_model(layer):
-                yield from walk(layer, f"{path}/")
+            if (inside := model_in(layer)) is not None:
+                yield from walk(inside, f"{path}/")
             elif not isinstance(layer, keras_module(layer).layers.InputLayer):
                 yield path, layer
 

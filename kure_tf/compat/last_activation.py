@@ -1,6 +1,6 @@
 """The function that the outputs of a model come out of."""
 
-from kure_tf.compat.graph import graph_edges, is_graph_model, output_layers
+from kure_tf.compat.graph import graph_edges, model_in, output_layers
 
 # What keeps probabilities what they are.
 _PASSING = ("Reshape", "Flatten", "Permute", "Identity", "Dropout")
@@ -29,8 +29,8 @@ def check_returns_logits(model, what="a model"):
 
 
 def _ending(layer, model):
-    if is_graph_model(layer):
-        return last_activations(layer)[0]
+    if (inside := model_in(layer)) is not None:
+        return last_activations(inside)[0]
     inner = getattr(layer, "layer", layer)
     name = _name(inner)
     passing = type(inner).__name__ in (*_PASSING, "Activation")

@@ -7,7 +7,7 @@ import re
 import tensorflow as tf
 
 from kure_tf.compat.arguments import inputs_of, with_arguments
-from kure_tf.compat.graph import is_graph_model
+from kure_tf.compat.graph import model_in
 from kure_tf.compat.kernels import kernels_of, kind_of
 from kure_tf.compat.replay import calls_of
 from kure_tf.compat.spectral_normalization import plain_layer
@@ -44,13 +44,22 @@ def multiply_adds_of(model) -> dict:
 
 def _add_calls(model, times, found):
     for call in calls_of(model):
-        if is_graph_model(call.layer):
-            _add_calls(call.layer, times, found)
+        if (inside := model_in(call.layer)) is not None:
+            _add_calls(inside, times * _steps_around(inside, call), found)
             continue
         inner = _without_host(call.layer)
         shapes = _shapes(inner, call)
         for name, count in _of_layer(inner, shapes).items():
             found[call.layer][name] += times * count
+
+
+def _steps_around(model, call):
+    """Returns how often one call of a layer calls the model in it."""
+    layer, depth = call.layer, 0
+    while layer is not model:
+        layer, depth = layer.layer, depth + 1
+    inputs = tf.nest.flatten((call.args, call.kwargs))[0]
+    return math.prod(_known(inputs.shape)[1 : 1 + depth])
 
 
 def _without_host(layer):
@@ -181,10 +190,6 @@ def _of_steps(layer, shapes):
     """Of `TimeDistributed`: what its layer makes, once for each step."""
     first = _first(shapes)
     one = {name: (s[0], *s[2:]) for name, s in shapes.items() if len(s) > 1}
-    if is_graph_model(layer.layer):
-        found = collections.defaultdict(collections.Counter)
-        _add_calls(layer.layer, first[1], found)
-        return dict(sum(found.values(), collections.Counter()))
     counts = _of_layer(layer.layer, one)
     return {name: first[1] * count for name, count in counts.items()}
 

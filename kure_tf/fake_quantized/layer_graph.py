@@ -54,17 +54,18 @@ def _called_in_training(graph):
         training = (*call.args[1:2], call.kwargs.get("training"))
         if any(value is True for value in training):
             yield call.layer
-            if compat.is_graph_model(call.layer):
-                yield from dict(compat.layers_of(call.layer)).values()
+            if (inside := compat.model_in(call.layer)) is not None:
+                yield from dict(compat.layers_of(inside)).values()
 
 
 def _graphs_of(model):
     """Returns `model` and the models nested in it, each once."""
     found = [model]
     for graph in found:
+        nested = map(compat.model_in, graph.layers)
         found.extend(
-            layer
-            for layer in graph.layers
-            if compat.is_graph_model(layer) and layer not in found
+            inside
+            for inside in nested
+            if inside is not None and inside not in found
         )
     return found

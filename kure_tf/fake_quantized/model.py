@@ -23,7 +23,8 @@ def fake_quantize_model(model, placement="paper", *, verbose=False):
     other values.
 
     Args:
-        model: A built functional or sequential model; nested ones are opened.
+        model: A built functional or sequential model; nested ones are opened,
+            also those that `TimeDistributed` calls at each step.
             Quantized are convolutions, dense and recurrent layers,
             embeddings, attention, and a layer of your own that has a method
             `kure_tf_kernels` (see `compat.Kernel`); others stay as they are.

@@ -96,8 +96,9 @@ class _SeenAll(BaseException):
     """
 
 
-def _holds(model, layer):
-    return compat.is_graph_model(model) and any(
+def _holds(outer, layer):
+    model = compat.model_in(outer)
+    return model is not None and any(
         found is layer for _, found in compat.layers_of(model)
     )
 

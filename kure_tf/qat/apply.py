@@ -109,9 +109,13 @@ def _engine(name, model):
 
 def _tfmot_hosts(model):
     """Whether tfmot's wrapper can hold the kernels of all layers."""
-    return compat.is_graph_model(model) and all(
-        compat.is_linear(layer) or not compat.kernels_of(layer)
-        for _, layer in compat.layers_of(model)
+    return (
+        compat.is_graph_model(model)
+        and not compat.repeats_models(model)
+        and all(
+            compat.is_linear(layer) or not compat.kernels_of(layer)
+            for _, layer in compat.layers_of(model)
+        )
     )
 
 

@@ -86,8 +86,8 @@ def check_teacher(recipe, teacher):
 
 def _output_layers(model):
     for layer in compat.output_layers(model):
-        if compat.is_graph_model(layer):
-            yield from _output_layers(layer)
+        if (inside := compat.model_in(layer)) is not None:
+            yield from _output_layers(inside)
         else:
             yield layer
 

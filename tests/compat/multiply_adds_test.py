@@ -66,6 +66,16 @@ CASES = (
         SEQUENCE,
         5 * 28,
     ),
+    (
+        "steps_of_steps_of_a_model",
+        layers.TimeDistributed(
+            layers.TimeDistributed(
+                keras.Sequential([keras.Input((4,)), layers.Dense(7)])
+            )
+        ),
+        (3, *SEQUENCE),
+        3 * 5 * 28,
+    ),
     ("pooling", layers.GlobalAveragePooling1D(), SEQUENCE, 0),
     ("normalization", layers.LayerNormalization(), SEQUENCE, 0),
 )

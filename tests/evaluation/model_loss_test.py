@@ -33,6 +33,12 @@ def _nested(activation):
     return keras.Model(inputs, _model(activation=activation)(inputs))
 
 
+def _steps(activation):
+    inputs = keras.Input((2, 4))
+    steps = layers.TimeDistributed(_model(activation=activation))
+    return keras.Model(inputs, steps(inputs))
+
+
 def _function(name):
     inputs = keras.Input((4,))
     outputs = layers.Dense(3)(inputs)
@@ -48,6 +54,7 @@ class LastActivationTest(tf.test.TestCase, parameterized.TestCase):
         ("softmax", _model, {"activation": "softmax"}, "softmax"),
         ("sigmoid", _model, {"activation": "sigmoid"}, "sigmoid"),
         ("nested", _nested, {"activation": "softmax"}, "softmax"),
+        ("steps", _steps, {"activation": "softmax"}, "softmax"),
         ("function", _function, {"name": "softmax"}, "softmax"),
         ("sigmoid_function", _function, {"name": "sigmoid"}, "sigmoid"),
     )

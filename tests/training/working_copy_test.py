@@ -2,6 +2,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from kure_tf import compat
 from kure_tf.compat import keras
 from kure_tf.training import Recipe
 from kure_tf.training.random_state import random_variables
@@ -102,6 +103,20 @@ class WorkingCopyTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(
             {str(w.dtype) for w in working.get_weights()}, {"float32"}
         )
+
+    def test_mixed_precision_reaches_into_models_of_each_step(self):
+        """And spares what makes the outputs, there too."""
+        layers = keras.layers
+        frame = [keras.Input((3,)), layers.Dense(2), layers.Dense(2)]
+        wrapped = layers.TimeDistributed(keras.Sequential(frame))
+        model = keras.Sequential([keras.Input((5, 3)), wrapped])
+
+        working = working_copy(model, _recipe(mixed_precision="mixed_bfloat16"))
+
+        types = [one.compute_dtype for _, one in compat.layers_of(working)]
+        self.assertEqual(types, ["bfloat16", "float32"])
+        (wrapper,) = compat.in_float32(working).layers
+        self.assertEqual(wrapper.compute_dtype, "float32")
 
     def test_random_layers_start_from_the_recipes_seed(self):
         model = _model()

@@ -26,10 +26,21 @@ def flatten(model, make_layer=None):
 
     Raises:
         TypeError: If a layer cannot be made from its own configuration, or a
-            nested model is called with a mask.
+            nested model is called with a mask or inside `TimeDistributed`.
     """
+    _check_not_repeated(model)
     register_regularizers()
     return _Flattening(model, make_layer or (lambda path, copy: copy)).model
+
+
+def _check_not_repeated(model):
+    if compat.repeats_models(model):
+        raise TypeError(
+            "Expected nested models that are called as they are. Received "
+            f"{model.name!r}, which calls one inside TimeDistributed: a flat "
+            "model has no place for it. Without tfmot: quantize_aware(model, "
+            'engine="native").'
+        )
 
 
 class _Flattening:

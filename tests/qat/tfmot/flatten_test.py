@@ -154,6 +154,13 @@ class FlattenTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(TypeError, "called without a mask"):
             flatten(model)
 
+    def test_a_model_of_each_step_is_refused(self):
+        inner = tf_keras.Sequential([layers.Input((4,)), layers.Dense(2)])
+        inputs = layers.Input((3, 4))
+        model = tf_keras.Model(inputs, layers.TimeDistributed(inner)(inputs))
+        with self.assertRaisesRegex(TypeError, "TimeDistributed: a flat model"):
+            flatten(tf_keras.Model(inputs, model(inputs)))
+
     def test_a_regularizer_that_tf_keras_does_not_know_is_named(self):
         class Unregistered(tf_keras.regularizers.Regularizer):
             def __call__(self, x):
