@@ -19,7 +19,6 @@ from kure_tf.compat.arguments import (
     with_arguments,
     with_mask_of,
 )
-from kure_tf.compat.attention import changing_products, products_of
 from kure_tf.compat.batch_norm import batch_norms_of, calling
 from kure_tf.compat.clone import (
     clone_model,
@@ -53,6 +52,7 @@ from kure_tf.compat.multiply_adds import (
     is_elementwise,
     multiply_adds_of,
 )
+from kure_tf.compat.products import changing_products, products_of
 from kure_tf.compat.replay import (
     Call,
     calls_of,

@@ -8,13 +8,13 @@ from kure_tf.compat.kernels import kind_of
 _INPUTS = ("query", "key", "value")
 
 
-def products_of(layer) -> tuple[str, ...]:
-    """Returns the names of what a layer multiplies beside inputs and kernels.
+def attention_products(layer) -> tuple[str, ...]:
+    """Returns the names of what attention multiplies inside.
 
-    Of attention: the projected "query" and "key", whose product the scores
-    are; the "probabilities" and the projected "value", whose product is the
-    "context"; and that, which the output projection takes. Fused attention
-    shows no probabilities, a gate changes the context. () for other layers.
+    The projected "query" and "key", whose product the scores are; the
+    "probabilities" and the projected "value", whose product is the "context";
+    and that, which the output projection takes. Fused attention shows no
+    probabilities, a gate changes the context. () for other layers.
     """
     if kind_of(layer) not in ("MultiHeadAttention", "GroupQueryAttention"):
         return ()
@@ -31,17 +31,13 @@ def _shows_probabilities(layer):
 
 
 @contextlib.contextmanager
-def changing_products(layer, change):
-    """While open, `layer` computes with `change(name, tensor)` of each product.
+def changing_attention(layer, change):
+    """While open, attention multiplies `change(name, tensor)`.
 
     Keras 3 then computes the two products one after the other, as it does
     whenever scores are asked for.
-
-    Args:
-        layer: A layer with `products_of`.
-        change: Returns what is multiplied in place of a tensor.
     """
-    names = products_of(layer)
+    names = attention_products(layer)
     compute, softmax = layer._compute_attention, layer._masked_softmax
     signature = inspect.signature(compute)
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from kure_tf import compat
 from kure_tf.compat import keras, register_serializable
 from kure_tf.fake_quantized.host import HostedTensor, Observed, hosted_tensors
-from kure_tf.fake_quantized.taps import quantized
+from kure_tf.fake_quantized.taps import is_tapped, quantized
 from kure_tf.quantizers import Quantizer
 
 
@@ -27,15 +27,15 @@ class FakeQuantized(Observed, keras.layers.Layer):
 
     It takes the name of the layer it wraps, and its arguments when called. The
     quantizers' variables (step size, bits, ...) live here; at bits FP the
-    outputs are those of the wrapped layer, bit for bit (of attention in Keras
-    3 up to rounding: see `compat.changing_products`). The state that a
-    recurrent layer hands from one step to the next stays in float.
+    outputs are those of the wrapped layer, bit for bit (of attention and of
+    recurrent layers up to rounding: see `compat.changing_products`).
 
     Args:
         layer: A layer with kernels: see `compat.kernels_of`.
         weight_quantizer: `Quantizer` for each kernel of the layer, or None.
-        input_quantizer: `Quantizer` for each input of the layer, and for what
-            attention multiplies inside; None leaves them.
+        input_quantizer: `Quantizer` for each input of the layer, for what
+            attention multiplies inside, and for the output that a recurrent
+            layer hands from one step to the next; None leaves them.
         pinned_bits: Bit-width that operating points do not change, for first
             and last layers; None follows the operating point.
         **kwargs: As for every Keras layer.
@@ -115,9 +115,11 @@ class FakeQuantized(Observed, keras.layers.Layer):
                     compat.normalized_first(self.layer, training)
                 )
                 stack.enter_context(self._computing_with_quantized_kernels())
-            if compat.products_of(self.layer):
+            if self.input_quantizer is not None:
                 stack.enter_context(
-                    compat.changing_products(self.layer, self._quantized)
+                    compat.changing_products(
+                        self.layer, self._quantized, unrolled=is_tapped()
+                    )
                 )
             return stack.pop_all()
 

@@ -15,8 +15,8 @@ class Placement:
     """Which tensors get a quantizer, and which layers are pinned.
 
     Quantizers sit on the kernels of layers and on their inputs: convolutions,
-    dense and recurrent layers, embeddings (kernels alone), attention (what it
-    multiplies inside, too). A pinned layer does not follow the operating point:
+    dense layers, recurrent ones (each step's state, too), embeddings (kernels
+    alone), attention (what it multiplies inside, too). A pinned layer does not follow the operating point:
     it is left in float ("float"), or runs at a bit-width of its own whenever
     the point is not float (8).
 

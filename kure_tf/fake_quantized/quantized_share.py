@@ -12,7 +12,7 @@ from kure_tf.fake_quantized.tensors import some_quantizers_of
 # Below it, what a report says of a bit-width is said of too little.
 _ENOUGH = 0.9
 _LISTED = 8  # Layers that a warning names.
-_STATE = "the state it hands from step to step stays in float"
+_STATE = "what its recurrent kernel is multiplied by has no quantizer there"
 _PLACED = "the placement leaves it in float"
 _ACTIVATIONS = "it multiplies activations, which have no quantizer there"
 
@@ -78,8 +78,8 @@ def quantized_share(model) -> QuantizedShare:
         share = quantized / (quantized + rest)
 
     A multiply-add counts as quantized where its kernel has a quantizer, or,
-    of two activations, where these have. Those with the state of a recurrent
-    layer do not: it stays in float.
+    of two activations, where these have. A recurrent kernel is multiplied by
+    a state, which is to have one where inputs of the layer have.
 
     Args:
         model: What `fake_quantize_model` or `quantize_aware` returned.
@@ -164,18 +164,20 @@ def _rest(layer, sizes, counts):
     def is_quantized(name):
         if name == compat.WITHOUT_KERNEL:
             return has_activations
-        return name in hosted and not name.endswith("recurrent_kernel")
+        state = name.replace("recurrent_kernel", "state")
+        in_float = has_activations and state not in {name, *hosted}
+        return name in hosted and not in_float
 
     return Rest(
         sum(size for name, size in sizes.items() if name not in hosted),
         sum(n for name, n in counts.items() if not is_quantized(name)),
-        _why(layer, any(name.endswith("recurrent_kernel") for name in counts)),
+        _why(layer, any(n in hosted and not is_quantized(n) for n in counts)),
     )
 
 
-def _why(layer, is_recurrent):
+def _why(layer, state_in_float):
     if hosted_tensors(layer) is not None:
-        return _STATE if is_recurrent else _PLACED
+        return _STATE if state_in_float else _PLACED
     if compat.kernels_of(layer):
         return _PLACED
     if getattr(layer, "weights", ()):

@@ -25,6 +25,11 @@ def quantized(quantizer, x, state):
     return result
 
 
+def is_tapped() -> bool:
+    """Whether a tap is open: it sees nothing of what is in a loop's body."""
+    return _TAP.get() is not None
+
+
 @contextlib.contextmanager
 def tapping(model, tap):
     """While open, each tensor that `model` quantizes goes to `tap`.

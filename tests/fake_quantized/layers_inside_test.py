@@ -44,6 +44,11 @@ MODELS = {
     "bidirectional": lambda: _on_sequence(
         layers.Bidirectional(layers.SimpleRNN(2, return_sequences=True))
     ),
+    "bidirectional_cells": lambda: _on_sequence(
+        layers.Bidirectional(
+            layers.RNN([layers.SimpleRNNCell(2), layers.LSTMCell(3)])
+        )
+    ),
     "time_distributed": lambda: _on_sequence(
         layers.TimeDistributed(layers.Dense(2))
     ),
@@ -95,10 +100,8 @@ class LayersInsideTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters("gru", "attention")
     @pytest.mark.one_keras
     def test_it_is_compiled(self, name):
-        quantized, x = (
-            fake_quantize_model(MODELS[name](), WEIGHTS),
-            _sequences(),
-        )
+        quantized = fake_quantize_model(MODELS[name](), Placement())
+        x = _sequences()
         set_operating_point(quantized, "4/FP")
         compiled = tf.function(quantized, jit_compile=True)
         self.assertAllClose(compiled(x), quantized(x), atol=1e-5)

@@ -61,15 +61,17 @@ class QuantizedShareTest(tf.test.TestCase):
             share = quantized_share(fake_quantize_model(model, "tflite"))
         self.assertEqual((share.parameters, share.multiply_adds), (1, 1))
 
-    def test_the_state_of_recurrent_layers_is_in_float(self):
+    def test_the_state_of_recurrent_layers_counts(self):
         """6 steps, 5 to 7 numbers: 35 and 49 multiply-adds in each."""
         inputs = keras.Input((6, 5))
         x = layers.SimpleRNN(7, name="recurrent")(inputs)
         model = keras.Model(inputs, layers.Dense(2)(x))
-        with self.assertWarnsRegex(UserWarning, "294 multiply-adds: the state"):
-            share = quantized_share(fake_quantize_model(model, "tflite"))
-        self.assertEqual(share.parameters, 1)
-        self.assertAlmostEqual(share.multiply_adds, 224 / (224 + 294))
+        share = quantized_share(fake_quantize_model(model, "tflite"))
+        self.assertEqual((share.parameters, share.multiply_adds), (1, 1))
+        inputs_alone = fake_quantize_model(model, Placement(weights=None))
+        (rest,) = [quantized_share(inputs_alone).rest["recurrent"]]
+        self.assertEqual(rest.multiply_adds, 6 * (35 + 49))
+        self.assertIn("the placement", rest.why)
 
     def test_products_of_activations_count(self):
         inputs = keras.Input((6, 4))
