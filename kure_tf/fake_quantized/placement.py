@@ -16,9 +16,9 @@ class Placement:
 
     Quantizers sit on the kernels of layers and on their inputs: convolutions,
     dense layers, recurrent ones (each step's state, too), embeddings (kernels
-    alone), attention (what it multiplies inside, too). A pinned layer does not follow the operating point:
-    it is left in float ("float"), or runs at a bit-width of its own whenever
-    the point is not float (8).
+    alone), attention (what it multiplies inside, too). A pinned layer does not
+    follow the operating point: it is left in float ("float"), or runs at a
+    bit-width of its own whenever the point is not float (8).
 
     Attributes:
         weights: Quantizer of the kernels, on a symmetric grid; None leaves
