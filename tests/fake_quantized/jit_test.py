@@ -24,23 +24,32 @@ POINTS = (
 )
 # Policies and tolerances; the casts of each Keras are its own.
 POLICIES = (("float32", 1e-5),)
-POLICIES += (("mixed_bfloat16", 0.1),) if IS_KERAS_3 else ()
-POLICIES += (("mixed_float16", 1e-2),)
-IMAGES = np.random.default_rng(0).normal(size=(4, 6, 6, 2)).astype(np.float32)
+POLICIES += (("mixed_bfloat16", 1e-2),) if IS_KERAS_3 else ()
+POLICIES += (("mixed_float16", 2e-3),)
+# Exact in half precision.
+IMAGES = np.random.default_rng(0).integers(-48, 48, (4, 6, 6, 2)) / 16
+IMAGES = IMAGES.astype(np.float32)
+
+
+def _net():
+    """Three layers that read the images, so that what is rounded is equal.
+
+    Behind another layer a value may lie so near the border between two levels
+    that its last bits, which XLA makes otherwise, choose the level.
+    """
+    keras.utils.set_random_seed(0)
+    layers, images = keras.layers, keras.Input((6, 6, 2))
+    flat = layers.Flatten()
+    outputs = [
+        flat(layers.DepthwiseConv2D(3, activation="relu")(images)),
+        flat(layers.Conv2D(4, 1)(images)),  # Ends are pinned to 8 bits.
+        flat(layers.Dense(3)(images)),
+    ]
+    return keras.Model(images, layers.Concatenate()(outputs))
 
 
 def _calibrated():
-    keras.utils.set_random_seed(0)
-    net = keras.Sequential(
-        [
-            keras.Input((6, 6, 2)),
-            keras.layers.DepthwiseConv2D(3, activation="relu"),
-            keras.layers.Conv2D(4, 1),  # Ends are pinned to 8 bits.
-            keras.layers.Flatten(),
-            keras.layers.Dense(3),
-        ]
-    )
-    model = fake_quantize_model(net, "tflite")
+    model = fake_quantize_model(_net(), "tflite")
     found = ptq.minmax(ptq.calibrate(model, [IMAGES]), "8/8")
     set_step_sizes(model, found)
     return model
@@ -49,7 +58,7 @@ def _calibrated():
 class JitTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(*POLICIES)
     def test_one_compiled_graph_answers_as_the_eager_model(self, policy, tol):
-        """Half precision: as XLA leaves out some roundings to it."""
+        """In half precision XLA leaves out some roundings to it."""
         keras.mixed_precision.set_global_policy(policy)
         self.addCleanup(keras.mixed_precision.set_global_policy, "float32")
         model = _calibrated()
