@@ -67,7 +67,6 @@ from kure_tf.compat.saved import load_model, saved_keras
 from kure_tf.compat.spectral_normalization import (
     is_normalized,
     normalized_first,
-    plain_layer,
 )
 from kure_tf.compat.state import (
     add_state,
@@ -84,15 +83,16 @@ from kure_tf.compat.trained_alike import (
     check_trained_alike,
     training_methods_of,
 )
+from kure_tf.compat.wrappers import without_wrappers
 
 __all__ = [
+    "without_wrappers",
     "why_no_kernels",
     "is_linear",
     "is_normalized",
     "model_in",
     "repeats_models",
     "normalized_first",
-    "plain_layer",
     "products_of",
     "changing_products",
     "with_mask_of",

@@ -196,6 +196,8 @@ def _of_steps(layer, shapes):
 
 def is_elementwise(layer) -> bool:
     """Whether a layer is normalization or a PReLU: no product of matrices."""
+    if kind_of(layer) == "TimeDistributed":
+        return is_elementwise(layer.layer)
     name = type(layer).__name__
     wraps_another = hasattr(layer, "layer")  # As SpectralNormalization does.
     return name.endswith(("Normalization", "PReLU")) and not wraps_another

@@ -63,6 +63,7 @@ class _Writer:
 
     def __init__(self, graph, batch_size):
         self._graph, self._batch_size = graph, batch_size
+        self._rows = graph.rows
         self._numbers = {}
         self.file = FlatbufferFile(graph.name)
 
@@ -72,15 +73,19 @@ class _Writer:
             tensor = self._graph.tensors[name]
             self._numbers[name] = self.file.add_tensor(
                 name,
-                (self._batch_size, *tensor.shape),
+                (self._batch_of(name), *tensor.shape),
                 np.int8,
                 scale=tensor.quantization.scale,
                 zero_point=tensor.quantization.zero_point,
             )
         return self._numbers[name]
 
+    def _batch_of(self, name):
+        """Returns the batch of a tensor in the file, None if it is open."""
+        return self._batch_size and self._batch_size * self._rows[name]
+
     def _float(self, name):
-        shape = (self._batch_size, *self._graph.tensors[name].shape)
+        shape = (self._batch_of(name), *self._graph.tensors[name].shape)
         return self.file.add_tensor(f"{name}_float", shape, np.float32)
 
     def port(self, name, in_float):
@@ -154,14 +159,15 @@ class _Writer:
         return [
             self.file.add_constant(
                 f"{operator.output}/{name}",
-                self._with_batch(name, array),
+                self._with_batch(operator.output, name, array),
                 scales=None if quantization is None else quantization.scale,
                 zero_point=quantization and quantization.zero_point,
             )
             for name, (array, quantization) in described.constants.items()
         ]
 
-    def _with_batch(self, name, array):
-        if name != "shape" or self._batch_size is None:
+    def _with_batch(self, output, name, array):
+        batch = self._batch_of(output)
+        if name != "shape" or batch is None:
             return array
-        return np.where(array == -1, self._batch_size, array).astype(np.int32)
+        return np.where(array == -1, batch, array).astype(np.int32)

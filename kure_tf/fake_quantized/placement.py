@@ -73,7 +73,8 @@ class Placement:
     def weights_of(self, layer):
         """Returns the quantizer of the kernels of one layer, or None."""
         layers = compat.keras_module(layer).layers
-        is_dense = isinstance(layer, (layers.Dense, layers.EinsumDense))
+        inside, _ = compat.without_wrappers(layer)
+        is_dense = isinstance(inside, (layers.Dense, layers.EinsumDense))
         if self.weights is None or not (is_dense and self.dense_per_tensor):
             return self.weights
         together = copy.copy(self.weights)

@@ -1,6 +1,7 @@
 """The integer graph: what a device computes, as plain data."""
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -131,6 +132,24 @@ class IntegerGraph:
             for operator in self.operators
             if operator.weights is not None
         }
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """`{tensor: how many rows of its batch one example has}`.
+
+        More than 1 where time steps are examples: RESHAPE has put them there.
+        """
+        found = dict.fromkeys(self.inputs, 1)
+        for operator in self.operators:
+            first, output = operator.inputs[0], operator.output
+            found[output] = found[first]
+            if operator.kind == "RESHAPE":
+                before, after = (
+                    math.prod(self.tensors[name].shape)
+                    for name in (first, output)
+                )
+                found[output] = found[first] * before // after
+        return found
 
     @property
     def float_layers(self) -> tuple[str, ...]:

@@ -107,7 +107,7 @@ def affine_weights(fused, count, x, y) -> Weights:
 
 def _kernel_of(step, tensors):
     """Returns the `QuantizedTensor` of a kernel, its axes and its bias."""
-    layer = compat.plain_layer(step.layer.layer)
+    layer = step.inner
     kernels = {one.attribute: one for one in compat.kernels_of(layer)}
     hosted = hosted_tensors(step.layer)[step.kernel]
     # The bias belongs to the last of several kernels.

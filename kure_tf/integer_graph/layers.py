@@ -73,7 +73,7 @@ def read_layer(call):
 
 def _check_wrapper(call):
     """Refuses a layer whose quantizers are not ours."""
-    if call.hosted or call.inner is call.layer:
+    if call.hosted or not hasattr(call.layer, "quantize_config"):
         return
     config, layer = call.layer.quantize_config, call.inner
     if (
@@ -145,6 +145,13 @@ def _prelu(call):
     )
 
 
+def _time_distributed(call):
+    call.refuse(
+        "the number of its time steps is open, or it has a mask. Give "
+        "keras.Input the number, or leave the layer in float: allow_float=True."
+    )
+
+
 def _softmax(call):
     if call.inner.axis != -1:
         call.refuse("LiteRT's softmax is over the last axis. Use axis=-1.")
@@ -201,6 +208,7 @@ READERS = {
     "StochasticDepth": _identity,
     "Subtract": _two_by_two("SUB", tf.subtract),
     "SyncBatchNormalization": batch_norm,
+    "TimeDistributed": _time_distributed,
     "UpSampling1D": up_sampling_on_one_axis,
     "UpSampling2D": up_sampling,
     "ZeroPadding1D": zero_padding,

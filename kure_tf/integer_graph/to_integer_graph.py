@@ -9,13 +9,11 @@ from kure_tf.fake_quantized.tensors import some_quantizers_of
 from kure_tf.integer_graph.fusing import fuse
 from kure_tf.integer_graph.graph import IntegerGraph
 from kure_tf.integer_graph.input_scales import fold_input_scales
+from kure_tf.integer_graph.layer_call import NoIntegerOperatorError
 from kure_tf.integer_graph.layers import read_layer
 from kure_tf.integer_graph.lower import Lowering
-from kure_tf.integer_graph.steps import (
-    NoIntegerOperatorError,
-    measure,
-    steps_of,
-)
+from kure_tf.integer_graph.steps import measure
+from kure_tf.integer_graph.steps_of import steps_of
 from kure_tf.settings.operating_point import FP
 
 _CALIBRATION_BATCH = 32  # Larger ones gain little, and need more memory.

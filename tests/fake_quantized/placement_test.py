@@ -2,6 +2,7 @@ import contextlib
 import io
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -107,6 +108,18 @@ class PlanTest(tf.test.TestCase, parameterized.TestCase):
                 for path in ("conv", "dense")
             }
             self.assertEqual(steps, {"conv": (1, 1, 1, 5), "dense": shape})
+
+    @pytest.mark.one_keras
+    def test_they_may_so_in_wrappers(self):
+        inputs = keras.Input((4, 2))
+        dense = layers.TimeDistributed(layers.Dense(3), name="steps")
+        outputs = dense(inputs)
+        quantized = fake_quantize_model(
+            keras.Model(inputs, outputs),
+            tflite_placement(dense_per_tensor=True),
+        )
+        state = quantizers_of(quantized)["steps/kernel"].state
+        self.assertEqual(tuple(state.step_size.shape), ())
 
     def test_placements_are_found_by_name(self):
         self.assertEqual(placements.get("paper"), paper_placement())

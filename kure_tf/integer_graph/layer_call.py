@@ -1,0 +1,196 @@
+"""One call of a layer, as what reads a layer sees it."""
+
+import contextlib
+
+import tensorflow as tf
+
+from kure_tf import compat
+from kure_tf.compat import keras
+from kure_tf.fake_quantized import hosted_tensors
+from kure_tf.integer_graph.steps import Step, Value
+from kure_tf.settings.operating_point import FP
+
+_TFMOT_WRAPPER = "QuantizeWrapperV2"  # Around layers without quantizers too.
+
+
+class NoIntegerOperatorError(ValueError):
+    """A layer that no integer operator computes."""
+
+
+class LayerCall:
+    """One call of a layer, as what reads a layer sees it.
+
+    Attributes:
+        layer: The layer, with its quantizers.
+        inner: The layer that it computes: itself unless it hosts quantizers,
+            and without spectral normalization and `TimeDistributed`.
+        name: Its name.
+        times: How many time steps each `TimeDistributed` around `inner` has;
+            () if there is none, or it is `inner` since that is not known. Its
+            steps count them as examples.
+        in_float: Whether the layer was left in float.
+        hosted: `{tensor: HostedTensor}` of these; empty if there are none.
+        inputs: The values that it reads.
+        args, kwargs: The arguments of the call, symbolic tensors among them.
+    """
+
+    def __init__(self, call, inputs, steps):
+        self.layer, self.inputs, self._steps = call.layer, inputs, steps
+        self._given = inputs
+        self.args, self.kwargs = call.args, call.kwargs
+        self._first = len(steps)
+        self.hosted = hosted_tensors(self.layer) or {}
+        wrapped = self.hosted or type(self.layer).__name__ == _TFMOT_WRAPPER
+        self._whole = self.layer.layer if wrapped else self.layer
+        self.name, self.in_float = self._whole.name, False
+        self.inner, depth = compat.without_wrappers(self._whole)
+        self.times = _times(call, depth)
+        if self.times is None:
+            self.inner, self.times = self._whole, ()
+
+    def add(
+        self,
+        kind,
+        inputs,
+        compute,
+        kernel=None,
+        quantization=None,
+        **options,
+    ) -> Value:
+        """Adds a step of this layer; returns the value that it makes."""
+        name = f"{self.name}/{kind.lower()}"
+        output = Value(name, quantization=quantization)
+        inputs = tuple(inputs)
+        self._steps.append(
+            Step(
+                kind,
+                inputs,
+                output,
+                compute,
+                self.layer,
+                self.inner,
+                kernel,
+                options,
+            )
+        )
+        return output
+
+    def leave_in_float(self):
+        """Adds the layer in float, in place of the steps that it has so far."""
+        if compat.model_in(self.inner) is not None:
+            self.refuse("a whole model is not left in float.")
+        del self._steps[self._first :]
+        self.inputs, self.in_float = self._given, True
+        layers = (self.name,)
+        return self.add("FLOAT", self.inputs, self.repeat, layers=layers)
+
+    def merge_steps(self):
+        """Makes time steps examples, for all that reads `inputs` from now."""
+        (value,) = self.inputs
+        times, merged = value.merged or ((), None)
+        if times != self.times:  # Else they just were.
+            depth = len(self.times)
+            merged = self.add("RESHAPE", [value], lambda x: _merged(x, depth))
+        self.inputs = [merged]
+
+    def part_steps(self, value) -> Value:
+        """Adds what makes examples time steps again; returns their value."""
+        times = self.times
+        parted = self.add("RESHAPE", [value], lambda x: _parted(x, times))
+        parted.merged = times, value
+        return parted
+
+    def compute(self, *tensors):
+        """Computes the layer, without activation and quantizer of its output.
+
+        Those are steps of their own.
+        """
+        with _linear(self.inner), _output_in_float(self.hosted):
+            return self._called(tensors[0] if len(tensors) == 1 else [*tensors])
+
+    def _called(self, x):
+        """Calls the layer; time steps are examples for the caller."""
+        if not self.times:
+            return self.layer(x)
+        return _merged(self.layer(_parted(x, self.times)), len(self.times))
+
+    def repeat(self, *tensors):
+        """Calls the layer as the graph does, on other tensors.
+
+        Its kernels are those of the point; what it reads and what attention
+        multiplies inside is in float.
+        """
+        left = iter(tensors)
+        args, kwargs = tf.nest.map_structure(
+            lambda leaf: next(left) if compat.is_symbolic(leaf) else leaf,
+            (self.args, self.kwargs),
+        )
+        kernels = self._kernels_at_the_point()
+        with compat.computing_with(self._whole, kernels, lambda loss: None):
+            return self._whole(*args, **kwargs)
+
+    def _kernels_at_the_point(self):
+        found = []
+        for kernel in compat.kernels_of(self._whole):
+            hosted = self.hosted.get(kernel.name)
+            if hosted is not None:
+                with tf.init_scope():  # Values: the file is to hold no more.
+                    variable = compat.full_precision(hosted.variable)
+                    value = hosted.quantizer(variable, hosted.state).numpy()
+                owner = kernel.owner_in(self._whole)
+                found.append((owner, kernel.attribute, tf.constant(value)))
+        return found
+
+    def refuse(self, why):
+        """Raises that this layer has no integer operator."""
+        raise NoIntegerOperatorError(
+            "Expected layers that LiteRT's integer operators compute. "
+            f"Received: {type(self.inner).__name__} {self.name!r}: {why}"
+        )
+
+
+def _times(call, depth):
+    """Returns the sizes of the first axes of a call, None if not all are known.
+
+    Also where it is given a mask of these axes.
+    """
+    leaves = tf.nest.flatten((call.args, call.kwargs))
+    given = [leaf for leaf in leaves if compat.is_symbolic(leaf)]
+    times = tuple(given[0].shape[1 : 1 + depth]) if given else ()
+    return None if None in times or depth and len(given) > 1 else times
+
+
+def _merged(x, depth):
+    """Returns a tensor whose first axes of time steps are in its batch."""
+    return tf.reshape(x, [-1, *x.shape[1 + depth :]])
+
+
+def _parted(x, times):
+    return tf.reshape(x, [-1, *times, *x.shape[1:]])
+
+
+@contextlib.contextmanager
+def _linear(layer):
+    activation = getattr(layer, "activation", None)
+    if not callable(activation) or isinstance(layer, keras.layers.Activation):
+        yield
+        return
+    layer.activation = keras.activations.linear
+    try:
+        yield
+    finally:
+        layer.activation = activation
+
+
+@contextlib.contextmanager
+def _output_in_float(hosted):
+    if "output" not in hosted:
+        yield
+        return
+    bits = compat.tf_variable(hosted["output"].state.bits)
+    before = bits.numpy()
+    bits.assign(FP)
+    try:
+        yield
+    finally:
+        bits.assign(before)

@@ -1,0 +1,83 @@
+"""A Keras model as a list of steps."""
+
+import tensorflow as tf
+
+from kure_tf import compat
+from kure_tf.integer_graph.layer_call import LayerCall
+from kure_tf.integer_graph.steps import Steps, Value, needed
+
+
+def steps_of(model, read) -> Steps:
+    """Returns the steps of a model, nested ones opened.
+
+    Args:
+        model: A functional or sequential model.
+        read: Function of a `LayerCall` that adds the layer's steps and returns
+            the value of its output.
+    """
+    tensors = tf.nest.flatten(compat.functional_inputs(model))
+    found = Steps([Value(_port_name(tensor)) for tensor in tensors])
+    found.outputs = _walk(model, found.inputs, found.steps, read)
+    return needed(found)
+
+
+def _port_name(tensor):
+    return tensor.name.split(":")[0].split("/")[0]
+
+
+def _walk(model, inputs, steps, read):
+    """Adds the steps of one model's graph; returns its output values."""
+    tensors = tf.nest.flatten(compat.functional_inputs(model))
+    known = dict(zip(map(id, tensors), inputs, strict=True))
+    for call in compat.calls_of(model):
+        leaves = tf.nest.flatten((call.args, call.kwargs))
+        given = [known[id(t)] for t in leaves if compat.is_symbolic(t)]
+        if compat.is_graph_model(call.layer):
+            made = _walk(call.layer, given, steps, read)
+        else:
+            layer_call = LayerCall(call, given, steps)
+            _check_call(layer_call, call)
+            value = _read(layer_call, steps, read)
+            made = [_named(value, layer_call)]
+        outputs = tf.nest.flatten(call.outputs)
+        known.update(zip(map(id, outputs), made, strict=True))
+    return [known[id(tensor)] for tensor in tf.nest.flatten(model.outputs)]
+
+
+def _read(layer_call, steps, read):
+    """Adds the steps of one layer; what is called at each step, opened."""
+    if not layer_call.times:
+        return read(layer_call)
+    layer_call.merge_steps()
+    if not compat.is_graph_model(layer_call.inner):
+        value = read(layer_call)
+        return value if layer_call.in_float else layer_call.part_steps(value)
+
+    def read_inside(call):
+        value = read(call)
+        if call.in_float:
+            call.refuse(
+                "nothing can be left in float in a model that TimeDistributed "
+                "calls at each step. Give it quantizers, or leave it out."
+            )
+        return value
+
+    inputs = layer_call.inputs
+    (value,) = _walk(layer_call.inner, inputs, steps, read_inside)
+    return layer_call.part_steps(value)
+
+
+def _named(value, layer_call):
+    """Gives what a layer puts out the name of the layer alone."""
+    if value not in layer_call.inputs:
+        value.name = layer_call.name
+    return value
+
+
+def _check_call(layer_call, call):
+    if call.kwargs.get("training"):
+        layer_call.refuse(
+            "the graph calls it with training=True. Call it without."
+        )
+    if len(tf.nest.flatten(call.outputs)) != 1:
+        layer_call.refuse("it has more than one output.")
