@@ -65,6 +65,15 @@ def keras_module(thing):
     return importlib.import_module(family)  # Imported already, by `thing`.
 
 
+def knowing_all_layers(keras):
+    """Returns a scope in which a Keras finds all of its own layers by name.
+
+    tf_keras has forgotten one: without it, files with it cannot be loaded.
+    """
+    forgotten = keras.layers.SpectralNormalization
+    return keras.utils.custom_object_scope({forgotten.__name__: forgotten})
+
+
 def check_active_keras(thing, name="model"):
     """Raises a TypeError when `thing` belongs to the Keras not in use."""
     family = keras_of(thing)

@@ -3,7 +3,12 @@
 import contextlib
 import inspect
 
-from kure_tf.compat.active import IS_KERAS_3, keras, keras_module
+from kure_tf.compat.active import (
+    IS_KERAS_3,
+    keras,
+    keras_module,
+    knowing_all_layers,
+)
 from kure_tf.compat.graph import is_graph_model, layers_of, model_in
 from kure_tf.compat.state import copy_weights
 from kure_tf.compat.trained_alike import check_trained_alike
@@ -113,7 +118,8 @@ def copy_layer(layer, changes=None):
             **_adapted(layer),
             **(changes or {}),
         }
-        return type(layer).from_config(config)
+        with knowing_all_layers(keras_module(layer)):
+            return type(layer).from_config(config)
     except Exception as error:
         raise TypeError(
             f"Layer {layer.name!r} of class {type(layer).__name__} cannot be "

@@ -4,7 +4,13 @@ import json
 import pathlib
 import zipfile
 
-from kure_tf.compat.active import IS_KERAS_3, KERAS_NAME, KERAS_VERSION, keras
+from kure_tf.compat.active import (
+    IS_KERAS_3,
+    KERAS_NAME,
+    KERAS_VERSION,
+    keras,
+    knowing_all_layers,
+)
 from kure_tf.compat.saved_code import code_in
 
 _WAY_OUT = (
@@ -50,9 +56,10 @@ def load_model(path, custom_objects=None, safe_mode=True):
         _metadata(path)
         layers = code_in(path) if safe_mode else []
         if not layers:
-            return keras.models.load_model(
-                path, custom_objects=custom_objects, safe_mode=safe_mode
-            )
+            with knowing_all_layers(keras):
+                return keras.models.load_model(
+                    path, custom_objects=custom_objects, safe_mode=safe_mode
+                )
     except Exception as error:
         raise ValueError(
             f"Cannot load {str(path)!r} as a model of {KERAS_NAME} "

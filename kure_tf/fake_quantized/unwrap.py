@@ -14,7 +14,8 @@ def unwrap_spectral_normalization(model):
     The layer inside takes its place, under its name, with the kernel as
     training left it. That is what the wrapper computes in inference; training
     the copy no longer normalizes. Batch normalization behind such a layer can
-    then be folded, and every PTQ method takes it. `model` is not changed.
+    then be folded, and every PTQ method takes it. Inside another wrapper it
+    stays. `model` is not changed.
 
     Args:
         model: A built functional or sequential model; nested ones are opened.

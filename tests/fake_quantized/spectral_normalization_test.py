@@ -102,6 +102,20 @@ class SpectralNormalizationTest(tf.test.TestCase):
         answer = quantized(np.ones((1, 2), np.float32), training=True)
         self.assertAllEqual(answer, [[0, 0]])
 
+    def test_it_is_saved_and_loaded(self):
+        """Inside another wrapper, too: tf_keras alone loads neither."""
+        dense = _normalized(layers.Dense(2), "dense")
+        inputs = keras.Input((3, 4))
+        outputs = layers.TimeDistributed(_normalized(layers.Dense(4), "in"))(
+            dense(inputs)
+        )
+        quantized = fake_quantize_model(keras.Model(inputs, outputs), _WEIGHTS)
+        set_operating_point(quantized, "4/FP")
+        file = f"{self.get_temp_dir()}/model.keras"
+        quantized.save(file)
+        x = np.random.default_rng(0).normal(size=(2, 3, 4))
+        self.assertAllEqual(compat.load_model(file)(x), quantized(x))
+
     @pytest.mark.one_keras
     def test_kure_sees_the_kernel_inside(self):
         model = regularize_kurtosis(_net(), layers=["logits"], coefficient=2.0)
