@@ -23,11 +23,11 @@ class LayerCall:
     Attributes:
         layer: The layer, with its quantizers.
         inner: The layer that it computes: itself unless it hosts quantizers,
-            and without spectral normalization and `TimeDistributed`.
-        name: Its name.
+            without `SpectralNormalization` and `TimeDistributed` around it.
+        name: The name of that layer, or of what is around it.
         times: How many time steps each `TimeDistributed` around `inner` has;
-            () if there is none, or it is `inner` since that is not known. Its
-            steps count them as examples.
+            these are examples for its steps. () if there is none, or if that
+            is not known: `inner` is `TimeDistributed` then.
         in_float: Whether the layer was left in float.
         hosted: `{tensor: HostedTensor}` of these; empty if there are none.
         inputs: The values that it reads.
@@ -84,7 +84,7 @@ class LayerCall:
         layers = (self.name,)
         return self.add("FLOAT", self.inputs, self.repeat, layers=layers)
 
-    def merge_steps(self):
+    def merge_times(self):
         """Makes time steps examples, for all that reads `inputs` from now."""
         (value,) = self.inputs
         times, merged = value.merged or ((), None)
@@ -93,7 +93,7 @@ class LayerCall:
             merged = self.add("RESHAPE", [value], lambda x: _merged(x, depth))
         self.inputs = [merged]
 
-    def part_steps(self, value) -> Value:
+    def part_times(self, value) -> Value:
         """Adds what makes examples time steps again; returns their value."""
         times = self.times
         parted = self.add("RESHAPE", [value], lambda x: _parted(x, times))
@@ -117,8 +117,8 @@ class LayerCall:
     def repeat(self, *tensors):
         """Calls the layer as the graph does, on other tensors.
 
-        Its kernels are those of the point; what it reads and what attention
-        multiplies inside is in float.
+        Its kernels are those of the point; what it reads and what it
+        multiplies inside (attention, a recurrent layer's state) is in float.
         """
         left = iter(tensors)
         args, kwargs = tf.nest.map_structure(

@@ -20,7 +20,8 @@ class Value:
         shape: Its shape without the batch, once `measure` has seen it.
         lowest, highest: The ends of what `measure` has seen.
         quantization: Its codes, where its operator or a quantizer says them.
-        merged: `(times, value)`, the value of which it makes time steps.
+        merged: `(times, value)` where it has the examples of that value as
+            time steps.
     """
 
     name: str

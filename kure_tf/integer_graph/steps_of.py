@@ -48,10 +48,10 @@ def _read(layer_call, steps, read):
     """Adds the steps of one layer; what is called at each step, opened."""
     if not layer_call.times:
         return read(layer_call)
-    layer_call.merge_steps()
+    layer_call.merge_times()
     if not compat.is_graph_model(layer_call.inner):
         value = read(layer_call)
-        return value if layer_call.in_float else layer_call.part_steps(value)
+        return value if layer_call.in_float else layer_call.part_times(value)
 
     def read_inside(call):
         value = read(call)
@@ -64,7 +64,7 @@ def _read(layer_call, steps, read):
 
     inputs = layer_call.inputs
     (value,) = _walk(layer_call.inner, inputs, steps, read_inside)
-    return layer_call.part_steps(value)
+    return layer_call.part_times(value)
 
 
 def _named(value, layer_call):
