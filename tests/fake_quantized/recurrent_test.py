@@ -13,7 +13,7 @@ from kure_tf import (
     set_operating_point,
     set_step_sizes,
 )
-from kure_tf.compat import keras
+from kure_tf.compat import IS_KERAS_3, keras
 from kure_tf.fake_quantized import (
     Placement,
     observe_inputs,
@@ -122,6 +122,21 @@ class StateTest(tf.test.TestCase, parameterized.TestCase):
         values, gradients = zip(*found["rnn/state"], strict=True)
         self.assertAllClose(values, [np.zeros((8, _UNITS)), *states])
         self.assertTrue(all(np.any(gradient) for gradient in gradients))
+
+    def test_no_fused_operation_of_a_gpu_hides_the_state(self):
+        """Meanwhile; afterwards Keras may choose one again."""
+        layer, x = _net("LSTM").get_layer("rnn"), _sequences()
+        flag = "use_cudnn" if IS_KERAS_3 else "_could_use_gpu_kernel"
+        seen = []
+
+        def change(_, state):
+            seen.append(getattr(layer, flag))
+            return state
+
+        with compat.changing_products(layer, change):
+            layer(x)
+        self.assertEqual(set(seen), {False})
+        self.assertTrue(getattr(layer, flag))
 
     @pytest.mark.one_keras
     def test_a_gate_before_the_product_leaves_it_in_float(self):
