@@ -18,7 +18,8 @@ def states_of(layer) -> dict:
 
     That is the output of the step before (of a GRU also what it carries on,
     which is one tensor). A GRU with `reset_after=False` multiplies the state
-    by a gate first: it has none here.
+    by a gate first: it has none here. A cell of a user's own has one if its
+    `kure_tf_kernels` name a "recurrent_kernel".
     """
     return {
         name: cell

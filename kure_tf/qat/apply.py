@@ -58,9 +58,9 @@ def quantize_aware(
             is None.
         engine: "native": kure_tf's own layer, for both Kerases. "tfmot": the
             wrapper of tensorflow-model-optimization, for tf_keras models (see
-            `to_tf_keras`), of convolutions and dense layers only. None: tfmot
-            for tf_keras models that have no other layers with kernels, else
-            native.
+            `to_tf_keras`), of convolutions and dense layers only, not inside
+            `TimeDistributed`. None: tfmot for tf_keras models that have no
+            other layers with kernels, else native.
         verbose: Whether to print what is quantized and what is not, and why,
             to the standard error stream.
         **options: Options of the method, such as `rescale=False` for "dorefa".
