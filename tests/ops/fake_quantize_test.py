@@ -164,6 +164,12 @@ class FakeQuantizeTest(tf.test.TestCase, parameterized.TestCase):
         self.assertTrue(np.isnan(y[0]))
         self.assertAllClose(y[1:], [0.3, -0.3])
 
+        steps = np.float32([0.1, 0.2, 0.1])  # One for each value.
+        y = fake_quantize(x, steps, (-3.0, 3.0), fused=fused)
+
+        self.assertTrue(np.isnan(y[0]))
+        self.assertAllClose(y[1:], [0.6, -0.3])
+
     def test_one_channel_and_scalars_and_empty_tensors_work(self):
         levels = (-7.0, 7.0)
         x = np.float32([[0.14], [0.26]])
@@ -180,11 +186,13 @@ class FakeQuantizeTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(TypeError, "floating-point.*int32.*Cast"):
             fake_quantize(tf.constant([1, 2]), 0.1, (-7.0, 7.0))
 
-    def test_channels_that_are_not_neighbours_are_refused(self):
-        step_size = np.ones([2, 1, 3], np.float32)
+    def test_step_sizes_may_vary_along_axes_that_are_no_neighbours(self):
+        x = np.random.default_rng(0).normal(size=[2, 5, 3]).astype(np.float32)
+        step_size = np.float32([[[0.1, 0.2, 0.3]], [[0.4, 0.5, 0.6]]])
 
-        with self.assertRaisesRegex(ValueError, r"next to each.*\[2, 1, 3\]"):
-            fake_quantize(tf.zeros([2, 5, 3]), step_size, (-7.0, 7.0))
+        y = fake_quantize(x, step_size, (-7.0, 7.0), fused="symmetric")
+
+        self.assertAllClose(y, _reference(x, step_size, (-7.0, 7.0)))
 
 
 def _lsq(x, step_size, levels, origin=0.0):
