@@ -9,12 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 _PARTS = 4  # At work in one call: to call takes as long as a part does.
-_PIECES = 1 << 10  # Pieces of rows in a part,
-_WIDTH = 1 << 6  # values in a piece,
-_STEPS = 24  # and step sizes that a part looks at.
+_PIECES = 1 << 11  # Pieces of rows in a part,
+_WIDTH = 1 << 5  # values in a piece,
+_STEPS = 1 << 5  # and step sizes that a part looks at.
 
 LONGEST = _WIDTH * _PIECES
 """Values that a row may have."""
+
+SHORTEST = _WIDTH // 2
+"""Values below which a row fills too little of a piece to pay."""
 
 
 def mean_squared_errors(rows, step_sizes, levels, offset=0.0) -> np.ndarray:
@@ -29,46 +32,51 @@ def mean_squared_errors(rows, step_sizes, levels, offset=0.0) -> np.ndarray:
     Returns:
         Float64 array `[rows, s]`, in squared steps.
     """
-    size = rows.shape[1]
-    pieces = -(-size // _WIDTH)
-    height = _PIECES // pieces
-    windows = [
-        (slice(row, row + height), slice(step, step + _STEPS))
-        for row in range(0, len(rows), height)
-        for step in range(0, step_sizes.shape[1], _STEPS)
-    ]
-    sums = np.empty(step_sizes.shape)
-    for first in range(0, len(windows), _PARTS):
-        some = windows[first : first + _PARTS]
-        values, scales = _filled(rows, step_sizes, some, pieces)
-        found = _sums_of(values, scales, levels, offset)
-        for window, of_pieces in zip(some, found, strict=False):
-            count, steps = sums[window].shape
-            of_pieces = of_pieces[: count * pieces, :steps]
-            of_rows = of_pieces.reshape(count, pieces, steps)
-            sums[window] = of_rows.sum(axis=1, dtype=np.float64)
+    count, size = rows.shape
+    values = _in_pieces(rows, _WIDTH, 0.0)
+    scales = _in_pieces(1 / step_sizes, _STEPS, 1.0)
+    pieces, windows = values.shape[1], scales.shape[1]
+    # Each row is looked at through each window of its step sizes.
+    jobs = count * windows
+    found = np.empty((jobs, _STEPS))
+    at_once = _PARTS * (_PIECES // pieces)
+    for first in range(0, jobs, at_once):
+        row, window = np.divmod(
+            np.arange(first, min(first + at_once, jobs)), windows
+        )
+        sums = _sums_of(values[row], scales[row, window], levels, offset)
+        found[first : first + at_once] = sums
+    sums = found.reshape(count, -1)[:, : step_sizes.shape[1]]
     # What fills up the last piece of a row is zeros.
     zero = -offset - np.clip(np.rint(-offset), *levels)
     return (sums - (pieces * _WIDTH - size) * zero**2) / size
 
 
-def _filled(rows, step_sizes, windows, pieces):
-    """Returns the values and scales of some windows, in the one shape."""
-    values = np.zeros((_PARTS, _PIECES, _WIDTH), np.float32)
-    scales = np.ones((_PARTS, _PIECES, _STEPS), np.float32)
-    for part, window in enumerate(windows):
-        count, steps = step_sizes[window].shape
-        flat = values[part, : count * pieces].reshape(count, -1)
-        flat[:, : rows.shape[1]] = rows[window[0]]
-        inverse = np.repeat(1 / step_sizes[window], pieces, axis=0)
-        scales[part, : count * pieces, :steps] = inverse
-    return values, scales
+def _in_pieces(rows, width, filler):
+    """Returns `[rows, pieces, width]`, the last piece filled up."""
+    count, size = rows.shape
+    pieces = -(-size // width)
+    cut = np.full((count, pieces * width), filler, np.float32)
+    cut[:, :size] = rows
+    return cut.reshape(count, pieces, width)
 
 
 def _sums_of(values, scales, levels, offset):
+    """Returns the sums of `[jobs, pieces, width]` at `[jobs, steps]` scales."""
+    jobs, pieces, _ = values.shape
+    height = _PIECES // pieces
+    of_jobs = np.zeros((_PARTS, _PIECES, _WIDTH), np.float32)
+    at = np.ones((_PARTS, _PIECES, _STEPS), np.float32)
+    for part in range(-(-jobs // height)):
+        some = slice(part * height, (part + 1) * height)
+        cut = values[some].reshape(-1, _WIDTH)
+        of_jobs[part, : len(cut)] = cut
+        at[part, : len(cut)] = np.repeat(scales[some], pieces, axis=0)
     # On a GPU the last bits, and so the steps found, would be others.
     with tf.device("CPU:0"):
-        return _sums(values, scales, *np.float32([*levels, offset])).numpy()
+        sums = _sums(of_jobs, at, *np.float32([*levels, offset])).numpy()
+    sums = sums[:, : height * pieces].reshape(-1, pieces, _STEPS)
+    return sums.sum(axis=1, dtype=np.float64)[:jobs]
 
 
 @tf.function(jit_compile=True)

@@ -9,7 +9,11 @@ import numpy as np
 
 from kure_tf.ops.lp_mean import lp_mean
 from kure_tf.ops.sorted_values import FEW, SortedValues
-from kure_tf.ops.squared_errors import LONGEST, mean_squared_errors
+from kure_tf.ops.squared_errors import (
+    LONGEST,
+    SHORTEST,
+    mean_squared_errors,
+)
 from kure_tf.ops.threads import in_threads
 
 # Values that lie on a grid of their own may leave out every second level: the
@@ -18,7 +22,7 @@ _LARGEST_RATIO = 2.0
 _SMALLEST_RATIO = 0.004
 _SPACING = 0.05  # Neighbouring steps differ by 5 %.
 _NEAR_ONE = np.linspace(0.9, 1.1, 41)  # Bounded tensors have sharp minima here.
-_AROUND = np.linspace(-1.0, 1.0, 33)
+_AROUND = np.arange(-16, 16) / 16.0
 _KEPT, _KEPT_OF_FEW = 3, 5  # Steps that are looked at more closely,
 _FINEST = 2  # and those that are once more.
 _LONG = 1 << 10  # Values in a row from which on sorting them may pay,
@@ -26,7 +30,7 @@ _VALUES_PER_LEVEL = 1 << 6  # if there are so many for each level.
 _BLOCK = 1 << 17  # Numbers at work at a time: what the cache holds.
 _ROWS = 1 << 19  # Numbers of the rows that are searched at a time.
 _SIDE_BY_SIDE = 1 << 9  # From so many on, NumPy's loops are quick.
-_MUCH_WORK = 1 << 22  # Errors from which on it pays to compile their loop.
+_MUCH_WORK = 1 << 21  # Errors from which on it pays to compile their loop.
 _BINNED_LEVELS = 1 << 9  # Bins are narrow beside so many levels.
 
 
@@ -43,7 +47,7 @@ def lp_errors(rows, step_sizes, levels, offset=0.0, p=2.0) -> np.ndarray:
     rows = np.asarray(rows, np.float32)
     count = step_sizes.shape[1]
     compiled = p == 2 and rows.size * count >= _MUCH_WORK
-    if compiled and FEW < rows.shape[1] <= LONGEST:
+    if compiled and SHORTEST <= rows.shape[1] <= LONGEST:
         squares = mean_squared_errors(rows, step_sizes, levels, offset)
         return np.sqrt(squares) * step_sizes
     errors = np.empty(step_sizes.shape)
