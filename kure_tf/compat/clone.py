@@ -9,6 +9,7 @@ from kure_tf.compat.active import (
     keras_module,
     knowing_all_layers,
 )
+from kure_tf.compat.first_values import values_at_hand
 from kure_tf.compat.graph import is_graph_model, layers_of, model_in
 from kure_tf.compat.state import copy_weights
 from kure_tf.compat.trained_alike import check_trained_alike
@@ -56,10 +57,12 @@ def clone_model(model, make_layer):
         if (inside := model_in(layer)) is not None:
             return _wrapped_alike(layer, clone(inside, f"{path}/"))
         outer, inner = make_layer(path, layer)
+        begin_as(outer, layer)
         pairs.append((layer, inner, outer))
         return outer
 
-    copy = clone(model, "")
+    with values_at_hand() as begin_as:
+        copy = clone(model, "")
     # Before the layers: a model hands its flag down to all of them.
     copy.trainable = model.trainable
     for original, inner, outer in pairs:

@@ -1,5 +1,7 @@
 """Copies of models."""
 
+from unittest import mock
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
@@ -133,6 +135,27 @@ class CloneModelTest(tf.test.TestCase, parameterized.TestCase):
         model = keras.Model(inputs, keras.layers.Dense(2)(norm(inputs)))
         copy = compat.clone_model(model, _plain_copy)
         self.assertAllEqual(copy(x), model(x))
+
+    def test_no_random_values_are_made_for_a_copy(self):
+        given = keras.initializers.HeNormal(seed=3)
+        model = keras.Sequential(
+            [keras.Input((4,)), keras.layers.Dense(3, kernel_initializer=given)]
+        )
+        kernel = compat.to_numpy(model.layers[-1].kernel)
+
+        with mock.patch.object(
+            type(given), "__call__", side_effect=AssertionError("random")
+        ):
+            copy = compat.clone_model(model, _plain_copy)
+
+        copied = copy.layers[-1]
+        self.assertIsInstance(copied.kernel_initializer, type(given))
+        self.assertEqual(
+            copied.get_config()["kernel_initializer"]["config"]["seed"], 3
+        )
+        self.assertAllEqual(compat.to_numpy(copied.kernel), kernel)
+        copied.kernel.assign(np.zeros_like(kernel))
+        self.assertAllEqual(compat.to_numpy(model.layers[-1].kernel), kernel)
 
     def test_operations_between_layers_are_copied(self):
         model = _with_operations()
