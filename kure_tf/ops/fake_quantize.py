@@ -1,5 +1,6 @@
 """Fake quantization: round to a grid, keep floating point, pass gradients."""
 
+import itertools
 import math
 
 import tensorflow as tf
@@ -13,6 +14,8 @@ _WIDE_BITS = 17
 _WIDE = 2.0 ** (_WIDE_BITS - 1) - 1
 _FOUR_ULPS = 2.0**-21  # Of float32, relative.
 _BY_MODE = "by mode"  # The kernel of all rounding modes but the nearest.
+_LARGE = 1 << 23  # Values from which on a product of two tensors is summed
+_PARTS = 8  # in so many parts, which takes little memory.
 
 
 def fake_quantize(x, step_size, levels, origin=0.0, *, fused=None):
@@ -202,9 +205,9 @@ def _gradients(fused, upstream, x, y, step_size, origin, levels, moved):
         to_origin = _sum_to(origin, upstream - to_x)
     else:  # In fewer passes over x: the origin is 0, and sums are subtracted.
         with tf.control_dependencies([to_x]):
-            of_all = _sum_to(step_size, upstream * y)
+            of_all = _sum_of_products(step_size, upstream, y)
         with tf.control_dependencies([of_all]):
-            to_step = of_all - _sum_to(step_size, to_x * x)
+            to_step = of_all - _sum_of_products(step_size, to_x, x)
         to_origin = tf.zeros_like(origin)
     return to_x, to_step / step_size, to_origin
 
@@ -278,6 +281,26 @@ def _round_each(x, edge, high, signed):
         t=codes, clip_value_min=low, clip_value_max=high
     )
     return codes * (edge / high)
+
+
+def is_large(x) -> bool:
+    """Whether a tensor is known to have so many values that memory counts."""
+    size = x.shape.num_elements()
+    return size is not None and size >= _LARGE
+
+
+def _sum_of_products(target, x, y):
+    """Returns x * y, summed down to the shape of `target`."""
+    length = x.shape[0] if is_large(x) else 0
+    if length < _PARTS or (target.shape.rank and target.shape[0] != 1):
+        return _sum_to(target, x * y)
+    borders = [length * part // _PARTS for part in range(_PARTS + 1)]
+    total = tf.zeros_like(target)
+    for start, end in itertools.pairwise(borders):
+        with tf.control_dependencies([total]):  # One after the other.
+            product = x[start:end] * y[start:end]
+            total += _sum_to(target, product)
+    return total
 
 
 def _sum_to(target, gradient):

@@ -6,6 +6,7 @@ import functools
 import tensorflow as tf
 
 from kure_tf.compat import handle_of
+from kure_tf.ops.fake_quantize import is_large
 
 
 def quantize_in_shared_graph(quantizer, x, state):
@@ -73,6 +74,8 @@ def _argument(name, value):
 
 
 def _any_sizes(x):
+    if is_large(x):  # There are few, and what is done depends on the size.
+        return tf.TensorSpec(x.shape, x.dtype)
     rank = x.shape.rank
     return tf.TensorSpec(None if rank is None else [None] * rank, x.dtype)
 

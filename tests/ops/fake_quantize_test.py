@@ -1,3 +1,6 @@
+import importlib
+from unittest import mock
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
@@ -5,6 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kure_tf.ops import GRIDS, fake_quantize
+
+# The package has a function of that name.
+MODULE = importlib.import_module("kure_tf.ops.fake_quantize")
 
 # (grid, smallest calibrated value in steps, the `fused` promises it keeps)
 CASES = (
@@ -275,6 +281,44 @@ class FakeQuantizeGradientTest(tf.test.TestCase, parameterized.TestCase):
             y = fake_quantize(x, steps, (0.0, 15.0), fused="unsigned")
         expected = np.float32([[0], [1], [1], [0]]) * np.ones_like(steps)
         self.assertAllEqual(tape.gradient(y, x), expected)
+
+    @parameterized.product(fused=(None, "symmetric"))
+    def test_both_ends_of_any_step_size_are_clipped(self, fused):
+        """Two millionths inside, nothing is."""
+        rng = np.random.default_rng(0)
+        steps = np.exp(rng.uniform(-20, 20, 10_000)).astype(np.float32)
+        highest = np.float32(7) * steps
+        inside = np.float32(1 - 2e-6) * highest
+        x = tf.constant(np.stack([-highest, -inside, inside, highest]))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = fake_quantize(x, steps, (-7.0, 7.0), fused=fused)
+        expected = np.float32([[0], [1], [1], [0]]) * np.ones_like(steps)
+        self.assertAllEqual(tape.gradient(y, x), expected)
+
+    @parameterized.parameters(*CHANNELS)
+    def test_the_sums_of_large_tensors_are_taken_in_parts(self, granularity):
+        rng = np.random.default_rng(0)
+        x = rng.normal(size=(17, 3, 3, 4)).astype(np.float32)
+        step_size = rng.uniform(0.1, 0.4, CHANNELS[granularity])
+        step_size = step_size.astype(np.float32)
+        upstream = rng.normal(size=x.shape).astype(np.float32)
+        sources = [tf.constant(x), tf.constant(step_size)]
+
+        @tf.function
+        def gradients():
+            with tf.GradientTape() as tape:
+                tape.watch(sources)
+                y = fake_quantize(*sources, (-3.0, 3.0), fused="symmetric")
+            return tape.gradient(y, sources, tf.constant(upstream))
+
+        with mock.patch.object(MODULE, "_LARGE", 64):
+            to_x, to_step = gradients()
+
+        by_x, by_step, _ = _lsq(x, step_size, (-3.0, 3.0))
+        self.assertAllClose(to_x, upstream * by_x)
+        expected = _sum_to(CHANNELS[granularity], upstream * by_step)
+        self.assertAllClose(to_step, expected, rtol=1e-4, atol=1e-4)
 
     def test_half_precision_sums_the_step_gradient_in_float32(self):
         x = tf.cast(tf.fill([5000], 10.0), tf.bfloat16)

@@ -1,4 +1,6 @@
 import dataclasses
+import importlib
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -8,6 +10,10 @@ from tensorflow.python.framework.convert_to_constants import (
 
 from kure_tf.ops import grid as grids
 from kure_tf.quantizers import Quantizer, QuantizerState, UniformQuantizer
+
+
+# The package has a function of that name.
+OPERATION = importlib.import_module("kure_tf.ops.fake_quantize")
 
 
 class _Counting(UniformQuantizer):
@@ -42,6 +48,19 @@ class SharedGraphTest(tf.test.TestCase):
         for y in network(*map(tf.ones, shapes)):
             self.assertAllEqual(y, np.ones(y.shape))
         self.assertEqual(_Counting.built, 1)
+
+    def test_large_tensors_of_one_shape_share_a_graph_that_knows_it(self):
+        _Counting.built = 0
+        shapes = [(4, 6), (4, 6), (6, 4), (2, 2), (1, 2)]
+
+        with mock.patch.object(OPERATION, "_LARGE", 24):
+            for shape in shapes:
+                self.assertAllEqual(
+                    _Counting("full")(tf.ones(shape), _state(0.5)),
+                    np.ones(shape),
+                )
+
+        self.assertEqual(_Counting.built, 3)  # The small ones share one, too.
 
     def test_tensors_of_many_ranks_raise_no_alarm(self):
         """TensorFlow warns of a function that it traces five times."""
