@@ -19,7 +19,25 @@ import architectures
 import common_flags
 from absl import flags
 
-_TRAIN = flags.DEFINE_bool("train", True, "Whether to take two steps of LSQ.")
+_TRAININGS = ("float", "lsq")
+_TRAIN = flags.DEFINE_list(
+    "train",
+    list(_TRAININGS),
+    "What to take training steps of: float, lsq, both or none. TensorFlow keeps "
+    "the weights that were trained until the process ends: to learn the memory "
+    "of LSQ alone, leave float out.",
+)
+_BATCH = flags.DEFINE_integer(
+    "batch",
+    None,
+    "Examples in a training step; all that are calibrated and asked by default.",
+    lower_bound=1,
+)
+flags.register_validator(
+    "train",
+    lambda names: set(names) <= set(_TRAININGS),
+    message=f"Expected some of {_TRAININGS}, by commas.",
+)
 flags.adopt_module_key_flags(architectures)
 
 _ABOUT = """# Architectures through the chain
@@ -33,9 +51,10 @@ noise: what inputs rounded to 8 bits alone leave of the float net, which in a
 deep random net is little. Seconds are by the clock on one thread of a busy
 machine; each step counts its tracing. Memory: the peak above what the process
 had before the model was made, over that of its float weights, which means
-nothing for small ones, up to a step; LSQ takes the place of the float net. All
-training steps are of one batch, of as many examples as calibrated and asked
-together. Repeat it by
+nothing for small ones, up to a step; LSQ takes the place of the float net,
+whose weights TensorFlow keeps if it was trained before. All training steps are
+of plain SGD and one batch: of --batch examples, or of as many as calibrated and
+asked together. Repeat it by
 `python tools/any_model.py --flagfile=any_model.cfg --workdir=...`.
 
 """
@@ -80,11 +99,11 @@ _COLUMNS = {
 
 
 def main():
-    given = architectures.IMAGES.value, _TRAIN.value
+    given = architectures.IMAGES.value, _TRAIN.value, _BATCH.value
     architectures.measure("any_model", _ABOUT, _COLUMNS, _rows, *given)
 
 
-def _rows(text, count, train):
+def _rows(text, count, train, batch):
     """Returns one dictionary, of one model."""
     from kure_tf import compat, regularize_kurtosis
     from kure_tf.ptq import reestimate_batch_norm
@@ -110,16 +129,18 @@ def _rows(text, count, train):
     for placement in _PLACEMENTS:
         row |= _quantized(model, placement, inputs, chain)
     weight_bytes = 4 * model.count_params()
-    if train:
-        targets = model.predict_on_batch(inputs)
-        model.compile(compat.keras.optimizers.SGD(1e-4), "mse")
+    taken = inputs[:batch]
+    targets = _answers(model, taken)
+    if "float" in train:
+        model.compile(_plain_sgd(), "mse")
         with chain.step("float training step"):
-            model.train_on_batch(inputs, targets)
+            model.train_on_batch(taken, targets)
+    if "lsq" in train:
         with chain.step("quantize_aware"):
             model = _quantize_aware(model, inputs)  # In place of the float net.
         for name in ("first LSQ step", "LSQ step"):
             with chain.step(name):
-                model.train_on_batch(inputs, targets)
+                model.train_on_batch(taken, targets)
     return [row | chain.found(weight_bytes)]
 
 
@@ -169,7 +190,6 @@ def _quantized(model, placement, inputs, chain):
 
 def _quantize_aware(model, inputs):
     from kure_tf import quantize_aware
-    from kure_tf.compat import keras
 
     copy = quantize_aware(
         model,
@@ -178,8 +198,21 @@ def _quantize_aware(model, inputs):
         engine="native",
         verbose=False,
     )
-    copy.compile(keras.optimizers.SGD(1e-4), "mse")
+    copy.compile(_plain_sgd(), "mse")
     return copy
+
+
+def _plain_sgd():
+    """Returns an optimizer that keeps nothing for a weight.
+
+    That of tf_keras keeps a momentum, and makes a product of it, where it is 0.
+    """
+    from kure_tf import compat
+
+    optimizers = compat.keras.optimizers
+    if compat.KERAS_NAME == "tf_keras":
+        return optimizers.legacy.SGD(1e-4)
+    return optimizers.SGD(1e-4)
 
 
 def _of_rounded_inputs(model, inputs):
