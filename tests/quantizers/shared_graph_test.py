@@ -11,7 +11,6 @@ from tensorflow.python.framework.convert_to_constants import (
 from kure_tf.ops import grid as grids
 from kure_tf.quantizers import Quantizer, QuantizerState, UniformQuantizer
 
-
 # The package has a function of that name.
 OPERATION = importlib.import_module("kure_tf.ops.fake_quantize")
 
