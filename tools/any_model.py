@@ -23,14 +23,14 @@ _TRAININGS = ("float", "lsq")
 _TRAIN = flags.DEFINE_list(
     "train",
     list(_TRAININGS),
-    "What to take training steps of: float, lsq, both or none. TensorFlow keeps "
-    "the weights that were trained until the process ends: to learn the memory "
-    "of LSQ alone, leave float out.",
+    "What to take training steps of: float, lsq, both or none. TensorFlow keeps"
+    " the weights that were trained until the process ends: to learn the memory"
+    " of LSQ alone, leave float out.",
 )
 _BATCH = flags.DEFINE_integer(
     "batch",
     None,
-    "Examples in a training step; all that are calibrated and asked by default.",
+    "Examples in a batch; by default all that are calibrated and asked.",
     lower_bound=1,
 )
 flags.register_validator(
@@ -53,8 +53,8 @@ machine; each step counts its tracing. Memory: the peak above what the process
 had before the model was made, over that of its float weights, which means
 nothing for small ones, up to a step; LSQ takes the place of the float net,
 whose weights TensorFlow keeps if it was trained before. All training steps are
-of plain SGD and one batch: of --batch examples, or of as many as calibrated and
-asked together. Repeat it by
+of plain SGD and one batch: of --batch examples, as in the other steps, or of as
+many as calibrated and asked together. Repeat it by
 `python tools/any_model.py --flagfile=any_model.cfg --workdir=...`.
 
 """
@@ -124,27 +124,28 @@ def _rows(text, count, train, batch):
         "keras": compat.KERAS_NAME,
         "input": size,
         "megaparameters": model.count_params() / 1e6,
-        "decibels_of_inputs": _of_rounded_inputs(model, inputs),
+        "decibels_of_inputs": _of_rounded_inputs(model, inputs, batch),
     }
     for placement in _PLACEMENTS:
-        row |= _quantized(model, placement, inputs, chain)
+        row |= _quantized(model, placement, inputs, batch, chain)
     weight_bytes = 4 * model.count_params()
     taken = inputs[:batch]
-    targets = _answers(model, taken)
+    targets = _answers(model, taken, batch)
     if "float" in train:
         model.compile(_plain_sgd(), "mse")
         with chain.step("float training step"):
             model.train_on_batch(taken, targets)
     if "lsq" in train:
         with chain.step("quantize_aware"):
-            model = _quantize_aware(model, inputs)  # In place of the float net.
+            # In place of the float net.
+            model = _quantize_aware(model, _batches(inputs, batch))
         for name in ("first LSQ step", "LSQ step"):
             with chain.step(name):
                 model.train_on_batch(taken, targets)
     return [row | chain.found(weight_bytes)]
 
 
-def _quantized(model, placement, inputs, chain):
+def _quantized(model, placement, inputs, batch, chain):
     """Returns what one placement makes of a model."""
     import numpy as np
 
@@ -159,20 +160,20 @@ def _quantized(model, placement, inputs, chain):
 
     with chain.step(f"fake_quantize {placement}"):
         copy = fake_quantize_model(model, placement)
-    answers = _answers(model, inputs)
-    difference = np.abs(_answers(copy, inputs) - answers).max()
+    answers = _answers(model, inputs, batch)
+    difference = np.abs(_answers(copy, inputs, batch) - answers).max()
     half = inputs[: len(inputs) // 2]
     with chain.step(f"calibrate {placement}"):
-        calibration = ptq.calibrate(copy, [half], progress=False)
+        calibration = ptq.calibrate(copy, _batches(half, batch), progress=False)
     with chain.step(f"lp_norm {placement}"):
         ptq.lp_norm(calibration, "8/8")
     set_step_sizes(copy, ptq.minmax(calibration, "8/8"))
     set_operating_point(copy, "8/8")
-    error = _answers(copy, inputs) - answers
+    error = _answers(copy, inputs, batch) - answers
     if placement == "tflite":
         with chain.step("sweep point"):
             set_operating_point(copy, "4/8")
-            copy.predict_on_batch(inputs)
+            copy.predict_on_batch(inputs[:batch])
     share = quantized_share(copy)
     made = compat.multiply_adds_of(copy).values()
     return {
@@ -188,12 +189,12 @@ def _quantized(model, placement, inputs, chain):
     }
 
 
-def _quantize_aware(model, inputs):
+def _quantize_aware(model, calibration):
     from kure_tf import quantize_aware
 
     copy = quantize_aware(
         model,
-        calibration=[inputs],
+        calibration=calibration,
         placement="tflite",
         engine="native",
         verbose=False,
@@ -215,15 +216,16 @@ def _plain_sgd():
     return optimizers.SGD(1e-4)
 
 
-def _of_rounded_inputs(model, inputs):
+def _of_rounded_inputs(model, inputs, batch):
     """Returns the SQNR of a float net whose inputs alone have 8 bits."""
     import numpy as np
 
     if inputs.dtype != np.float32:
         return None
     step_size = (inputs.max() - inputs.min()) / np.float32(255)
-    answers = _answers(model, inputs)
-    rounded = _answers(model, np.rint(inputs / step_size) * step_size)
+    answers = _answers(model, inputs, batch)
+    rounded = np.rint(inputs / step_size) * step_size
+    rounded = _answers(model, rounded, batch)
     return _decibels(answers, rounded - answers)
 
 
@@ -257,11 +259,23 @@ def _random_inputs(model, count):
     return np.clip(128 + 64 * images, 0, 255) if takes_pixels else images
 
 
-def _answers(model, inputs):
+def _batches(inputs, batch):
+    """Returns the inputs in batches of so many, in one if it is None."""
+    size = batch or len(inputs)
+    return [
+        inputs[first : first + size] for first in range(0, len(inputs), size)
+    ]
+
+
+def _answers(model, inputs, batch):
     import numpy as np
 
     # Not compiled, which would fuse one model's operators and not another's.
-    return np.asarray(model(inputs, training=False), np.float64)
+    answers = [
+        np.asarray(model(some, training=False), np.float64)
+        for some in _batches(inputs, batch)
+    ]
+    return np.concatenate(answers)
 
 
 def _decibels(signal, error):
