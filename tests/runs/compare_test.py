@@ -74,10 +74,35 @@ class CompareTest(tf.test.TestCase):
                 (self.folder / part / "float.tflite").stat().st_size,
             )
 
+    def test_two_replicas_report_what_one_does(self):
+        with runs.strategy_named("mirrored").scope() as strategy:
+            spread, _ = _compare(self.get_temp_dir())
+
+        self.assertEqual(strategy.num_replicas_in_sync, 2)
+        for of_two, of_one in zip(
+            spread.runs, self.report.runs[:2], strict=True
+        ):
+            self.assertEqual(of_two.name, of_one.name)
+            for path, of_kernel in of_one.kurtosis.items():
+                self.assertAllClose(
+                    of_two.kurtosis[path]["after"],
+                    of_kernel["after"],
+                    rtol=1e-4,
+                )
+            # The last row of one is that of its exported file.
+            self.assertEqual(
+                [(row.point, row.value) for row in of_two.rows],
+                [(row.point, row.value) for row in of_one.rows[:-1]],
+            )
+
     def test_without_a_coefficient_there_is_nothing_to_compare(self):
         with self.assertRaisesRegex(ValueError, "--kurtosis_coefficient above"):
             _compare(self.get_temp_dir(), kure=Kure())
 
 
 if __name__ == "__main__":
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0],
+        [tf.config.LogicalDeviceConfiguration()] * 2,
+    )
     tf.test.main()
