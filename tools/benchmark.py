@@ -15,28 +15,29 @@ beside it how long the data set takes to read, decode and augment a batch.
 """
 
 import importlib.util
-import statistics
 import time
 
 import common_flags
 import rival_nets
+import rounds
 import timed_steps
 from absl import flags
 
-_ROUNDS = flags.DEFINE_integer(
-    "rounds", 15, "How often everything is measured.", lower_bound=3
-)
 _ONLY = flags.DEFINE_multi_enum(
     "only",
     [],
-    ["kurtosis", "step_search", "training", "sweep", "qat", "input"],
-    "Measure this alone; may be repeated. Default: all but input, which reads "
-    "--dataset and trains ResNet-50.",
+    [
+        *("kurtosis", "step_search", "training", "sweep", "qat"),
+        *("qat_resnet50", "input"),
+    ],
+    "Measure this alone; may be repeated. Default: all but the last two, which "
+    "train ResNet-50: give them a small --batch_size. input reads --dataset.",
 )
 _DEVICE = flags.DEFINE_enum(
     "device", "cpu", ["cpu", "gpu"], "What to measure on; see above."
 )
 flags.adopt_module_key_flags(common_flags)
+flags.adopt_module_key_flags(rounds)
 flags.adopt_module_key_flags(timed_steps)
 
 _NO_LIMIT = "for information"
@@ -65,7 +66,7 @@ def main():
     on_gpu = _DEVICE.value == "gpu"
     benchmarks = (_kurtosis, _step_search, _training, _sweep, _qat)
     if _ONLY.value:
-        named = (*benchmarks, _input)
+        named = (*benchmarks, _qat_resnet50, _input)
         benchmarks = [b for b in named if b.__name__[1:] in _ONLY.value]
     clock = time.process_time
     if on_gpu:
@@ -78,9 +79,9 @@ def main():
     with common_flags.workdir() as folder:
         for benchmark in benchmarks:
             functions, claims, facts = benchmark()
-            firsts, times = _in_turn(functions, clock)
+            firsts, times = rounds.in_turn(functions, clock)
             for name, (above, below, limit) in claims.items():
-                ratio = _ratio(firsts, times, above, below)
+                ratio = rounds.ratio(firsts, times, above, below)
                 results[name] = {**ratio, "limit": limit, **facts}
         for name, result in results.items():
             print(f"{name}: {result['ratio']:.3f} ({result['limit']})")
@@ -275,6 +276,27 @@ def _qat():
     return functions, claims, {}
 
 
+def _qat_resnet50():
+    from kure_tf import models, quantize_aware
+
+    def net():
+        return models.resnet50(num_classes=1000, input_shape=(224, 224, 3))
+
+    lsq = quantize_aware(
+        net(),
+        calibration=[timed_steps.batch(224)[0]],
+        engine="native",
+        verbose=False,
+    )
+    functions = {
+        "float": timed_steps.training_step(net(), side=224),
+        "LSQ": timed_steps.training_step(lsq, side=224),
+    }
+    name = "LSQ W4/A4 training step of ResNet-50 over the float one"
+    facts = {"images a batch": timed_steps.BATCH_SIZE.value}
+    return functions, {name: ("LSQ", "float", _NO_LIMIT)}, facts
+
+
 def _resnet50():
     from kure_tf import models, quantize_aware, regularize_kurtosis
 
@@ -346,42 +368,6 @@ def _check_gpu():
             f"{[d.name for d in tf.config.list_physical_devices()]}. Leave the "
             "flag out to measure on the processor."
         )
-
-
-def _in_turn(functions, clock):
-    """Returns seconds by name: of the first calls, and of each round.
-
-    Rounds go A B C A B C ...; the first call compiles.
-    """
-
-    def seconds(function):
-        start = clock()
-        function()
-        return clock() - start
-
-    firsts = {name: seconds(function) for name, function in functions.items()}
-    times = {name: [] for name in functions}
-    for function in functions.values():  # Fill the caches.
-        function()
-    for _ in range(_ROUNDS.value):
-        for name, function in functions.items():
-            times[name].append(seconds(function))
-    return firsts, times
-
-
-def _ratio(firsts, times, above, below):
-    ratios = [a / b for a, b in zip(times[above], times[below], strict=True)]
-    return {
-        "ratio": statistics.median(ratios),
-        "lowest": min(ratios),
-        "highest": max(ratios),
-        "milliseconds": {
-            name: 1e3 * statistics.median(times[name])
-            for name in (above, below)
-        },
-        "ratio of the first calls": firsts[above] / firsts[below],
-        "rounds": len(ratios),
-    }
 
 
 if __name__ == "__main__":
