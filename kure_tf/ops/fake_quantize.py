@@ -119,7 +119,11 @@ def _fake_quantize(x, step_size, levels, origin, kernels, index, mode):
         kernels = (*kernels, _BY_MODE)
     wide = tf.float64 if x.dtype == tf.float64 else tf.float32
     low, high = (tf.cast(level, wide) for level in levels)
-    moved = isinstance(origin, tf.Tensor) or origin != 0.0
+    moved = not isinstance(origin, (int, float)) or origin != 0.0
+    step_size = tf.cast(tf.convert_to_tensor(step_size), wide)
+    # In half precision the levels of the output are too coarse to subtract; of
+    # a large tensor it would stay in memory until the gradient is known.
+    keeps_output = x.dtype == wide and (moved or not _in_parts(x, step_size))
 
     def choose(untouched, by_kernel, index, kernels):
         """Returns what the index asks for; without one, the only kernel's."""
@@ -132,27 +136,33 @@ def _fake_quantize(x, step_size, levels, origin, kernels, index, mode):
 
     @tf.custom_gradient
     def quantize(x, step_size, origin):
-        def forward(fused):
-            return _forward(
-                fused, tf.cast(x, wide), step_size, origin, low, high, mode
-            )
+        def forward(fused, x):
+            return _forward(fused, x, step_size, origin, low, high, mode)
 
         y = choose(
             lambda: tf.identity(x),
-            lambda fused: tf.cast(forward(fused), x.dtype),
+            lambda fused: tf.cast(forward(fused, tf.cast(x, wide)), x.dtype),
             index,
             kernels,
         )
 
         def gradient(upstream):
+            def output(fused):
+                """Returns a tensor, and the function from it to the output."""
+                if keeps_output:
+                    return y, lambda y: y
+                given = tf.cast(x, wide)
+                if fused != _BY_MODE:
+                    return given, lambda x: forward(fused, x)
+                # What is drawn at random depends on the place in the tensor.
+                return forward(fused, given), lambda y: y
+
             def by_kernel(fused):
-                # In half precision the levels are too coarse to subtract.
-                precise = y if x.dtype == wide else forward(fused)
                 to_x, *others = _gradients(
                     fused,
                     tf.cast(upstream, wide),
                     tf.cast(x, wide),
-                    precise,
+                    output(fused),
                     step_size,
                     origin,
                     (low, high),
@@ -167,17 +177,13 @@ def _fake_quantize(x, step_size, levels, origin, kernels, index, mode):
                     tf.zeros_like(origin),
                 ),
                 by_kernel,
-                *_kernels_of_gradient(index, kernels, y.dtype == wide),
+                *_kernels_of_gradient(index, kernels, keeps_output),
             )
             return to_x, to_step, to_origin
 
         return y, gradient
 
-    return quantize(
-        x,
-        tf.cast(tf.convert_to_tensor(step_size), wide),
-        tf.cast(tf.convert_to_tensor(origin), wide),
-    )
+    return quantize(x, step_size, tf.cast(tf.convert_to_tensor(origin), wide))
 
 
 def _kernels_of_gradient(index, kernels, has_output):
@@ -191,8 +197,12 @@ def _kernels_of_gradient(index, kernels, has_output):
     return tf.where(tf.equal(index, len(kernels)), 1, index), kernels[:-1]
 
 
-def _gradients(fused, upstream, x, y, step_size, origin, levels, moved):
-    """Returns the gradients with respect to x, step size and origin."""
+def _gradients(fused, upstream, x, output, step_size, origin, levels, moved):
+    """Returns the gradients with respect to x, step size and origin.
+
+    `output` is a tensor, and the function from a part of it to that of y.
+    """
+    values, to_output = output
     low, high = levels
     highest = high * step_size + origin
     lowest = None if fused == "unsigned" else low * step_size + origin
@@ -200,14 +210,19 @@ def _gradients(fused, upstream, x, y, step_size, origin, levels, moved):
     # Inside, (y - x) / step is round(v) - v; outside, (y - origin) / step is
     # the level that x was clipped to.
     if moved:
+        y = to_output(values)
         per_value = upstream * (y - origin) - to_x * (x - origin)
         to_step = _sum_to(step_size, per_value)
         to_origin = _sum_to(origin, upstream - to_x)
     else:  # In fewer passes over x: the origin is 0, and sums are subtracted.
         with tf.control_dependencies([to_x]):
-            of_all = _sum_of_products(step_size, upstream, y)
+            of_all = _sum_in_parts(
+                step_size, lambda g, v: g * to_output(v), upstream, values
+            )
         with tf.control_dependencies([of_all]):
-            to_step = of_all - _sum_of_products(step_size, to_x, x)
+            to_step = of_all - _sum_in_parts(
+                step_size, lambda g, v: g * v, to_x, x
+            )
         to_origin = tf.zeros_like(origin)
     return to_x, to_step / step_size, to_origin
 
@@ -289,17 +304,26 @@ def is_large(x) -> bool:
     return size is not None and size >= _LARGE
 
 
-def _sum_of_products(target, x, y):
-    """Returns x * y, summed down to the shape of `target`."""
-    length = x.shape[0] if is_large(x) else 0
-    if length < _PARTS or (target.shape.rank and target.shape[0] != 1):
-        return _sum_to(target, x * y)
+def _in_parts(x, target):
+    """Whether sums down to the shape of `target` are taken in parts of x.
+
+    That takes the memory of a part, where products of large tensors are summed.
+    """
+    shared = not target.shape.rank or target.shape[0] == 1
+    return is_large(x) and shared and x.shape[0] >= _PARTS
+
+
+def _sum_in_parts(target, product, *tensors):
+    """Returns product(*tensors), summed down to the shape of `target`."""
+    if not _in_parts(tensors[0], target):
+        return _sum_to(target, product(*tensors))
+    length = tensors[0].shape[0]
     borders = [length * part // _PARTS for part in range(_PARTS + 1)]
     total = tf.zeros_like(target)
     for start, end in itertools.pairwise(borders):
         with tf.control_dependencies([total]):  # One after the other.
-            product = x[start:end] * y[start:end]
-            total += _sum_to(target, product)
+            part = product(*(tensor[start:end] for tensor in tensors))
+            total += _sum_to(target, part)
     return total
 
 

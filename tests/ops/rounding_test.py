@@ -1,3 +1,6 @@
+import importlib
+from unittest import mock
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
@@ -14,6 +17,8 @@ from kure_tf.ops.rounding import (
     rounding_code,
 )
 
+# The package has a function of that name.
+MODULE = importlib.import_module("kure_tf.ops.fake_quantize")
 SHAPES = {"per_tensor": (), "per_channel": (1, 1, 1, 4)}
 NUMPY = {
     NEAREST: np.round,
@@ -64,6 +69,36 @@ class RoundingTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllEqual(y, [-2, -2, -1.5, 0, 0, 0.5, 1.75, 1.75])
         inside = [0, 0, 1, 1, 1, 1, 1, 0]
         self.assertAllEqual(tape.gradient(y, x), inside)
+
+    @parameterized.product(
+        mode=(NEAREST, HALF_UP, STOCHASTIC + 5),
+        index=(0, 1),
+        dtype=("float32", "bfloat16"),
+    )
+    def test_gradients_in_parts_are_those_of_the_whole(
+        self, mode, index, dtype
+    ):
+        rng = np.random.default_rng(2)
+        step_size = rng.uniform(0.05, 0.4, (1, 4)).astype(np.float32)
+        sources = [
+            tf.cast(rng.normal(size=(33, 4)), dtype),
+            tf.constant(step_size),
+        ]
+
+        @tf.function
+        def gradients():
+            with tf.GradientTape() as tape:
+                tape.watch(sources)
+                y = _quantize(*sources, (-7.0, 7.0), mode, index)
+            return y, *tape.gradient(y, sources)
+
+        y, *whole = gradients()
+        with mock.patch.object(MODULE, "_LARGE", 64):
+            in_parts = tf.function(gradients.python_function)()
+
+        self.assertAllEqual(in_parts[0], y)
+        self.assertAllEqual(in_parts[1], whole[0])
+        self.assertAllClose(in_parts[2], whole[1], rtol=1e-4, atol=1e-3)
 
     def test_one_trace_serves_all_modes_and_float(self):
         mode, index = tf.Variable(NEAREST), tf.Variable(1)
