@@ -1,5 +1,6 @@
 """Fake quantization: round to a grid, keep floating point, pass gradients."""
 
+import dataclasses
 import itertools
 import math
 
@@ -118,113 +119,136 @@ def _fake_quantize(x, step_size, levels, origin, kernels, index, mode):
         index = tf.where(other, len(kernels) + 1, index)
         kernels = (*kernels, _BY_MODE)
     wide = tf.float64 if x.dtype == tf.float64 else tf.float32
-    low, high = (tf.cast(level, wide) for level in levels)
+    levels = tuple(tf.cast(level, wide) for level in levels)
     moved = not isinstance(origin, (int, float)) or origin != 0.0
-    step_size = tf.cast(tf.convert_to_tensor(step_size), wide)
-    # In half precision the levels of the output are too coarse to subtract; of
-    # a large tensor it would stay in memory until the gradient is known.
-    keeps_output = x.dtype == wide and (moved or not _in_parts(x, step_size))
-
-    def choose(untouched, by_kernel, index, kernels):
-        """Returns what the index asks for; without one, the only kernel's."""
-        if index is None:
-            return by_kernel(kernels[0])
-        return tf.switch_case(
-            index,
-            [untouched, *(lambda k=k: by_kernel(k) for k in kernels)],
-        )
 
     @tf.custom_gradient
     def quantize(x, step_size, origin):
-        def forward(fused, x):
-            return _forward(fused, x, step_size, origin, low, high, mode)
-
-        y = choose(
-            lambda: tf.identity(x),
-            lambda fused: tf.cast(forward(fused, tf.cast(x, wide)), x.dtype),
-            index,
-            kernels,
-        )
+        tensor = _Tensor(x, step_size, origin, levels, mode, moved)
+        y = _choose(index, kernels, lambda: tf.identity(x), tensor.output)
 
         def gradient(upstream):
-            def output(fused):
-                """Returns a tensor, and the function from it to the output."""
-                if keeps_output:
-                    return y, lambda y: y
-                given = tf.cast(x, wide)
-                if fused != _BY_MODE:
-                    return given, lambda x: forward(fused, x)
-                # What is drawn at random depends on the place in the tensor.
-                return forward(fused, given), lambda y: y
-
-            def by_kernel(fused):
-                to_x, *others = _gradients(
-                    fused,
-                    tf.cast(upstream, wide),
-                    tf.cast(x, wide),
-                    output(fused),
-                    step_size,
-                    origin,
-                    (low, high),
-                    moved,
-                )
-                return (tf.cast(to_x, x.dtype), *others)
-
-            to_x, to_step, to_origin = choose(
+            return _choose(
+                *_in_gradient(index, kernels, tensor.keeps_output),
                 lambda: (
                     tf.identity(upstream),
                     tf.zeros_like(step_size),
                     tf.zeros_like(origin),
                 ),
-                by_kernel,
-                *_kernels_of_gradient(index, kernels, keeps_output),
+                lambda fused: tensor.gradients(fused, upstream, y),
             )
-            return to_x, to_step, to_origin
 
         return y, gradient
 
-    return quantize(x, step_size, tf.cast(tf.convert_to_tensor(origin), wide))
+    step_size, origin = (
+        tf.cast(tf.convert_to_tensor(value), wide)
+        for value in (step_size, origin)
+    )
+    return quantize(x, step_size, origin)
 
 
-def _kernels_of_gradient(index, kernels, has_output):
+def _choose(index, kernels, untouched, by_kernel):
+    """Returns what the index asks for; without one, the only kernel's."""
+    if index is None:
+        return by_kernel(kernels[0])
+    return tf.switch_case(
+        index,
+        [untouched, *(lambda k=k: by_kernel(k) for k in kernels)],
+    )
+
+
+def _in_gradient(index, kernels, keeps_output):
     """Returns index and kernels for the backward pass.
 
     Where it only needs the output that the forward pass has left, the first
     kernel serves rounding by mode, too: a branch less to compile.
     """
-    if kernels[-1] != _BY_MODE or not has_output:
+    if kernels[-1] != _BY_MODE or not keeps_output:
         return index, kernels
     return tf.where(tf.equal(index, len(kernels)), 1, index), kernels[:-1]
 
 
-def _gradients(fused, upstream, x, output, step_size, origin, levels, moved):
-    """Returns the gradients with respect to x, step size and origin.
+@dataclasses.dataclass(frozen=True)
+class _Tensor:
+    """A tensor and its grid; `moved`: the origin may be another than 0."""
 
-    `output` is a tensor, and the function from a part of it to that of y.
-    """
-    values, to_output = output
-    low, high = levels
-    highest = high * step_size + origin
-    lowest = None if fused == "unsigned" else low * step_size + origin
-    to_x = _between(lowest, highest, upstream, x)
+    x: tf.Tensor
+    step_size: tf.Tensor
+    origin: tf.Tensor
+    levels: tuple[tf.Tensor, tf.Tensor]
+    mode: tf.Tensor | None
+    moved: bool
+
+    @property
+    def wide(self):
+        """Returns x as the kernels take it."""
+        return tf.cast(self.x, self.step_size.dtype)
+
+    @property
+    def keeps_output(self):
+        """Whether the gradient is computed from the output as it is.
+
+        In half precision its levels are too coarse to subtract. Of a large
+        tensor it would stay in memory until the gradient is known.
+        """
+        in_parts = _in_parts(self.x, self.step_size) and not self.moved
+        return self.x.dtype == self.step_size.dtype and not in_parts
+
+    def output(self, fused):
+        return tf.cast(self._rounded(fused, self.wide), self.x.dtype)
+
+    def _rounded(self, fused, x):
+        return _forward(
+            fused, x, self.step_size, self.origin, *self.levels, self.mode
+        )
+
+    def _output_in_parts(self, fused, y):
+        """Returns a tensor, and the function from a part of it to the output.
+
+        What is drawn at random depends on the place in the whole tensor.
+        """
+        if self.keeps_output:
+            return y, lambda part: part
+        if fused == _BY_MODE:
+            return self._rounded(fused, self.wide), lambda part: part
+        return self.wide, lambda part: self._rounded(fused, part)
+
+    def gradients(self, fused, upstream, y):
+        """Returns the gradients with respect to x, step size and origin."""
+        upstream = tf.cast(upstream, self.step_size.dtype)
+        low, high = self.levels
+        highest = high * self.step_size + self.origin
+        lowest = None
+        if fused != "unsigned":
+            lowest = low * self.step_size + self.origin
+        to_x = _between(lowest, highest, upstream, self.wide)
+        values, rounded = self._output_in_parts(fused, y)
+        if self.moved:
+            grid_gradients = self._of_moved(upstream, to_x, rounded(values))
+        else:
+            grid_gradients = self._of_grid(upstream, to_x, values, rounded)
+        return tf.cast(to_x, self.x.dtype), *grid_gradients
+
     # Inside, (y - x) / step is round(v) - v; outside, (y - origin) / step is
     # the level that x was clipped to.
-    if moved:
-        y = to_output(values)
-        per_value = upstream * (y - origin) - to_x * (x - origin)
-        to_step = _sum_to(step_size, per_value)
-        to_origin = _sum_to(origin, upstream - to_x)
-    else:  # In fewer passes over x: the origin is 0, and sums are subtracted.
+
+    def _of_moved(self, upstream, to_x, y):
+        per_value = upstream * (y - self.origin) - to_x * (
+            self.wide - self.origin
+        )
+        to_step = _sum_to(self.step_size, per_value) / self.step_size
+        return to_step, _sum_to(self.origin, upstream - to_x)
+
+    def _of_grid(self, upstream, to_x, values, rounded):
+        """Does it in fewer passes over x: sums are subtracted."""
+        size = self.step_size
         with tf.control_dependencies([to_x]):
             of_all = _sum_in_parts(
-                step_size, lambda g, v: g * to_output(v), upstream, values
+                size, lambda g, part: g * rounded(part), upstream, values
             )
         with tf.control_dependencies([of_all]):
-            to_step = of_all - _sum_in_parts(
-                step_size, lambda g, v: g * v, to_x, x
-            )
-        to_origin = tf.zeros_like(origin)
-    return to_x, to_step / step_size, to_origin
+            inside = _sum_in_parts(size, lambda g, x: g * x, to_x, self.wide)
+        return (of_all - inside) / size, tf.zeros_like(self.origin)
 
 
 def _between(lowest, highest, upstream, x):
