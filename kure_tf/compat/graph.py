@@ -19,13 +19,18 @@ def is_graph_model(layer) -> bool:
     )
 
 
+def is_time_distributed(layer) -> bool:
+    """Whether `layer` is `TimeDistributed`, of which a subclass may differ."""
+    return type(layer) is keras_module(layer).layers.TimeDistributed
+
+
 def model_in(layer):
     """Returns the model whose graph `layer` computes, None if there is none.
 
     A functional or sequential model itself, or the one that `TimeDistributed`
-    calls at each step. (A subclass of the wrapper may compute something else.)
+    calls at each step.
     """
-    while type(layer) is keras_module(layer).layers.TimeDistributed:
+    while is_time_distributed(layer):
         layer = layer.layer
     return layer if is_graph_model(layer) else None
 

@@ -1,6 +1,6 @@
 """What is inside wrappers that compute another layer as it is."""
 
-from kure_tf.compat.active import keras_module
+from kure_tf.compat.graph import is_time_distributed
 from kure_tf.compat.spectral_normalization import is_normalized
 
 
@@ -9,11 +9,11 @@ def without_wrappers(layer):
 
     `SpectralNormalization` computes in inference what the layer in it does,
     `TimeDistributed` calls one for each entry of an axis; `depth` counts
-    these. A subclass of the latter may compute something else.
+    these.
     """
     depth = 0
     while True:
-        if type(layer) is keras_module(layer).layers.TimeDistributed:
+        if is_time_distributed(layer):
             depth += 1
         elif not is_normalized(layer):
             return layer, depth
