@@ -130,7 +130,7 @@ def _rows(text, count, train, batch):
         row |= _quantized(model, placement, inputs, batch, chain)
     weight_bytes = 4 * model.count_params()
     taken = inputs[:batch]
-    targets = _answers(model, taken, batch)
+    targets = _answers(model, taken, batch) if train else None
     if "float" in train:
         model.compile(_plain_sgd(), "mse")
         with chain.step("float training step"):

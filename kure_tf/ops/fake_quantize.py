@@ -202,7 +202,7 @@ class _Tensor:
             fused, x, self.step_size, self.origin, *self.levels, self.mode
         )
 
-    def _output_in_parts(self, fused, y):
+    def _output_in_parts(self, fused, x, y):
         """Returns a tensor, and the function from a part of it to the output.
 
         What is drawn at random depends on the place in the whole tensor.
@@ -210,44 +210,43 @@ class _Tensor:
         if self.keeps_output:
             return y, lambda part: part
         if fused == _BY_MODE:
-            return self._rounded(fused, self.wide), lambda part: part
-        return self.wide, lambda part: self._rounded(fused, part)
+            return self._rounded(fused, x), lambda part: part
+        return x, lambda part: self._rounded(fused, part)
 
     def gradients(self, fused, upstream, y):
-        """Returns the gradients with respect to x, step size and origin."""
+        """Returns the gradients with respect to x, step size and origin.
+
+        Inside, (y - x) / step is round(v) - v; outside, (y - origin) / step is
+        the level that x was clipped to.
+        """
+        x = self.wide
         upstream = tf.cast(upstream, self.step_size.dtype)
         low, high = self.levels
         highest = high * self.step_size + self.origin
         lowest = None
         if fused != "unsigned":
             lowest = low * self.step_size + self.origin
-        to_x = _between(lowest, highest, upstream, self.wide)
-        values, rounded = self._output_in_parts(fused, y)
-        if self.moved:
-            grid_gradients = self._of_moved(upstream, to_x, rounded(values))
-        else:
-            grid_gradients = self._of_grid(upstream, to_x, values, rounded)
-        return tf.cast(to_x, self.x.dtype), *grid_gradients
+        to_x = _between(lowest, highest, upstream, x)
+        output = self._output_in_parts(fused, x, y)
+        of = self._of_moved_grid if self.moved else self._of_grid
+        return tf.cast(to_x, self.x.dtype), *of(upstream, to_x, x, output)
 
-    # Inside, (y - x) / step is round(v) - v; outside, (y - origin) / step is
-    # the level that x was clipped to.
-
-    def _of_moved(self, upstream, to_x, y):
-        per_value = upstream * (y - self.origin) - to_x * (
-            self.wide - self.origin
-        )
+    def _of_moved_grid(self, upstream, to_x, x, output):
+        values, rounded = output
+        y = rounded(values)
+        per_value = upstream * (y - self.origin) - to_x * (x - self.origin)
         to_step = _sum_to(self.step_size, per_value) / self.step_size
         return to_step, _sum_to(self.origin, upstream - to_x)
 
-    def _of_grid(self, upstream, to_x, values, rounded):
+    def _of_grid(self, upstream, to_x, x, output):
         """Does it in fewer passes over x: sums are subtracted."""
-        size = self.step_size
+        size, (values, rounded) = self.step_size, output
         with tf.control_dependencies([to_x]):
             of_all = _sum_in_parts(
                 size, lambda g, part: g * rounded(part), upstream, values
             )
         with tf.control_dependencies([of_all]):
-            inside = _sum_in_parts(size, lambda g, x: g * x, to_x, self.wide)
+            inside = _sum_in_parts(size, lambda g, x: g * x, to_x, x)
         return (of_all - inside) / size, tf.zeros_like(self.origin)
 
 
