@@ -4,6 +4,7 @@ import contextlib
 
 from kure_tf.compat.active import keras_module, keras_of
 from kure_tf.compat.batch_norm import calling
+from kure_tf.compat.graph import is_time_distributed
 from kure_tf.compat.kernels import kind_of
 
 
@@ -28,13 +29,16 @@ def normalized_first(layer, training):
         kernel <- kernel / sigma            (Miyato et al. 2018, Eq. 8)
 
     is written now, if `training`, not in the call: so what takes the kernel's
-    place in the call can be made of the normalized one. Other layers are left
-    alone.
+    place in the call can be made of the normalized one. Inside
+    `TimeDistributed`, too, where it is written once for all steps (Keras 3
+    writes it at each). Other layers are left alone.
 
     Args:
         layer: A built layer.
         training: Whether the call that follows is one of training.
     """
+    while is_time_distributed(layer):
+        layer = layer.layer
     if not is_normalized(layer):
         yield
         return

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
+from absl.testing import parameterized
 from litert_files import run
 
 from kure_tf import (
@@ -54,11 +55,14 @@ def _images(count=32):
     return random.normal(size=(count, 6, 6, 2)).astype(np.float32)
 
 
-def _dense(kernel):
+def _dense(kernel, steps=()):
     """A model of one dense layer without bias, spectrally normalized."""
-    inputs = keras.Input((len(kernel),))
+    inputs = keras.Input((*steps, len(kernel)))
     dense = layers.Dense(kernel.shape[1], use_bias=False)
-    model = keras.Model(inputs, _normalized(dense, "dense")(inputs))
+    layer = _normalized(dense, "dense")
+    if steps:
+        layer = layers.TimeDistributed(layer, name="dense")
+    model = keras.Model(inputs, layer(inputs))
     dense.kernel.assign(kernel)
     return model
 
@@ -71,17 +75,22 @@ def _largest_singular_value(kernel, u):
     return (v @ kernel @ (u / np.linalg.norm(u)).T).item()
 
 
-class SpectralNormalizationTest(tf.test.TestCase):
-    def test_a_training_step_quantizes_the_normalized_kernel(self):
+class SpectralNormalizationTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.named_parameters(("alone", ()), ("at_each_step", (3,)))
+    def test_a_training_step_quantizes_the_normalized_kernel(self, steps):
         """In NumPy: kernel / sigma is written, then moved by its gradient."""
         random = np.random.default_rng(0)
         kernel, x = 3 * random.normal(size=(5, 4)), random.normal(size=(8, 5))
-        model, target = _dense(kernel), random.normal(size=(8, 4))
-        u = compat.to_numpy(model.get_layer("dense").vector_u)
+        model, target = _dense(kernel, steps), random.normal(size=(8, 4))
+        layer = model.get_layer("dense")
+        u = compat.to_numpy((layer.layer if steps else layer).vector_u)
         quantized = fake_quantize_model(model, _WEIGHTS)
         set_operating_point(quantized, "4/FP")
         quantized.compile(keras.optimizers.SGD(0.5), "mse")
-        quantized.fit(x, target, batch_size=8, verbose=0)
+        given = x, target
+        if steps:  # All of them at each, so that the gradient is the same.
+            given = [np.stack([one] * 3, axis=1) for one in given]
+        quantized.fit(*given, batch_size=8, verbose=0)
 
         normalized = kernel / _largest_singular_value(kernel, u)
         step = np.abs(kernel).max() / 7  # Found before the training.
