@@ -220,34 +220,59 @@ class _Tensor:
         the level that x was clipped to.
         """
         x = self.wide
-        upstream = tf.cast(upstream, self.step_size.dtype)
+        upstream = tf.cast(upstream, x.dtype)
+        output = self._output_in_parts(fused, x, y)
+        of = self._of_moved_grid if self.moved else self._of_grid
+        to_x, *others = of(fused, upstream, x, output)
+        return tf.cast(to_x, self.x.dtype), *others
+
+    def _to_x(self, fused, upstream, x):
         low, high = self.levels
         highest = high * self.step_size + self.origin
         lowest = None
         if fused != "unsigned":
             lowest = low * self.step_size + self.origin
-        to_x = _between(lowest, highest, upstream, x)
-        output = self._output_in_parts(fused, x, y)
-        of = self._of_moved_grid if self.moved else self._of_grid
-        return tf.cast(to_x, self.x.dtype), *of(upstream, to_x, x, output)
+        return _between(lowest, highest, upstream, x)
 
-    def _of_moved_grid(self, upstream, to_x, x, output):
+    def _of_moved_grid(self, fused, upstream, x, output):
         values, rounded = output
         y = rounded(values)
+        to_x = self._to_x(fused, upstream, x)
         per_value = upstream * (y - self.origin) - to_x * (x - self.origin)
         to_step = _sum_to(self.step_size, per_value) / self.step_size
-        return to_step, _sum_to(self.origin, upstream - to_x)
+        return to_x, to_step, _sum_to(self.origin, upstream - to_x)
 
-    def _of_grid(self, upstream, to_x, x, output):
-        """Does it in fewer passes over x: sums are subtracted."""
-        size, (values, rounded) = self.step_size, output
-        with tf.control_dependencies([to_x]):
-            of_all = _sum_in_parts(
-                size, lambda g, part: g * rounded(part), upstream, values
+    def _of_grid(self, fused, upstream, x, output):
+        """Does it in fewer passes over x: sums are subtracted.
+
+        One after the other, which takes less memory. Other operations wait for
+        the gradient of x; but of a large tensor `upstream` shall go first.
+        """
+        values, rounded = output
+
+        def to_x():
+            return self._to_x(fused, upstream, x)
+
+        def of_all():
+            return _sum_in_parts(
+                self.step_size, lambda g, v: g * rounded(v), upstream, values
             )
-        with tf.control_dependencies([of_all]):
-            inside = _sum_in_parts(size, lambda g, x: g * x, to_x, x)
-        return (of_all - inside) / size, tf.zeros_like(self.origin)
+
+        if is_large(x):
+            of_all, to_x = _in_turn(of_all, to_x)
+        else:
+            to_x, of_all = _in_turn(to_x, of_all)
+        with tf.control_dependencies([to_x, of_all]):
+            inside = _sum_in_parts(self.step_size, lambda g, x: g * x, to_x, x)
+        to_step = (of_all - inside) / self.step_size
+        return to_x, to_step, tf.zeros_like(self.origin)
+
+
+def _in_turn(first, then):
+    """Returns what two functions return; the second waits for the first."""
+    done = first()
+    with tf.control_dependencies([done]):
+        return done, then()
 
 
 def _between(lowest, highest, upstream, x):

@@ -8,10 +8,9 @@ a size at which that loop is quickest.
 import numpy as np
 import tensorflow as tf
 
-_PARTS = 4  # At work in one call: to call takes as long as a part does.
-_PIECES = 1 << 11  # Pieces of rows in a part,
+_PIECES = 1 << 13  # Pieces of rows in a call,
 _WIDTH = 1 << 5  # values in a piece,
-_STEPS = 1 << 5  # and step sizes that a part looks at.
+_STEPS = 1 << 5  # and step sizes that it is looked at with.
 
 LONGEST = _WIDTH * _PIECES
 """Values that a row may have."""
@@ -39,7 +38,7 @@ def mean_squared_errors(rows, step_sizes, levels, offset=0.0) -> np.ndarray:
     # Each row is looked at through each window of its step sizes.
     jobs = count * windows
     found = np.empty((jobs, _STEPS))
-    at_once = _PARTS * (_PIECES // pieces)
+    at_once = _PIECES // pieces
     for first in range(0, jobs, at_once):
         row, window = np.divmod(
             np.arange(first, min(first + at_once, jobs)), windows
@@ -64,26 +63,20 @@ def _in_pieces(rows, width, filler):
 def _sums_of(values, scales, levels, offset):
     """Returns the sums of `[jobs, pieces, width]` at `[jobs, steps]` scales."""
     jobs, pieces, _ = values.shape
-    height = _PIECES // pieces
-    of_jobs = np.zeros((_PARTS, _PIECES, _WIDTH), np.float32)
-    at = np.ones((_PARTS, _PIECES, _STEPS), np.float32)
-    for part in range(-(-jobs // height)):
-        some = slice(part * height, (part + 1) * height)
-        cut = values[some].reshape(-1, _WIDTH)
-        of_jobs[part, : len(cut)] = cut
-        at[part, : len(cut)] = np.repeat(scales[some], pieces, axis=0)
+    used = jobs * pieces
+    of_jobs = np.zeros((_PIECES, _WIDTH), np.float32)
+    of_jobs[:used] = values.reshape(used, _WIDTH)
+    at = np.ones((_PIECES, _STEPS), np.float32)
+    at[:used] = np.repeat(scales, pieces, axis=0)
     # On a GPU the last bits, and so the steps found, would be others.
     with tf.device("CPU:0"):
         sums = _sums(of_jobs, at, *np.float32([*levels, offset])).numpy()
-    sums = sums[:, : height * pieces].reshape(-1, pieces, _STEPS)
-    return sums.sum(axis=1, dtype=np.float64)[:jobs]
+    sums = sums[:used].reshape(jobs, pieces, _STEPS)
+    return sums.sum(axis=1, dtype=np.float64)
 
 
-@tf.function(jit_compile=True)
+@tf.function(jit_compile=True, autograph=False)
 def _sums(values, scales, low, high, offset):
-    def of_part(given):
-        v = given[0][:, :, tf.newaxis] * given[1][:, tf.newaxis] - offset
-        errors = v - tf.clip_by_value(tf.round(v), low, high)
-        return tf.reduce_sum(errors * errors, axis=1)
-
-    return tf.map_fn(of_part, (values, scales), fn_output_signature=tf.float32)
+    v = values[..., tf.newaxis] * scales[..., tf.newaxis, :] - offset
+    errors = v - tf.clip_by_value(tf.round(v), low, high)
+    return tf.reduce_sum(errors * errors, axis=-2)
