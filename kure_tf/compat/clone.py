@@ -35,7 +35,7 @@ def clone_model(model, make_layer):
         TypeError: If the copy would be trained in another way: see
             `check_trained_alike`; or if two layers share a weight.
     """
-    made, pairs = {}, []
+    made, pairs, models = {}, [], []
 
     def clone(parent, prefix):
         def clone_function(layer):
@@ -55,7 +55,9 @@ def clone_model(model, make_layer):
 
     def copy_of(path, layer):
         if (inside := model_in(layer)) is not None:
-            return _wrapped_alike(layer, clone(inside, f"{path}/"))
+            copied = _wrapped_alike(layer, clone(inside, f"{path}/"))
+            models.append((layer, copied))
+            return copied
         outer, inner = make_layer(path, layer)
         begin_as(outer, layer)
         pairs.append((layer, inner, outer))
@@ -63,8 +65,10 @@ def clone_model(model, make_layer):
 
     with values_at_hand() as begin_as:
         copy = clone(model, "")
-    # Before the layers: a model hands its flag down to all of them.
-    copy.trainable = model.trainable
+    models.append((model, copy))
+    # From outside in: a model hands its flag down to all that it has.
+    for original, copied in reversed(models):
+        _copy_flags(original, copied)
     for original, inner, outer in pairs:
         outer.trainable = original.trainable
         if original.weights:
@@ -83,13 +87,19 @@ def _wrapped_alike(layer, model):
     They compute in the precision of the first layer that takes their input.
     """
     if is_graph_model(layer):
-        model.trainable = layer.trainable
         return model
     inside = _wrapped_alike(layer.layer, model)
     config = keras.layers.Layer.get_config(layer)
     for _, first in list(layers_of(model))[:1]:
         config["dtype"] = keras.layers.Layer.get_config(first)["dtype"]
     return type(layer)(inside, **config)
+
+
+def _copy_flags(model, copy):
+    """Gives `trainable` to a copied model, and to the wrappers around it."""
+    copy.trainable = model.trainable
+    if not is_graph_model(model):
+        _copy_flags(model.layer, copy.layer)
 
 
 def _hand_weights(layer, inner):

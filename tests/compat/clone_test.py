@@ -185,6 +185,11 @@ class CloneModelTest(tf.test.TestCase, parameterized.TestCase):
         frozen = compat.clone_model(model, _plain_copy)
         self.assertEmpty(frozen.trainable_weights)
 
+        leaf = next(compat.layers_of(model.get_layer("middle")))[1]
+        leaf.trainable = True  # In a model that is not: tf_keras freezes it.
+        frozen = compat.clone_model(model, _plain_copy)
+        self.assertLen(frozen.trainable_weights, len(model.trainable_weights))
+
         model.trainable = False
         self.assertFalse(compat.clone_model(model, _plain_copy).trainable)
 
