@@ -13,6 +13,7 @@ from kure_tf.compat.active import (
 )
 from kure_tf.compat.arguments import (
     build_for_call,
+    by_name,
     call_like,
     distinct_inputs,
     inputs_of,
@@ -101,6 +102,7 @@ __all__ = [
     "call_like",
     "distinct_inputs",
     "build_for_call",
+    "by_name",
     "IS_KERAS_3",
     "KERAS_NAME",
     "KERAS_VERSION",

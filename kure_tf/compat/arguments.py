@@ -68,6 +68,19 @@ def with_arguments(layer, args, kwargs, change):
     return [change(next(names), value) for value in args], new
 
 
+def by_name(layer, args, kwargs):
+    """Returns `(args, kwargs)` with all arguments but the first by name.
+
+    `__call__` of tf_keras' recurrent layers takes them in another order than
+    their `call`. Those of a layer with `*args` stay as they are.
+    """
+    names = inspect.signature(layer.call).parameters
+    if any(one.kind is one.VAR_POSITIONAL for one in names.values()):
+        return args, kwargs
+    others = zip(list(names)[1:], args[1:], strict=False)
+    return args[:1], {**dict(others), **kwargs}
+
+
 def build_for_call(layer, args, kwargs):
     """Builds a layer for a call with several tensors.
 

@@ -101,6 +101,7 @@ class FakeQuantized(Observed, keras.layers.Layer):
 
     def call(self, *args, **kwargs):
         args, kwargs = self._with_quantized_inputs(args, kwargs)
+        args, kwargs = compat.by_name(self.layer, args, kwargs)
         with self._quantizing_inside(kwargs.get("training")):
             return self.layer(*args, **kwargs)
 

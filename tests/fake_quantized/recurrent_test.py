@@ -1,5 +1,7 @@
 """The state of recurrent layers, which their recurrent kernel multiplies."""
 
+import unittest
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -145,6 +147,16 @@ class StateTest(tf.test.TestCase, parameterized.TestCase):
             quantized = fake_quantize_model(model, "tflite")
         self.assertNotIn("rnn/state", quantizers_of(quantized))
         self.assertAlmostEqual(quantized_share(quantized).multiply_adds, 3 / 7)
+
+    @unittest.skipIf(IS_KERAS_3, "Keras 3 does not load SavedModels.")
+    def test_a_saved_model_of_it_is_loaded(self):
+        """Keras then gives all arguments by their places."""
+        quantized = fake_quantize_model(_net("LSTM"), Placement())
+        set_step_sizes(quantized, _STEPS)
+        set_operating_point(quantized, "4/4", only=["rnn/kernel", "rnn/state"])
+        folder, x = self.get_temp_dir(), _sequences()
+        quantized.save(folder)
+        self.assertAllEqual(compat.load_model(folder)(x), quantized(x))
 
     def test_its_step_size_is_learned(self):
         """In a loop of TensorFlow's, which then answers as Python's does."""
