@@ -77,8 +77,6 @@ class LayerCall:
 
     def leave_in_float(self):
         """Adds the layer in float, in place of the steps that it has so far."""
-        if compat.model_in(self.inner) is not None:
-            self.refuse("a whole model is not left in float.")
         del self._steps[self._first :]
         self.inputs, self.in_float = self._given, True
         layers = (self.name,)

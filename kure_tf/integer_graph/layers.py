@@ -146,9 +146,14 @@ def _prelu(call):
 
 
 def _time_distributed(call):
+    """Refuses one of which `call.times` is not known."""
+    if compat.model_in(call.inner) is None:
+        way_out = "or leave the layer in float: allow_float=True."
+    else:
+        way_out = "and no mask: a whole model is not left in float."
     call.refuse(
         "the number of its time steps is open, or it has a mask. Give "
-        "keras.Input the number, or leave the layer in float: allow_float=True."
+        f"keras.Input the number, {way_out}"
     )
 
 

@@ -58,7 +58,8 @@ def _read(layer_call, steps, read):
         if call.in_float:
             call.refuse(
                 "nothing can be left in float in a model that TimeDistributed "
-                "calls at each step. Give it quantizers, or leave it out."
+                "calls at each step. Give it quantizers, leave it out, or wrap "
+                "the layers of the model one by one in place of the whole."
             )
         return value
 

@@ -81,11 +81,15 @@ def _read_or_leave(call):
     try:
         return read_layer(call)
     except NoIntegerOperatorError:
+        if compat.model_in(call.inner) is not None:
+            raise  # A whole model is not left in float.
         return _left_in_float(call)
 
 
 def _left_in_float(call):
-    """Leaves a layer in float that reads values, not indices."""
+    """Leaves a layer in float that reads values, not indices; no mask."""
+    if isinstance(call.inner, compat.keras.layers.Masking):
+        call.refuse("exact files have no masks. Build the model without it.")
     for tensor in tf.nest.flatten((call.args, call.kwargs)):
         kind = compat.is_symbolic(tensor) and tf.as_dtype(tensor.dtype)
         if kind and kind.is_integer and kind.size > 1:

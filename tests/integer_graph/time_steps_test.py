@@ -102,6 +102,32 @@ class TimeStepsTest(tf.test.TestCase, parameterized.TestCase):
             _graph(_whole(), _CLIPS, pinned={"depthwise": "float"})
 
     @pytest.mark.one_keras
+    @parameterized.product(allow_float=(False, True))
+    def test_a_model_of_an_open_number_of_steps_is_refused(self, allow_float):
+        inputs = keras.Input((None, 4), name="x")
+        dense = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+        outputs = layers.TimeDistributed(dense, name="steps")(inputs)
+        options = {"pinned": {}} if allow_float else {}
+        with self.assertRaisesRegex(ValueError, "'steps'.*keras.Input the num"):
+            x = np.ones((4, _STEPS, 4), np.float32)
+            _graph(keras.Model(inputs, outputs), x, **options)
+
+    @pytest.mark.one_keras
+    def test_steps_with_a_mask_are_refused(self):
+        """Given, or (left in float) made by a layer."""
+        x = keras.Input((_STEPS, 4), name="x")
+        mask = keras.Input((_STEPS,), dtype="bool", name="mask")
+        steps = layers.TimeDistributed(layers.Dense(3), name="steps")
+        images = np.ones((4, _STEPS, 4), np.float32)
+        given = {"x": images, "mask": images[..., 0] > 0}
+        model = keras.Model([x, mask], steps(x, mask=mask))
+        with self.assertRaisesRegex(ValueError, "'steps'.*it has a mask"):
+            _graph(model, [given])
+        model = keras.Model(x, steps(layers.Masking()(x)))
+        with self.assertRaisesRegex(ValueError, "no masks.*without it"):
+            _graph(model, images, pinned={})
+
+    @pytest.mark.one_keras
     def test_an_open_number_of_steps_is_refused(self):
         model = _chain(_each_layer, (None, *_SHAPE))
         with self.assertRaisesRegex(ValueError, "'conv'.*time steps is open"):
