@@ -76,6 +76,13 @@ CASES = (
         (3, *SEQUENCE),
         3 * 5 * 28,
     ),
+    # 4 x 4 places of 3 x 3 x 2 x 5 numbers.
+    (
+        "normalized",
+        layers.SpectralNormalization(layers.Conv2D(5, 3)),
+        (6, 6, 2),
+        16 * 90,
+    ),
     ("pooling", layers.GlobalAveragePooling1D(), SEQUENCE, 0),
     ("normalization", layers.LayerNormalization(), SEQUENCE, 0),
 )

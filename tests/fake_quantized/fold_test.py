@@ -242,6 +242,10 @@ class FoldTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(np.mean(y, 0), beta, atol=1e-4)
         self.assertAllClose(np.std(y, 0), np.abs(gamma), rtol=1e-2)
 
+        plain = keras.Model(inputs, norm(layers.Dense(4)(inputs)))
+        nested = keras.Model(inputs, plain(inputs, training=True))
+        self.assertAllClose(fold_batch_norm(nested)(x), nested(x))
+
     def test_a_model_that_would_compute_something_else_is_refused(self):
         """As where a layer's call was replaced: the copy has the stock one."""
         layers = keras.layers

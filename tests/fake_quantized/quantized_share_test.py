@@ -72,6 +72,8 @@ class QuantizedShareTest(tf.test.TestCase):
         (rest,) = [quantized_share(inputs_alone).rest["recurrent"]]
         self.assertEqual(rest.multiply_adds, 6 * (35 + 49))
         self.assertIn("the placement", rest.why)
+        weights_alone = fake_quantize_model(model, Placement(activations=None))
+        self.assertEqual(quantized_share(weights_alone).multiply_adds, 1)
 
     def test_products_of_activations_count(self):
         inputs = keras.Input((6, 4))

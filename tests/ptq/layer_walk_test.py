@@ -121,6 +121,18 @@ class LayerWalkTest(absltest.TestCase):
         ]
         _assert_equal(found, expected)
 
+    def test_a_layer_in_a_model_of_each_step_sees_all_steps(self):
+        """tf_keras calls the model once more, for its mask."""
+        dense = keras.layers.Dense(2)
+        inner = keras.Sequential([keras.Input((6, 2)), dense])
+        inputs = keras.Input((6, 6, 2))
+        model = keras.Model(inputs, keras.layers.TimeDistributed(inner)(inputs))
+        found = _found(LayerWalk(model, _batches()), dense)
+        for seen, images in zip(found, _batches(), strict=True):
+            steps = np.unique(np.concatenate(seen), axis=0)
+            expected = images.reshape(-1, 6, 2)
+            np.testing.assert_array_equal(steps, np.unique(expected, axis=0))
+
     def test_inputs_by_name(self):
         a, b = keras.Input((3,), name="a"), keras.Input((3,), name="b")
         x = keras.layers.Subtract()([a, b])

@@ -115,8 +115,12 @@ class WorkingCopyTest(tf.test.TestCase, parameterized.TestCase):
 
         types = [one.compute_dtype for _, one in compat.layers_of(working)]
         self.assertEqual(types, ["bfloat16", "float32"])
-        (wrapper,) = compat.in_float32(working).layers
-        self.assertEqual(wrapper.compute_dtype, "float32")
+        for copy, expected in (
+            (working, "bfloat16"),
+            (compat.in_float32(working), "float32"),
+        ):
+            (wrapper,) = copy.layers
+            self.assertEqual(wrapper.compute_dtype, expected)
 
     def test_random_layers_start_from_the_recipes_seed(self):
         model = _model()
