@@ -49,7 +49,7 @@ class Kernel:
 
     def owner_in(self, layer):
         """Returns the layer that has the variable: `layer`, or one inside."""
-        return functools.reduce(_part, self.owner, layer)
+        return functools.reduce(part_of, self.owner, layer)
 
     def variable_in(self, layer):
         """Returns the kernel's variable in a built layer."""
@@ -75,7 +75,8 @@ class Kernel:
         )
 
 
-def _part(layer, key):
+def part_of(layer, key):
+    """Returns what a layer has as an attribute, or a list at an index."""
     return layer[key] if isinstance(key, int) else getattr(layer, key)
 
 

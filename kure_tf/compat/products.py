@@ -3,17 +3,17 @@
 import contextlib
 
 from kure_tf.compat.attention import attention_products, changing_attention
-from kure_tf.compat.recurrent import changing_states, states_of
+from kure_tf.compat.recurrent import changing_recurrent, recurrent_products
 
 
 def products_of(layer) -> tuple[str, ...]:
     """Returns the names of what a layer multiplies beside inputs and kernels.
 
     Of attention "query", "key", "value", "probabilities" and "context" (see
-    `attention_products`), of a recurrent layer "state", with the prefix of its
-    kernel where there are several (see `states_of`). () for other layers.
+    `attention_products`), of a recurrent layer "state", and of stacked cells
+    "cell_1_input" and so on (see `recurrent_products`). () for other layers.
     """
-    return (*attention_products(layer), *states_of(layer))
+    return (*attention_products(layer), *recurrent_products(layer))
 
 
 @contextlib.contextmanager
@@ -32,6 +32,6 @@ def changing_products(layer, change, *, unrolled=False):
     with contextlib.ExitStack() as stack:
         if attention_products(layer):
             stack.enter_context(changing_attention(layer, change))
-        if states_of(layer):
-            stack.enter_context(changing_states(layer, change, unrolled))
+        if recurrent_products(layer):
+            stack.enter_context(changing_recurrent(layer, change, unrolled))
         yield

@@ -1,55 +1,82 @@
-"""The states that recurrent layers multiply by their kernels."""
+"""What recurrent layers multiply step by step."""
 
 import contextlib
-import dataclasses
 import functools
 
 import tensorflow as tf
 
 from kure_tf.compat.batch_norm import calling
+from kure_tf.compat.kernel import part_of
 from kure_tf.compat.kernels import kernels_of
 
 # Where Keras asks whether to leave the cell out for a fused operation.
 _FUSED = ("use_cudnn", "_could_use_gpu_kernel")
 
 
-def states_of(layer) -> dict:
-    """Returns `{name: cell}` of the states that kernels are multiplied by.
+def recurrent_products(layer) -> tuple[str, ...]:
+    """Returns the names of what cells multiply beside a layer's own input.
 
-    That is the output of the step before (of a GRU also what it carries on,
+    "state", the output of the step before (of a GRU also what it carries on,
     which is one tensor). A GRU with `reset_after=False` multiplies the state
     by a gate first: it has none here. A cell of a user's own has one if its
-    `kure_tf_kernels` name a "recurrent_kernel".
+    `kure_tf_kernels` name a "recurrent_kernel". Of stacked cells each but the
+    first has an "input", too: the output of the one before. All with the
+    prefix of the kernel.
     """
+    return (*_states_of(layer), *_inputs_of_cells(layer))
+
+
+def _states_of(layer):
+    """Returns `{name: cell}` of the states that kernels are multiplied by."""
     return {
-        name: cell
-        for name, cell, _ in _recurrent(layer)
+        f"{kernel.prefix}state": cell
+        for cell, kernel in _recurrent(layer)
         if getattr(cell, "reset_after", True)
     }
 
 
 def _recurrent(layer):
-    """Yields name of the state, cell, and the way to it, of each cell."""
+    """Yields each cell that has a state, and its recurrent kernel."""
     for kernel in kernels_of(layer):
         if kernel.attribute == "recurrent_kernel":
             cell = kernel.owner_in(layer)
             if hasattr(cell, "state_size"):
-                yield f"{kernel.prefix}state", cell, kernel
+                yield cell, kernel
+
+
+def _inputs_of_cells(layer):
+    """Returns `{name: cell}` of stacked cells that read what another made."""
+    found = {}
+    for kernel in kernels_of(layer):
+        for place, key in enumerate(kernel.owner):
+            before, stacked, _ = kernel.prefix.partition(f"cell_{key}_")
+            if stacked and key:
+                cell = _inside(layer, kernel.owner[: place + 1])
+                found[f"{before}{stacked}input"] = cell
+    return found
+
+
+def _inside(layer, owner):
+    return functools.reduce(part_of, owner, layer)
 
 
 @contextlib.contextmanager
-def changing_states(layer, change, unrolled):
-    """While open, each step is given `change(name, state)`.
+def changing_recurrent(layer, change, unrolled):
+    """While open, cells compute with `change(name, tensor)` of each product.
 
     Args:
-        layer: A layer with `states_of`.
-        change: Returns what a step is given in place of a state.
+        layer: A layer with `recurrent_products`.
+        change: Returns what a cell is given in place of a tensor.
         unrolled: See `changing_products`.
     """
     with contextlib.ExitStack() as stack:
-        for name, cell in states_of(layer).items():
-            call = _with_state(cell, functools.partial(change, name))
-            stack.enter_context(calling(cell, call))
+        for change_call, cells in (
+            (_with_state, _states_of(layer)),
+            (_with_input, _inputs_of_cells(layer)),
+        ):
+            for name, cell in cells.items():
+                call = change_call(cell, functools.partial(change, name))
+                stack.enter_context(calling(cell, call))
         for loop in _loops(layer):
             flags = {name: False for name in _FUSED if hasattr(loop, name)}
             flags |= {"unroll": True} if unrolled else {}
@@ -71,13 +98,22 @@ def _with_state(cell, change):
     return call
 
 
+def _with_input(cell, change):
+    own = cell.call
+
+    @tf.autograph.experimental.do_not_convert
+    def call(inputs, *args, **kwargs):
+        return own(change(inputs), *args, **kwargs)
+
+    return call
+
+
 def _loops(layer):
     """Yields the layers that call the cells, step by step."""
     seen = set()
-    for _, _, kernel in _recurrent(layer):
+    for _, kernel in _recurrent(layer):
         for length in range(len(kernel.owner)):
-            outer = dataclasses.replace(kernel, owner=kernel.owner[:length])
-            loop = outer.owner_in(layer)
+            loop = _inside(layer, kernel.owner[:length])
             if hasattr(loop, "unroll") and id(loop) not in seen:
                 seen.add(id(loop))
                 yield loop

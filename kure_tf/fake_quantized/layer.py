@@ -34,8 +34,9 @@ class FakeQuantized(Observed, keras.layers.Layer):
         layer: A layer with kernels: see `compat.kernels_of`.
         weight_quantizer: `Quantizer` for each kernel of the layer, or None.
         input_quantizer: `Quantizer` for each input of the layer, for what
-            attention multiplies inside, and for the output that a recurrent
-            layer hands from one step to the next; None leaves them.
+            attention multiplies inside, and for the outputs that a recurrent
+            layer hands from one step, or one cell, to the next; None leaves
+            them.
         pinned_bits: Bit-width that operating points do not change, for first
             and last layers; None follows the operating point.
         **kwargs: As for every Keras layer.

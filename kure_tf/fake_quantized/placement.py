@@ -15,10 +15,11 @@ class Placement:
     """Which tensors get a quantizer, and which layers are pinned.
 
     Quantizers sit on the kernels of layers and on their inputs: convolutions,
-    dense layers, recurrent ones (each step's state, too), embeddings (kernels
-    alone), attention (what it multiplies inside, too). A pinned layer does not
-    follow the operating point: it is left in float ("float"), or runs at a
-    bit-width of its own whenever the point is not float (8).
+    dense layers, recurrent ones (state, and what stacked cells hand on, too),
+    embeddings (kernels alone), attention (what it multiplies inside, too). A
+    pinned layer does not follow the operating point: it is left in float
+    ("float"), or runs at a bit-width of its own whenever the point is not float
+    (8).
 
     Attributes:
         weights: Quantizer of the kernels, on a symmetric grid; None leaves

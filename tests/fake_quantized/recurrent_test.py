@@ -99,6 +99,23 @@ class StateTest(tf.test.TestCase, parameterized.TestCase):
         answers = _outputs(cell, weights, x, _rounded)[-1]
         self.assertAllClose(quantized(x), answers, atol=1e-5)
 
+    def test_a_cell_reads_the_rounded_output_of_the_one_before(self):
+        """At each step; its own output is handed on in float."""
+        inputs, x = keras.Input(_SHAPE), _sequences()
+        cells = [layers.SimpleRNNCell(_UNITS) for _ in range(2)]
+        model = keras.Model(inputs, layers.RNN(cells, name="rnn")(inputs))
+        first, second = np.split(np.array(model.get_weights(), object), 2)
+        quantized = fake_quantize_model(model, Placement())
+        path = "rnn/cell_1_input"
+        step = TensorStep(_STEP, 4, -1.0)
+        set_step_sizes(quantized, StepSizes({path: step}))
+        set_operating_point(quantized, "FP/4", only=[path])
+
+        h = c = np.zeros((len(x), _UNITS))
+        for handed in _outputs(_simple, first, x, lambda h: h):
+            h, c = _simple(_rounded(handed), h, c, *second)
+        self.assertAllClose(quantized(x), h, atol=1e-5)
+
     @parameterized.named_parameters(*_CELLS)
     @pytest.mark.one_keras
     def test_calibration_sees_all_states_but_the_last(self, name, cell):
