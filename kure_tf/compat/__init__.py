@@ -54,6 +54,7 @@ from kure_tf.compat.multiply_adds import (
     multiply_adds_of,
 )
 from kure_tf.compat.products import changing_products, products_of
+from kure_tf.compat.recurrent import step_by_step
 from kure_tf.compat.replay import (
     Call,
     calls_of,
@@ -156,6 +157,7 @@ __all__ = [
     "register_serializable",
     "replay",
     "saved_keras",
+    "step_by_step",
     "tf_variable",
     "to_numpy",
     "training_methods_of",

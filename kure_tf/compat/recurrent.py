@@ -77,6 +77,19 @@ def changing_recurrent(layer, change, unrolled):
             for name, cell in cells.items():
                 call = change_call(cell, functools.partial(change, name))
                 stack.enter_context(calling(cell, call))
+        stack.enter_context(step_by_step(layer, unrolled))
+        yield
+
+
+@contextlib.contextmanager
+def step_by_step(layer, unrolled):
+    """While open, a recurrent layer calls its cells, in no fused operation.
+
+    Args:
+        layer: Any layer; others than recurrent ones are left alone.
+        unrolled: Whether it does so in no loop (but ConvLSTM in tf_keras).
+    """
+    with contextlib.ExitStack() as stack:
         for loop in _loops(layer):
             flags = {name: False for name in _FUSED if hasattr(loop, name)}
             flags |= {"unroll": True} if unrolled else {}

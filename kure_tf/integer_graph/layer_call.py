@@ -117,6 +117,7 @@ class LayerCall:
 
         Its kernels are those of the point; what it reads and what it
         multiplies inside (attention, a recurrent layer's state) is in float.
+        Recurrent layers are unrolled: LiteRT has no loop of an open batch.
         """
         left = iter(tensors)
         args, kwargs = tf.nest.map_structure(
@@ -124,7 +125,10 @@ class LayerCall:
             (self.args, self.kwargs),
         )
         kernels = self._kernels_at_the_point()
-        with compat.computing_with(self._whole, kernels, lambda loss: None):
+        with (
+            compat.computing_with(self._whole, kernels, lambda loss: None),
+            compat.step_by_step(self._whole, unrolled=True),
+        ):
             return self._whole(*args, **kwargs)
 
     def _kernels_at_the_point(self):

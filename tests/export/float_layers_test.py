@@ -43,7 +43,11 @@ def _attention(x):
 
 
 def _recurrent(x):
-    return layers.LSTM(3, name="lstm")(layers.Reshape((16, 6))(x))
+    return layers.LSTM(3, name="lstm")(layers.Reshape((4, 24))(x))
+
+
+def _erfinv(x):
+    return layers.Lambda(lambda x: tf.math.erfinv(x / 99), name="erfinv")(x)
 
 
 @functools.cache
@@ -69,6 +73,7 @@ class FloatLayersTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.named_parameters(
         ("elementwise", (_norm,), ("norm", "selu", "plus"), 2),
         ("attention", (_attention,), ("attention",), 1),
+        ("recurrent", (_recurrent,), ("lstm",), 1),
         ("pinned", (_norm, "paper"), _ALL, 3),
     )
     def test_all_codes_are_foretold(self, arguments, names, count):
@@ -111,9 +116,9 @@ class FloatLayersTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "'table' reads int32"):
             to_integer_graph(model, [ids], allow_float=True)
 
-    def test_a_loop_is_refused_by_name(self):
-        with self.assertRaisesRegex(ValueError, "none for 'lstm'"):
-            write(_graph(_recurrent))
+    def test_what_litert_does_not_compute_is_refused_by_name(self):
+        with self.assertRaisesRegex(ValueError, "none for 'erfinv'"):
+            write(_graph(_erfinv))
 
     def test_the_converters_route_leaves_them_to_write(self):
         with self.assertRaisesRegex(ValueError, "'selu' in float.*write"):
