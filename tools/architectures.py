@@ -108,4 +108,4 @@ def _cell(value):
     if isinstance(value, list):
         names = ", ".join(value[:3]) + (", ..." if len(value) > 3 else "")
         return f"{len(value)}: {names}" if value else "0"
-    return str(value).replace("|", "/")
+    return "" if value is None else str(value).replace("|", "/")
