@@ -19,6 +19,8 @@ _PLAIN = (_layers.Conv1D, _layers.Conv2D, _layers.Conv3D)
 
 def why_no_matrix(layer) -> str | None:
     """Returns why `KernelMatrix` cannot be made of a layer, None if it can."""
+    if compat.is_normalized(layer):
+        return "unwrap_spectral_normalization(model) makes a plain layer of it"
     if isinstance(layer, _SEPARABLE):
         return "its output is not linear in its two kernels together"
     if not isinstance(

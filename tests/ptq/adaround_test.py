@@ -302,6 +302,13 @@ class AdaRoundTest(tf.test.TestCase, parameterized.TestCase):
         for path, codes in rounded.codes.items():
             self.assertAllEqual(integer_weights(copy)[path].codes, codes)
 
+    @pytest.mark.one_keras
+    def test_a_normalized_layer_is_to_be_unwrapped(self):
+        wrapped = layers.SpectralNormalization(layers.Dense(3), name="l")
+        _, calibration = _calibrated(*_model(wrapped, (4,)), _placement())
+        skipped = _adaround(calibration).skipped
+        self.assertIn("unwrap_spectral", skipped["l/kernel"])
+
     def test_what_it_cannot_round_is_refused(self):
         model, images = _model(layers.Dense(3, name="l"), (4,))
         copy, calibration = _calibrated(model, images, _placement())
