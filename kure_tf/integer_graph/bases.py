@@ -12,6 +12,8 @@ from kure_tf.integer_graph.graph import (
     Quantization,
 )
 from kure_tf.integer_graph.grids import (
+    FUNCTIONS,
+    clear_of_ties,
     quantization_of,
     quantization_of_range,
 )
@@ -51,12 +53,12 @@ class Bases:
         """Returns what an operator wants its input in; None for the base."""
         if fused.kind == "CONCATENATION":
             return self.of(fused.output)
-        if fused.kind not in LINEAR or not fused.step.reads_the_layers_input:
+        if fused.kind not in LINEAR:
             return None
-        hosted = hosted_tensors(fused.step.layer)
-        if "input" not in hosted:
+        hosted = hosted_tensors(fused.step.layer).get(fused.step.reads)
+        if hosted is None:
             return None
-        found = quantization_of(hosted["input"], fused.step.layer.name)
+        found = quantization_of(hosted, fused.step.layer.name)
         scale = float(np.float32(found.scale / fused.input_gain))
         return dataclasses.replace(found, scale=scale)
 
@@ -72,7 +74,18 @@ class Bases:
         eight_bits = [one for one in wanted if one.lowest == -128]
         if len(eight_bits) == 1:
             return eight_bits[0]
-        return quantization_of_range(value.lowest, value.highest)
+        found = quantization_of_range(value.range.lowest, value.range.highest)
+        return clear_of_ties(found, self._functions_of(value))
+
+    def _functions_of(self, value):
+        """Returns the kinds of those that look up a function of its codes."""
+        found = set()
+        for reader in self._readers.get(value, ()):
+            if reader.kind in SAME_CODES:
+                found |= self._functions_of(reader.output)
+            elif reader.kind in FUNCTIONS:
+                found.add(reader.kind)
+        return found
 
     def _wanted(self, value):
         """Returns the different wishes of the readers; whether some have none.

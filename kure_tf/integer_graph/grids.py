@@ -1,10 +1,16 @@
 """Quantizers' grids and measured ranges as int8 codes."""
 
+import dataclasses
+
 import numpy as np
+from scipy.special import expit
 
 from kure_tf import compat
 from kure_tf.integer_graph.graph import Quantization
 from kure_tf.ops.rounding import NEAREST
+
+_NEAR = 1e-4  # Codes. Functions in float32 are off by half of that at most.
+_TRIALS = 100  # One of 20 steps has a code that is so near a middle.
 
 
 def quantization_of(hosted, layer_name) -> Quantization:
@@ -60,3 +66,30 @@ def quantization_of_range(lowest, highest) -> Quantization:
     scale = np.float32(max(high - low, 1e-8) / 255.0)
     zero_point = int(np.clip(np.rint(-low / scale) - 128, -128, 127))
     return Quantization(float(scale), zero_point)
+
+
+FUNCTIONS = {
+    "LOGISTIC": lambda values: 256 * expit(values),
+    "TANH": lambda values: 128 * np.tanh(values),
+}
+"""`{operator: function of its input in codes of its output}`."""
+
+
+def clear_of_ties(quantization, functions) -> Quantization:
+    """Returns codes that some functions take to no middle of two codes.
+
+    There the last bit of a function decides, in which libraries differ, and so
+    devices. The step grows by a hundred-thousandth until nothing is near one.
+
+    Args:
+        quantization: The codes.
+        functions: Names in `FUNCTIONS`.
+    """
+    levels = np.arange(-128, 128) - quantization.zero_point
+    for growth in range(_TRIALS):
+        scale = np.float32(quantization.scale * (1 + 1e-5 * growth))
+        values = levels * np.float64(scale)
+        results = [FUNCTIONS[name](values) % 1 for name in functions]
+        if all((np.abs(result - 0.5) > _NEAR).all() for result in results):
+            break
+    return dataclasses.replace(quantization, scale=float(scale))

@@ -108,13 +108,13 @@ def affine_weights(fused, count, x, y) -> Weights:
 def _kernel_of(step, tensors):
     """Returns the `QuantizedTensor` of a kernel, its axes and its bias."""
     layer = step.inner
-    kernels = {one.attribute: one for one in compat.kernels_of(layer)}
-    hosted = hosted_tensors(step.layer)[step.kernel]
-    # The bias belongs to the last of several kernels.
-    has_bias = step.kernel == [*kernels][-1] and layer.bias is not None
+    kernels = {one.name: one for one in compat.kernels_of(layer)}
+    kernel, hosted = kernels[step.kernel], hosted_tensors(step.layer)
+    # The bias belongs to the last of several kernels; that of a cell is a step.
+    last = kernel is [*kernels.values()][-1] and not kernel.owner
+    has_bias = last and layer.bias is not None
     bias = np.float64(compat.to_numpy(layer.bias)) if has_bias else 0.0
-    axes = kernels[step.kernel].channel_axes
-    return tensors[id(hosted.state)], axes, bias
+    return tensors[id(hosted[step.kernel].state)], kernel.channel_axes, bias
 
 
 def codes_and_steps(tensor):

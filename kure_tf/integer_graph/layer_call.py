@@ -54,12 +54,22 @@ class LayerCall:
         inputs,
         compute,
         kernel=None,
+        reads="input",
         quantization=None,
+        like=None,
         **options,
     ) -> Value:
-        """Adds a step of this layer; returns the value that it makes."""
+        """Adds a step of this layer; returns the value that it makes.
+
+        Args:
+            kind, inputs, compute, kernel, reads, options: See `Step`.
+            quantization: Its codes, if they are known.
+            like: A value whose range it has, too.
+        """
         name = f"{self.name}/{kind.lower()}"
         output = Value(name, quantization=quantization)
+        if like is not None:
+            output.range = like.range
         inputs = tuple(inputs)
         self._steps.append(
             Step(
@@ -70,6 +80,7 @@ class LayerCall:
                 self.layer,
                 self.inner,
                 kernel,
+                reads,
                 options,
             )
         )

@@ -64,6 +64,7 @@ def separable(call):
         [x],
         _second_half(call),
         second,
+        reads=None,
         strides=(1, 1),
         padding="VALID",
         dilation=(1, 1),

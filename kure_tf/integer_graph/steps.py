@@ -7,8 +7,15 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from kure_tf import compat
 from kure_tf.integer_graph.graph import Quantization
+
+
+@dataclasses.dataclass
+class Range:
+    """The ends of what `measure` has seen."""
+
+    lowest: float = np.inf
+    highest: float = -np.inf
 
 
 @dataclasses.dataclass(eq=False)
@@ -18,7 +25,8 @@ class Value:
     Attributes:
         name: Name of the layer that makes it, or of a step in it.
         shape: Its shape without the batch, once `measure` has seen it.
-        lowest, highest: The ends of what `measure` has seen.
+        range: Its `Range`; one and the same for what a cell makes at each
+            time step.
         quantization: Its codes, where its operator or a quantizer says them.
         merged: `(times, value)` where it has the examples of that value as
             time steps.
@@ -26,8 +34,7 @@ class Value:
 
     name: str
     shape: tuple[int, ...] | None = None
-    lowest: float = np.inf
-    highest: float = -np.inf
+    range: Range = dataclasses.field(default_factory=Range)
     quantization: Quantization | None = None
     merged: tuple | None = None
 
@@ -45,7 +52,9 @@ class Step:
         compute: Function of the tensors of `inputs`, in float.
         layer: The layer that it comes from, with its quantizers.
         inner: The layer in there, without wrappers.
-        kernel: Attribute of the kernel of a linear operator.
+        kernel: Name of the kernel of a linear operator.
+        reads: Name of the quantizer that it reads its input through: None if
+            the layer has none for it.
         options: Plain values by name.
     """
 
@@ -56,12 +65,8 @@ class Step:
     layer: object
     inner: object
     kernel: str | None
+    reads: str | None
     options: dict
-
-    @property
-    def reads_the_layers_input(self):
-        """Whether it is the first, or only, linear operator of its layer."""
-        return self.kernel == compat.kernels_of(self.inner)[0].attribute
 
 
 @dataclasses.dataclass
@@ -117,5 +122,5 @@ def _note(value, tensor):
             "of the layers before it."
         )
     value.shape = tuple(tensor.shape[1:])
-    value.lowest = min(value.lowest, lowest)
-    value.highest = max(value.highest, highest)
+    value.range.lowest = min(value.range.lowest, lowest)
+    value.range.highest = max(value.range.highest, highest)
