@@ -90,6 +90,8 @@ def _left_in_float(call):
     """Leaves a layer in float that reads values, not indices; no mask."""
     if isinstance(call.inner, compat.keras.layers.Masking):
         call.refuse("exact files have no masks. Build the model without it.")
+    if getattr(call.inner, "stateful", False):
+        call.refuse("an exact file keeps no state. Use stateful=False.")
     for tensor in tf.nest.flatten((call.args, call.kwargs)):
         kind = compat.is_symbolic(tensor) and tf.as_dtype(tensor.dtype)
         if kind and kind.is_integer and kind.size > 1:

@@ -1,0 +1,187 @@
+"""The cells of recurrent layers in integer operators."""
+
+import numpy as np
+import tensorflow as tf
+
+from kure_tf import compat
+from kure_tf.fake_quantized.taps import quantized
+from kure_tf.integer_graph.activations import activate
+from kure_tf.integer_graph.grids import quantization_of
+
+
+class _Cell:
+    """The steps of one cell.
+
+    What it makes at each time step has one range, and so mostly the same codes:
+    a device looks a function up in one table.
+
+    Args:
+        call: The `LayerCall` that gets them.
+        cell: The cell of Keras.
+        prefix: Starts the names of its kernels and of its state.
+    """
+
+    def __init__(self, call, cell, prefix):
+        self._call, self._cell, self._prefix = call, cell, prefix
+        self._first = {}
+
+    def _add(self, role, kind, inputs, compute, **options):
+        """Adds a step; `role` is what its value is at each time step."""
+        like = self._first.get(role)
+        y = self._call.add(kind, inputs, compute, like=like, **options)
+        self._first.setdefault(role, y)
+        return y
+
+    def _sum(self, role, one, other):
+        return self._add(role, "ADD", [one, other], tf.add)
+
+    def _product(self, role, one, other):
+        return self._add(role, "MUL", [one, other], tf.multiply)
+
+    def _difference(self, role, one, other):
+        return self._add(role, "SUB", [one, other], tf.subtract)
+
+    def _affine(self, role, x, gain, shift):
+        return self._add(
+            role,
+            "AFFINE",
+            [x],
+            lambda x: x * np.float32(gain) + np.float32(shift),
+            gain=gain,
+            shift=shift,
+        )
+
+    def biases(self):
+        """Returns those of the product of the input and of the state."""
+        if not self._cell.use_bias:
+            return 0.0, 0.0
+        return np.float64(compat.to_numpy(self._cell.bias)), 0.0
+
+    def of_inputs(self):
+        """Adds the products of the input at all time steps."""
+        (x,), (bias, _) = self._call.inputs, self.biases()
+        return self._linear(x, "kernel", "input", bias)
+
+    def _of_state(self, state):
+        """Adds the product of a state."""
+        return self._linear(state, "recurrent_kernel", None, self.biases()[1])
+
+    def _linear(self, x, attribute, reads, bias):
+        name = self._prefix + attribute
+
+        def compute(x):
+            kernel = compat.full_precision(getattr(self._cell, attribute))
+            return self._rounded(reads, x) @ self._rounded(name, kernel)
+
+        y = self._add(
+            name, "FULLY_CONNECTED", [x], compute, kernel=name, reads=reads
+        )
+        if not np.any(bias):
+            return y
+        return self._affine(f"{name} and bias", y, 1.0, bias)
+
+    def _rounded(self, name, tensor):
+        """Returns a tensor as its quantizer rounds it, if it has one."""
+        if (hosted := self._call.hosted.get(name)) is None:
+            return tensor
+        return quantized(hosted.quantizer, tensor, hosted.state)
+
+    def _state(self, output):
+        """Adds what the next time step reads of an output."""
+        name = f"{self._prefix}state"
+        if (hosted := self._call.hosted.get(name)) is None:
+            return output
+        return self._add(
+            "state",
+            "QUANTIZED",
+            [output],
+            lambda x: self._rounded(name, x),
+            quantization=quantization_of(hosted, self._call.layer.name),
+        )
+
+    def _parts(self, z, count):
+        """Adds slices of the cell's units each."""
+        return [self._part(z, self._cell.units * i) for i in range(count)]
+
+    def _part(self, z, first):
+        end = first + self._cell.units
+        return self._call.add(
+            "SLICE", [z], lambda x: x[:, first:end], begin=(0, first)
+        )
+
+    def _opened(self, x):
+        """Adds the activation of a gate."""
+        return activate(self._call, x, self._cell.recurrent_activation)
+
+    def _activated(self, x):
+        return activate(self._call, x, self._cell.activation)
+
+
+class _Simple(_Cell):
+    """h = activation(x W + b + h U)."""
+
+    def step(self, x, before):
+        """Adds a time step; `before` is the output of the one before, if any.
+
+        Args:
+            x: The product of its input.
+        """
+        if before is not None:
+            x = self._sum("sum", x, self._of_state(self._state(before)))
+        return self._activated(x)
+
+
+class _LSTM(_Cell):
+    """c = f c + i activation(new);  h = o activation(c)."""
+
+    def step(self, x, before):
+        if before is not None:
+            x = self._sum("sum", x, self._of_state(self._state(before)))
+        i, f, new, o = self._parts(x, 4)
+        role = "carried" if before is None else "new"
+        c = self._product(role, self._opened(i), self._activated(new))
+        if before is not None:
+            kept = self._product("kept", self._opened(f), self._carried)
+            c = self._sum("carried", kept, c)
+        self._carried = c
+        return self._product("output", self._opened(o), self._activated(c))
+
+
+class _GRU(_Cell):
+    """h = new + z (h - new);  new = activation(x W + r (h U))."""
+
+    def biases(self):
+        """What the reset gate does not multiply goes to the input."""
+        if not self._cell.use_bias:
+            return 0.0, 0.0
+        of_input, of_state = np.float64(compat.to_numpy(self._cell.bias))
+        gates = np.arange(of_state.size) < 2 * self._cell.units
+        return of_input + of_state * gates, of_state * ~gates
+
+    def step(self, x, before):
+        z, r, new = self._parts(x, 3)
+        if before is None:
+            return self._first_step(z, r, new)
+        state = self._state(before)
+        of_z, of_r, of_new = self._parts(self._of_state(state), 3)
+        r = self._opened(self._sum("reset", r, of_r))
+        new = self._sum("new", new, self._product("of_state", r, of_new))
+        new = self._activated(new)
+        z = self._opened(self._sum("update", z, of_z))
+        change = self._difference("difference", state, new)
+        return self._sum("output", new, self._product("change", z, change))
+
+    def _first_step(self, z, r, new):
+        """Adds the step of a state of 0: h U is what there is of a bias."""
+        bias = np.broadcast_to(self.biases()[1], 3 * self._cell.units)
+        bias = bias[2 * self._cell.units :]
+        if bias.any():
+            of_state = self._affine("of_state", self._opened(r), bias, 0.0)
+            new = self._sum("new", new, of_state)
+        new = self._activated(new)
+        change = self._product("change", self._opened(z), new)
+        return self._difference("output", new, change)
+
+
+CELLS = {"GRUCell": _GRU, "LSTMCell": _LSTM, "SimpleRNNCell": _Simple}
+"""`{class of Keras: class with a method `step`}`."""
