@@ -42,7 +42,9 @@ def scale_products(content) -> list[tuple[int, int, int, int]]:
 def _places(graph, operator):
     """Returns the positions for an operator; None if it has no bias."""
     inputs = [operator.Inputs(n) for n in range(operator.InputsLength())]
-    if len(inputs) < 3 or graph.Tensors(inputs[-1]).Type() != _INT32:
+    if len(inputs) < 3 or min(inputs) < 0:  # One that is left out is -1.
+        return None
+    if graph.Tensors(inputs[-1]).Type() != _INT32:
         return None
     # TRANSPOSE_CONV has its kernel in front of its input.
     *_, one, other, bias = map(graph.Tensors, inputs)
