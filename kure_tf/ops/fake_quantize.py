@@ -1,12 +1,12 @@
 """Fake quantization: round to a grid, keep floating point, pass gradients."""
 
 import dataclasses
-import itertools
 import math
 
 import tensorflow as tf
 
 from kure_tf.ops.rounding import NEAREST, quantize_by_mode
+from kure_tf.ops.sums import in_parts, is_large, sum_of_products, sum_to
 
 # QuantizeAndDequantizeV3 rounds to multiples of a step between the ends of a
 # signed 17-bit range: wide enough for any grid of up to 16 bits, each level
@@ -15,8 +15,6 @@ _WIDE_BITS = 17
 _WIDE = 2.0 ** (_WIDE_BITS - 1) - 1
 _FOUR_ULPS = 2.0**-21  # Of float32, relative.
 _BY_MODE = "by mode"  # The kernel of all rounding modes but the nearest.
-_LARGE = 1 << 23  # Values from which on a product of two tensors is summed
-_PARTS = 8  # in so many parts, which takes little memory.
 
 
 def fake_quantize(x, step_size, levels, origin=0.0, *, fused=None):
@@ -191,8 +189,8 @@ class _Tensor:
         In half precision its levels are too coarse to subtract. Of a large
         tensor it would stay in memory until the gradient is known.
         """
-        in_parts = _in_parts(self.x, self.step_size) and not self.moved
-        return self.x.dtype == self.step_size.dtype and not in_parts
+        apart = in_parts(self.x, self.step_size) and not self.moved
+        return self.x.dtype == self.step_size.dtype and not apart
 
     def output(self, fused):
         return tf.cast(self._rounded(fused, self.wide), self.x.dtype)
@@ -239,8 +237,8 @@ class _Tensor:
         y = rounded(values)
         to_x = self._to_x(fused, upstream, x)
         per_value = upstream * (y - self.origin) - to_x * (x - self.origin)
-        to_step = _sum_to(self.step_size, per_value) / self.step_size
-        return to_x, to_step, _sum_to(self.origin, upstream - to_x)
+        to_step = sum_to(self.step_size, per_value) / self.step_size
+        return to_x, to_step, sum_to(self.origin, upstream - to_x)
 
     def _of_grid(self, fused, upstream, x, output):
         """Does it in fewer passes over x: sums are subtracted.
@@ -254,16 +252,14 @@ class _Tensor:
             return self._to_x(fused, upstream, x)
 
         def of_all():
-            return _sum_in_parts(
-                self.step_size, lambda g, v: g * rounded(v), upstream, values
-            )
+            return sum_of_products(self.step_size, upstream, values, rounded)
 
         if is_large(x):
             of_all, to_x = _in_turn(of_all, to_x)
         else:
             to_x, of_all = _in_turn(to_x, of_all)
         with tf.control_dependencies([to_x, of_all]):
-            inside = _sum_in_parts(self.step_size, lambda g, x: g * x, to_x, x)
+            inside = sum_of_products(self.step_size, to_x, x)
         to_step = (of_all - inside) / self.step_size
         return to_x, to_step, tf.zeros_like(self.origin)
 
@@ -344,46 +340,3 @@ def _round_each(x, edge, high, signed):
         t=codes, clip_value_min=low, clip_value_max=high
     )
     return codes * (edge / high)
-
-
-def is_large(x) -> bool:
-    """Whether a tensor is known to have so many values that memory counts."""
-    size = x.shape.num_elements()
-    return size is not None and size >= _LARGE
-
-
-def _in_parts(x, target):
-    """Whether sums down to the shape of `target` are taken in parts of x.
-
-    That takes the memory of a part, where products of large tensors are summed.
-    """
-    shared = not target.shape.rank or target.shape[0] == 1
-    return is_large(x) and shared and x.shape[0] >= _PARTS
-
-
-def _sum_in_parts(target, product, *tensors):
-    """Returns product(*tensors), summed down to the shape of `target`."""
-    if not _in_parts(tensors[0], target):
-        return _sum_to(target, product(*tensors))
-    length = tensors[0].shape[0]
-    borders = [length * part // _PARTS for part in range(_PARTS + 1)]
-    total = tf.zeros_like(target)
-    for start, end in itertools.pairwise(borders):
-        with tf.control_dependencies([total]):  # One after the other.
-            part = product(*(tensor[start:end] for tensor in tensors))
-            total += _sum_to(target, part)
-    return total
-
-
-def _sum_to(target, gradient):
-    """Sums `gradient` down to the shape of `target`, which broadcasts to it.
-
-    The axes are constants: XLA takes no others.
-    """
-    sizes = target.shape.as_list()
-    if not sizes:
-        return tf.reduce_sum(gradient)
-    lead = gradient.shape.rank - len(sizes)
-    axes = [lead + axis for axis, size in enumerate(sizes) if size == 1]
-    summed = tf.reduce_sum(gradient, [*range(lead), *axes], keepdims=True)
-    return tf.reshape(summed, tf.shape(target))

@@ -6,7 +6,7 @@ import functools
 import tensorflow as tf
 
 from kure_tf.compat import handle_of
-from kure_tf.ops.fake_quantize import is_large
+from kure_tf.ops.sums import is_large
 
 
 def quantize_in_shared_graph(quantizer, x, state):

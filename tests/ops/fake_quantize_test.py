@@ -1,14 +1,10 @@
-import importlib
 from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from kure_tf.ops import GRIDS, fake_quantize
-
-# The package has a function of that name.
-MODULE = importlib.import_module("kure_tf.ops.fake_quantize")
+from kure_tf.ops import GRIDS, fake_quantize, sums
 
 # (grid, smallest calibrated value in steps, the `fused` promises it keeps)
 CASES = (
@@ -310,13 +306,31 @@ class FakeQuantizeGradientTest(tf.test.TestCase, parameterized.TestCase):
                 y = fake_quantize(*sources, (-3.0, 3.0), fused="symmetric")
             return tape.gradient(y, sources, tf.constant(upstream))
 
-        with mock.patch.object(MODULE, "_LARGE", 64):
+        with mock.patch.object(sums, "_LARGE", 64):
             to_x, to_step = gradients()
 
         by_x, by_step, _ = _lsq(x, step_size, (-3.0, 3.0))
         self.assertAllClose(to_x, upstream * by_x)
         expected = _sum_to(CHANNELS[granularity], upstream * by_step)
         self.assertAllClose(to_step, expected, rtol=1e-4, atol=1e-4)
+
+    @parameterized.named_parameters(("processors", True), ("others", False))
+    def test_sums_of_millions_of_values_keep_their_digits(self, processors):
+        """They are subtracted, and little of them is left."""
+        rng = np.random.default_rng(0)
+        x = np.abs(rng.normal(size=(1 << 20,))).astype(np.float32)
+        upstream = rng.normal(size=x.shape).astype(np.float32)
+        x = _away_from_ties(x, np.float32(0.25), 0.0)
+        step_size = tf.Variable(0.25)
+        with (
+            mock.patch.object(sums, "_on_processors_only", lambda: processors),
+            tf.GradientTape() as tape,
+        ):
+            y = fake_quantize(x, step_size, (0.0, 15.0), fused="unsigned")
+            to_step = tape.gradient(y, step_size, tf.constant(upstream))
+
+        expected = np.sum(upstream * _lsq(x, 0.25, (0.0, 15.0))[1])
+        self.assertAllClose(to_step, expected, rtol=1e-3)
 
     def test_half_precision_sums_the_step_gradient_in_float32(self):
         x = tf.cast(tf.fill([5000], 10.0), tf.bfloat16)
