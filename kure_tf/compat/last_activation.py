@@ -31,7 +31,9 @@ def check_returns_logits(model, what="a model"):
 def _ending(layer, model):
     if (inside := model_in(layer)) is not None:
         return last_activations(inside)[0]
-    inner = getattr(layer, "layer", layer)
+    inner = layer
+    while hasattr(inner, "layer"):  # Quantizers around a wrapper are two.
+        inner = inner.layer
     name = _name(inner)
     passing = type(inner).__name__ in (*_PASSING, "Activation")
     if name == "linear" and passing:

@@ -39,6 +39,12 @@ def _steps(activation):
     return keras.Model(inputs, steps(inputs))
 
 
+def _quantized_steps(activation):
+    inputs = keras.Input((2, 4))
+    steps = layers.TimeDistributed(layers.Dense(3, activation=activation))
+    return fake_quantize_model(keras.Model(inputs, steps(inputs)), "tflite")
+
+
 def _function(name):
     inputs = keras.Input((4,))
     outputs = layers.Dense(3)(inputs)
@@ -55,6 +61,7 @@ class LastActivationTest(tf.test.TestCase, parameterized.TestCase):
         ("sigmoid", _model, {"activation": "sigmoid"}, "sigmoid"),
         ("nested", _nested, {"activation": "softmax"}, "softmax"),
         ("steps", _steps, {"activation": "softmax"}, "softmax"),
+        ("wrapped", _quantized_steps, {"activation": "softmax"}, "softmax"),
         ("function", _function, {"name": "softmax"}, "softmax"),
         ("sigmoid_function", _function, {"name": "sigmoid"}, "sigmoid"),
     )
