@@ -22,8 +22,8 @@ class _Cell:
     """
 
     def __init__(self, call, cell, prefix):
-        self._call, self._cell, self._prefix = call, cell, prefix
-        self._first = {}
+        self._call, self._cell, self.prefix = call, cell, prefix
+        self._first, self._before = {}, None
 
     def _add(self, role, kind, inputs, compute, **options):
         """Adds a step; `role` is what its value is at each time step."""
@@ -57,17 +57,25 @@ class _Cell:
             return 0.0, 0.0
         return np.float64(compat.to_numpy(self._cell.bias)), 0.0
 
-    def of_inputs(self):
-        """Adds the products of the input at all time steps."""
-        (x,), (bias, _) = self._call.inputs, self.biases()
-        return self._linear(x, "kernel", "input", bias)
+    def of_input(self, x, name):
+        """Adds the product of an input, with the quantizer of that name."""
+        return self._linear(x, "kernel", name, self.biases()[0])
+
+    def step(self, x):
+        """Adds a time step; returns its output.
+
+        Args:
+            x: The product of its input.
+        """
+        self._before = self._step(x, self._before)
+        return self._before
 
     def _of_state(self, state):
         """Adds the product of a state."""
         return self._linear(state, "recurrent_kernel", None, self.biases()[1])
 
     def _linear(self, x, attribute, reads, bias):
-        name = self._prefix + attribute
+        name = self.prefix + attribute
 
         def compute(x):
             kernel = compat.full_precision(getattr(self._cell, attribute))
@@ -88,7 +96,7 @@ class _Cell:
 
     def _state(self, output):
         """Adds what the next time step reads of an output."""
-        name = f"{self._prefix}state"
+        name = f"{self.prefix}state"
         if (hosted := self._call.hosted.get(name)) is None:
             return output
         return self._add(
@@ -120,12 +128,7 @@ class _Cell:
 class _Simple(_Cell):
     """h = activation(x W + b + h U)."""
 
-    def step(self, x, before):
-        """Adds a time step; `before` is the output of the one before, if any.
-
-        Args:
-            x: The product of its input.
-        """
+    def _step(self, x, before):
         if before is not None:
             x = self._sum("sum", x, self._of_state(self._state(before)))
         return self._activated(x)
@@ -134,7 +137,7 @@ class _Simple(_Cell):
 class _LSTM(_Cell):
     """c = f c + i activation(new);  h = o activation(c)."""
 
-    def step(self, x, before):
+    def _step(self, x, before):
         if before is not None:
             x = self._sum("sum", x, self._of_state(self._state(before)))
         i, f, new, o = self._parts(x, 4)
@@ -158,7 +161,7 @@ class _GRU(_Cell):
         gates = np.arange(of_state.size) < 2 * self._cell.units
         return of_input + of_state * gates, of_state * ~gates
 
-    def step(self, x, before):
+    def _step(self, x, before):
         z, r, new = self._parts(x, 3)
         if before is None:
             return self._first_step(z, r, new)

@@ -7,7 +7,7 @@ from kure_tf.integer_graph.recurrent_cells import CELLS
 
 
 def recurrent(call):
-    """Adds a recurrent layer that computes one cell at each time step.
+    """Adds a recurrent layer: its cell, or a stack of them, at each time step.
 
     The input of all steps is multiplied in one operator, the state in one for
     each step, with the same kernel. Gates, and what an LSTM carries on beside
@@ -56,13 +56,14 @@ _MERGED = {
 
 def _unrolled(call, layer, prefix):
     """Adds the steps of `layer`; `prefix` starts the names of its tensors."""
-    _check_cell(call, layer)
+    first, *others = _cells_of(call, layer, prefix)
     times = range(_checked_length(call, layer))
-    cell = CELLS[type(layer.cell).__name__](call, layer.cell, prefix)
-    inputs, outputs = cell.of_inputs(), []
+    inputs, outputs = first.of_input(call.inputs[0], "input"), []
     for time in times[::-1] if layer.go_backwards else times:
-        x = _at_time(call, inputs, time)
-        outputs.append(cell.step(x, outputs[-1] if outputs else None))
+        x = first.step(_at_time(call, inputs, time))
+        for cell in others:
+            x = cell.step(cell.of_input(x, f"{cell.prefix}input"))
+        outputs.append(x)
     if not layer.return_sequences:
         return outputs[-1]
     if prefix and layer.go_backwards:
@@ -70,8 +71,17 @@ def _unrolled(call, layer, prefix):
     return _stacked(call, outputs)
 
 
-def _check_cell(call, layer):
-    cell = layer.cell
+def _cells_of(call, layer, prefix):
+    """Returns what adds the steps of each cell."""
+    if not hasattr(layer.cell, "cells"):
+        return [_cell_of(call, layer.cell, prefix)]
+    return [
+        _cell_of(call, cell, f"{prefix}cell_{index}_")
+        for index, cell in enumerate(layer.cell.cells)
+    ]
+
+
+def _cell_of(call, cell, prefix):
     own = type(cell).__module__.partition(".")[0] in ("keras", "tf_keras")
     if not own or type(cell).__name__ not in CELLS:
         call.refuse(
@@ -80,6 +90,7 @@ def _check_cell(call, layer):
         )
     if not getattr(cell, "reset_after", True):
         call.refuse("it multiplies its state by a gate. Use reset_after=True.")
+    return CELLS[type(cell).__name__](call, cell, prefix)
 
 
 def _checked_length(call, layer):
