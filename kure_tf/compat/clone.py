@@ -25,27 +25,27 @@ def clone_model(model, make_layer):
     Args:
         model: A built functional or sequential model; nested ones are opened,
             those inside `TimeDistributed`, too.
-        make_layer: Called with `(path, layer)` for every layer but the input
-            layers. It returns `(outer, inner)`: the layer to put in the graph,
-            and the layer in it that takes over the weights of `layer` (often
-            the same one), by its method `take_weights(layer)` if it has one.
-            `copy_layer` makes a plain copy.
+        make_layer: Called with `(path, layer)`, as `layers_of` yields them, for
+            every layer. It returns `(outer, inner)`: the layer to put in the
+            graph, and the layer in it that takes over the weights of `layer`
+            (often the same one), by its method `take_weights(layer)` if it has
+            one. `copy_layer` makes a plain copy.
 
     Raises:
         TypeError: If the copy would be trained in another way: see
             `check_trained_alike`; or if two layers share a weight.
     """
     made, pairs, models = {}, [], []
+    paths = {id(layer): path for path, layer in layers_of(model)}
 
-    def clone(parent, prefix):
+    def clone(parent):
         def clone_function(layer):
             if not isinstance(layer, keras.layers.Layer):  # A Keras 3 op.
                 return type(layer).from_config(layer.get_config())
-            path = f"{prefix}{layer.name}"
             if isinstance(layer, keras.layers.InputLayer):
                 return type(layer).from_config(layer.get_config())
             if id(layer) not in made:
-                made[id(layer)] = copy_of(path, layer)
+                made[id(layer)] = copy_of(layer)
             return made[id(layer)]
 
         with _uncompiled(parent):
@@ -53,18 +53,19 @@ def clone_model(model, make_layer):
                 parent, clone_function=clone_function
             )
 
-    def copy_of(path, layer):
+    def copy_of(layer):
         if (inside := model_in(layer)) is not None:
-            copied = _wrapped_alike(layer, clone(inside, f"{path}/"))
+            copied = _wrapped_alike(layer, clone(inside))
             models.append((layer, copied))
             return copied
-        outer, inner = make_layer(path, layer)
+        # Keras may come to a shared layer by another way than `layers_of`.
+        outer, inner = make_layer(paths[id(layer)], layer)
         begin_as(outer, layer)
         pairs.append((layer, inner, outer))
         return outer
 
     with values_at_hand() as begin_as:
-        copy = clone(model, "")
+        copy = clone(model)
     models.append((model, copy))
     # From outside in: a model hands its flag down to all that it has.
     for original, copied in reversed(models):

@@ -76,6 +76,23 @@ def _randomize(model):
     )
 
 
+@keras.utils.register_keras_serializable("clone_test")
+class _RandomFeatures(keras.layers.Layer):
+    """Multiplies by numbers that are drawn once and are no weight."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.kernel_initializer = keras.initializers.RandomNormal(seed=3)
+
+    def build(self, input_shape):
+        self.drawn = self.kernel_initializer((input_shape[-1], 5))
+        self.gain = self.add_weight(name="gain", shape=(5,))
+        self.built = True
+
+    def call(self, inputs):
+        return tf.matmul(inputs, self.drawn) * self.gain
+
+
 class CloneModelTest(tf.test.TestCase, parameterized.TestCase):
     def test_activations_and_lambdas_of_the_users_own_are_kept(self):
         """Neither a closure nor a global is in a configuration."""
@@ -250,6 +267,30 @@ class CloneModelTest(tf.test.TestCase, parameterized.TestCase):
         copy = compat.clone_model(make_plain(), _plain_copy)
 
         self.assertIsNone(getattr(copy, "optimizer", None))
+
+    def test_what_an_initializer_makes_beside_weights_is_kept(self):
+        model = keras.Sequential([keras.Input((4,)), _RandomFeatures()])
+        x = np.ones((2, 4), np.float32)
+        copy = compat.clone_model(model, _plain_copy)
+        self.assertAllEqual(copy(x), model(x))
+
+    def test_a_layer_on_two_ways_has_the_path_that_it_is_listed_by(self):
+        """Keras 3 copies by depth, and comes to "shared" by the other way."""
+        entry = keras.Input((4,))
+        inner = keras.Model(entry, keras.layers.Dense(2, name="shared")(entry))
+        inputs = keras.Input((3, 4))
+        steps = keras.layers.TimeDistributed(inner, name="steps")(inputs)
+        once = inner(keras.layers.Flatten()(inputs[:, :1]))
+        outputs = keras.layers.Flatten()(steps), keras.layers.Dense(6)(once)
+        model = keras.Model(inputs, keras.layers.Add()(outputs))
+        listed = {id(one): path for path, one in compat.layers_of(model)}
+        self.assertIn("steps/shared", listed.values())
+
+        def make_layer(path, layer):
+            self.assertEqual(path, listed[id(layer)])
+            return _plain_copy(path, layer)
+
+        compat.clone_model(model, make_layer)
 
     def test_a_layer_that_nested_models_share_stays_one(self):
         shared = keras.layers.Dense(3, name="shared")
