@@ -5,9 +5,9 @@ python examples/sequences.py FOLDER [SEEDS]
 Each net reads the eight rows of a digit as time steps. It is trained in float
 and quantized: kernels, inputs and the state that each step multiplies, those of
 the dense layers at both ends to 8 bits. Each point becomes a LiteRT file of
-exactly these codes, of which every answer to a test image has to be the foretold
-one. FOLDER gets `sequences.json`,
-`sequences.md` and the files of the last seed.
+exactly these codes, of which every answer to a test image has to be the
+foretold one. FOLDER gets `sequences.json`, `sequences.md` and the files of the
+last seed.
 """
 
 import collections
@@ -18,7 +18,7 @@ import sys
 import numpy as np
 
 import kure_tf
-from kure_tf import data, export, ptq, training
+from kure_tf import data, export, ptq
 from kure_tf.compat import keras
 
 layers = keras.layers
@@ -30,14 +30,20 @@ NETS = {
     "LSTM both ways": lambda: layers.Bidirectional(layers.LSTM(16)),
 }
 POINTS = ("8/8", "4/8", "4/4")
-FLOAT = training.Recipe(20, learning_rate=0.05)
-LEARNED = training.Recipe(5, learning_rate=0.01)
+EPOCHS, LEARNED_EPOCHS = 30, 10
 
 
 def net(recurrent):
     inputs = keras.Input((8, 8, 1))
     rows = layers.Dense(32, "relu")(layers.Reshape((8, 8))(inputs))
     return keras.Model(inputs, layers.Dense(10)(recurrent(rows)))
+
+
+def trained(model, digits, epochs, rate):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(rate), loss)
+    model.fit(*digits.train.arrays(), batch_size=64, epochs=epochs, verbose=0)
+    return model
 
 
 def quantized(model, digits):
@@ -60,8 +66,7 @@ def quantized(model, digits):
         engine="native",
         verbose=False,
     )
-    training.fit(aware, digits, LEARNED, verbose=0)
-    yield "4/4, LSQ", aware
+    yield "4/4, LSQ", trained(aware, digits, LEARNED_EPOCHS, 3e-4)
 
 
 def runs(folder, seeds):
@@ -70,8 +75,7 @@ def runs(folder, seeds):
     for name, make in NETS.items():
         for seed in range(seeds):
             keras.utils.set_random_seed(seed)
-            model = net(make())
-            training.fit(model, digits, FLOAT, verbose=0)
+            model = trained(net(make()), digits, EPOCHS, 3e-3)
             evaluate = kure_tf.evaluation.Evaluator(digits.test)
             accuracy = evaluate(model)["accuracy"].value
             for point, copy in quantized(model, digits):
