@@ -210,7 +210,8 @@ def _reasons(candidates, layers):
 
 def _is_conv(layer):
     dense = (keras.layers.Dense, keras.layers.EinsumDense)
-    return compat.is_linear(layer) and not isinstance(layer, dense)
+    inside, _ = compat.without_wrappers(layer)
+    return compat.is_linear(inside) and not isinstance(inside, dense)
 
 
 def _fits(pattern, path, layer):

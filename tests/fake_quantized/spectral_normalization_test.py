@@ -27,6 +27,7 @@ from kure_tf.fake_quantized import (
     unwrap_spectral_normalization,
 )
 from kure_tf.ptq import calibrate, minmax
+from kure_tf.regularizers.attach import choose_kernels
 from kure_tf.settings import OperatingPoint
 
 layers = keras.layers
@@ -133,6 +134,15 @@ class SpectralNormalizationTest(tf.test.TestCase, parameterized.TestCase):
             np.ravel(compat.to_numpy(kernel)), fisher=False
         )
         self.assertAllClose(sum(model.losses), 2 * (kurtosis - 1.8) ** 2)
+
+    @pytest.mark.one_keras
+    def test_kure_takes_a_normalized_convolution_for_one(self):
+        inputs = keras.Input((6, 6, 2))
+        first = layers.Conv2D(2, 1, name="first")(inputs)
+        outputs = _normalized(layers.Conv2D(3, 3), "conv")(first)
+        model = keras.Model(inputs, layers.Dense(2)(outputs))
+        taken, _ = choose_kernels(model, "convs_but_first")
+        self.assertEqual(list(taken), ["conv"])
 
     def test_a_file_answers_what_is_foretold(self):
         placement = tflite_placement(dense_per_tensor=True)
