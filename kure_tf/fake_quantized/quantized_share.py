@@ -78,8 +78,8 @@ def quantized_share(model) -> QuantizedShare:
         share = quantized / (quantized + rest)
 
     A multiply-add counts as quantized where its kernel has a quantizer, or,
-    of two activations, where these have. A recurrent kernel is multiplied by
-    a state, which is to have one where inputs of the layer have.
+    of two activations, where these have. A recurrent kernel multiplies the
+    state: where the inputs of the layer have quantizers, that needs one, too.
 
     Args:
         model: What `fake_quantize_model` or `quantize_aware` returned.

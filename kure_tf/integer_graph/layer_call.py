@@ -163,9 +163,9 @@ class LayerCall:
 
 
 def _times(call, depth):
-    """Returns the sizes of the first axes of a call, None if not all are known.
+    """Returns the sizes of the first axes of a call.
 
-    Also where it is given a mask of these axes.
+    None if not all are known, or if the call is given a mask of these axes.
     """
     leaves = tf.nest.flatten((call.args, call.kwargs))
     given = [leaf for leaf in leaves if compat.is_symbolic(leaf)]
