@@ -1,27 +1,16 @@
 """The example of text and numbers: its data and its table."""
 
-import importlib.util
-import pathlib
-
 import numpy as np
 import pytest
 from absl.testing import absltest
+from example_module import example_module
 
 pytestmark = pytest.mark.one_keras
-
-_PATH = pathlib.Path(__file__).parents[2] / "examples" / "beyond_images.py"
-
-
-def _example():
-    spec = importlib.util.spec_from_file_location("beyond_images", _PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class BeyondImagesTest(absltest.TestCase):
     def test_each_package_is_to_train_with_and_to_test_with(self):
-        example = _example()
+        example = example_module("beyond_images")
         for ids, classes in example.text():
             self.assertEqual(ids.shape, (len(classes), example.LENGTH))
             self.assertLess(ids.max(), example.WORDS)
@@ -32,7 +21,9 @@ class BeyondImagesTest(absltest.TestCase):
     def test_numbers_are_friedmans_but_for_noise_of_one(self):
         x, y = (
             np.concatenate(one)
-            for one in zip(*_example().numbers(), strict=True)
+            for one in zip(
+                *example_module("beyond_images").numbers(), strict=True
+            )
         )
         clean = 10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 10 * x[:, 3]
         clean += 20 * (x[:, 2] - 0.5) ** 2 + 5 * x[:, 4]
@@ -53,7 +44,7 @@ class BeyondImagesTest(absltest.TestCase):
         ]
         self.assertIn(
             "| gru, accuracy | none | 60.0 +- 10.0 | 4.0 / 2.5 |",
-            _example().table(rows),
+            example_module("beyond_images").table(rows),
         )
 
 

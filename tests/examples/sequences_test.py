@@ -1,28 +1,22 @@
 """The example of recurrent nets as exact files."""
 
-import importlib.util
 import json
 import pathlib
 from unittest import mock
 
 import pytest
 import tensorflow as tf
+from example_module import example_module
 
 pytestmark = pytest.mark.one_keras
-
-_PATH = pathlib.Path(__file__).parents[2] / "examples" / "sequences.py"
-
-
-def _example():
-    spec = importlib.util.spec_from_file_location("sequences", _PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class SequencesTest(tf.test.TestCase):
     def test_every_answer_of_every_file_is_foretold(self):
-        example, folder = _example(), pathlib.Path(self.get_temp_dir())
+        example, folder = (
+            example_module("sequences"),
+            pathlib.Path(self.get_temp_dir()),
+        )
         smaller = {
             "NETS": {"GRU": lambda: example.layers.GRU(6)},
             "POINTS": ("4/4",),
