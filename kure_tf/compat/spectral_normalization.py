@@ -2,6 +2,8 @@
 
 import contextlib
 
+import tensorflow as tf
+
 from kure_tf.compat.active import keras_module, keras_of
 from kure_tf.compat.batch_norm import calling
 from kure_tf.compat.graph import is_time_distributed
@@ -55,13 +57,32 @@ def normalized_first(layer, training):
 def _normalize(layer):
     """Writes kernel and vector as the layer's own call does in training."""
     if keras_of(layer) == "tf_keras":
-        layer._update_weights()
-        return
-    ops = keras_module(layer).ops
-    vector, kernel = ops.cond(
-        ops.all(ops.equal(layer.kernel.value, 0)),
-        lambda: (layer.vector_u.value, layer.kernel.value),
-        layer.normalized_weights,
-    )
+        vector, kernel = _normalized_weights(layer)
+    else:
+        ops = keras_module(layer).ops
+        vector, kernel = ops.cond(
+            ops.all(ops.equal(layer.kernel.value, 0)),
+            lambda: (layer.vector_u.value, layer.kernel.value),
+            layer.normalized_weights,
+        )
     layer.vector_u.assign(vector)
     layer.kernel.assign(kernel)
+
+
+def _normalized_weights(layer):
+    """Returns what tf_keras computes, by another method in each version.
+
+    A kernel of zeros stays, and its vector.
+    """
+    weights = tf.reshape(layer.kernel, [-1, layer.kernel.shape[-1]])
+    u = tf.convert_to_tensor(layer.vector_u)
+    for _ in range(layer.power_iterations):
+        v = tf.math.l2_normalize(tf.matmul(u, weights, transpose_b=True))
+        u = tf.math.l2_normalize(tf.matmul(v, weights))
+    sigma = tf.matmul(tf.matmul(v, weights), u, transpose_b=True)
+    of_zeros = tf.reduce_all(tf.equal(weights, 0))
+    kernel = tf.reshape(weights / sigma, layer.kernel.shape)
+    return (
+        tf.where(of_zeros, layer.vector_u, u),
+        tf.where(of_zeros, layer.kernel, kernel),
+    )
