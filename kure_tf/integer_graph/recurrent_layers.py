@@ -19,12 +19,9 @@ def recurrent(call):
 def bidirectional(call):
     """Adds two recurrent layers, of which one reads the steps backwards."""
     layer = call.inner
-    merge = _MERGED.get(layer.merge_mode)
-    if merge is None:
-        call.refuse("its merge_mode is None, so it has two outputs.")
     forward = _unrolled(call, layer.forward_layer, "forward_")
     backward = _unrolled(call, layer.backward_layer, "backward_")
-    return merge(call, [forward, backward])
+    return _MERGED[layer.merge_mode](call, [forward, backward])
 
 
 def _concatenated(call, values):
