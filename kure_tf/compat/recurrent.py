@@ -122,14 +122,10 @@ def _with_input(cell, change):
 
 
 def _loops(layer):
-    """Yields the layers that call the cells, step by step."""
-    seen = set()
-    for _, kernel in _recurrent(layer):
-        for length in range(len(kernel.owner)):
-            loop = _inside(layer, kernel.owner[:length])
-            if hasattr(loop, "unroll") and id(loop) not in seen:
-                seen.add(id(loop))
-                yield loop
+    """Yields the layers that call cells, step by step."""
+    for part in getattr(layer, "_flatten_layers", tuple)():
+        if hasattr(part, "unroll"):
+            yield part
 
 
 @contextlib.contextmanager

@@ -1,8 +1,11 @@
 """TFLite's own converter, and what it says when it refuses."""
 
+import contextlib
+
 import numpy as np
 import tensorflow as tf
 
+from kure_tf import compat
 from kure_tf.data.ports import input_ports
 from kure_tf.evaluation.captured_output import captured_output
 
@@ -29,6 +32,7 @@ def converted(model, shape, images, mode):
     with captured_output() as text:
         try:
             module, function = _traced(model, shape)
+            _check_loops(function, mode)
             converter = tf.lite.TFLiteConverter.from_concrete_functions(
                 [function], module
             )
@@ -64,9 +68,24 @@ def _traced(model, shape):
     module.serve = tf.function(
         serve, input_signature=[tf.TensorSpec(shape, port.dtype, "image")]
     )
-    function = module.serve.get_concrete_function()
+    with contextlib.ExitStack() as stack:
+        if None not in shape[1:]:  # The converter has few loops.
+            for _, layer in compat.layers_of(model):
+                stack.enter_context(compat.step_by_step(layer, unrolled=True))
+        function = module.serve.get_concrete_function()
     module.variables_of_model = list(function.variables)
     return module, function
+
+
+def _check_loops(function, mode):
+    """Raises where TensorFlow would end the process, without a word."""
+    kinds = {operation.type for operation in function.graph.get_operations()}
+    if mode.startswith("converter_") and kinds & {"While", "StatelessWhile"}:
+        raise ValueError(
+            "Expected a model without loops, which the converter cannot make "
+            "of integers. Received one, such as of an own recurrent layer: "
+            'unroll it, or try mode="dynamic_range".'
+        )
 
 
 def _configure(converter, images, batch_size, mode):

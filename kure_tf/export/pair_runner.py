@@ -59,10 +59,10 @@ def pair_runner(
         }
         made = [codes[name] for name in _made(shown)]
         foretold = simulation([*inputs, *made], names)
-        differing = sum(
-            np.sum(codes[name] != found, tuple(range(1, found.ndim)))
-            for name, found in zip(names, foretold, strict=True)
-        )
+        differing = np.zeros(len(received[0]), int)
+        for name, found in zip(names, foretold, strict=True):
+            others = codes[name] != found
+            differing += others.sum(tuple(range(1, found.ndim)))
         if asked is not file:
             received = file.answer(given)
         return [received[0], differing]

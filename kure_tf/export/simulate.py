@@ -134,7 +134,7 @@ class Simulation:
             ValueError: If there are more or fewer inputs, if one has another
                 shape, or if they hold no or different numbers of examples.
         """
-        wanted = tensors or self._graph.outputs
+        wanted = self._graph.outputs if tensors is None else tensors
         levels = {
             name: self._levels_of(name, array)
             for name, array in _checked_inputs(self._graph, inputs).items()

@@ -40,7 +40,8 @@ def activate(call, x, function):
     if name not in ACTIVATIONS:
         call.refuse(
             f"no integer operator computes its activation {name!r}. Use one "
-            f"of {sorted(ACTIVATIONS)}."
+            f"of {sorted(ACTIVATIONS)}, or leave the layer in float: "
+            "allow_float=True."
         )
     return ACTIVATIONS[name](call, x)
 

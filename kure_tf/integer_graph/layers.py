@@ -49,6 +49,7 @@ def read_layer(call):
     Raises:
         ValueError: If no integer operator computes the layer; it is named.
     """
+    refuse_masks_and_indices(call)
     if operation_of(call.layer) is not None:
         return read_operation(call)
     _check_wrapper(call)
@@ -70,6 +71,22 @@ def read_layer(call):
         lambda x: quantized(hosted.quantizer, x, hosted.state),
         quantization=quantization_of(hosted, call.layer.name),
     )
+
+
+def refuse_masks_and_indices(call):
+    """Raises for what is neither in an exact file's integers nor its floats."""
+    masking = isinstance(call.inner, keras.layers.Masking)
+    # Keras 3 computes masks by operations between layers.
+    if masking or operation_of(call.layer) in ("any", "not_equal"):
+        call.refuse(
+            "it makes a mask, which exact files do not have. Build the model "
+            "without Masking, and without mask_zero=True."
+        )
+    if isinstance(call.inner, keras.layers.Embedding):
+        call.refuse(
+            "it reads indices, which int8 codes would round. Convert the float "
+            'model: to_tflite(mode="converter_int8").'
+        )
 
 
 def _check_wrapper(call):

@@ -83,10 +83,14 @@ def _cell_of(call, cell, prefix):
     if not own or type(cell).__name__ not in CELLS:
         call.refuse(
             f"its cell is {type(cell).__name__}. LiteRT's operators make one "
-            f"of these: {sorted(CELLS)}."
+            f"of these: {sorted(CELLS)}. Or leave the layer in float: "
+            "allow_float=True."
         )
     if not getattr(cell, "reset_after", True):
-        call.refuse("it multiplies its state by a gate. Use reset_after=True.")
+        call.refuse(
+            "it multiplies its state by a gate. Train it with "
+            "reset_after=True, or leave it in float: allow_float=True."
+        )
     return CELLS[type(cell).__name__](call, cell, prefix)
 
 
@@ -102,7 +106,8 @@ def _checked_length(call, layer):
         call.refuse("its time steps come first. Use time_major=False.")
     if x.shape[-2] is None:
         call.refuse(
-            "the number of its time steps is open. Give keras.Input the number."
+            "the number of its time steps is open. Give keras.Input the "
+            "number, or leave the layer in float: allow_float=True."
         )
     return x.shape[-2]
 

@@ -81,4 +81,7 @@ def _check_call(layer_call, call):
             "the graph calls it with training=True. Call it without."
         )
     if len(tf.nest.flatten(call.outputs)) != 1:
-        layer_call.refuse("it has more than one output.")
+        layer_call.refuse(
+            "it has more than one output. Use return_state=False, and another "
+            "merge_mode than None."
+        )

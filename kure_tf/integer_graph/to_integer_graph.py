@@ -10,7 +10,10 @@ from kure_tf.integer_graph.fusing import fuse
 from kure_tf.integer_graph.graph import IntegerGraph
 from kure_tf.integer_graph.input_scales import fold_input_scales
 from kure_tf.integer_graph.layer_call import NoIntegerOperatorError
-from kure_tf.integer_graph.layers import read_layer
+from kure_tf.integer_graph.layers import (
+    read_layer,
+    refuse_masks_and_indices,
+)
 from kure_tf.integer_graph.lower import Lowering
 from kure_tf.integer_graph.steps import measure
 from kure_tf.integer_graph.steps_of import steps_of
@@ -88,8 +91,7 @@ def _read_or_leave(call):
 
 def _left_in_float(call):
     """Leaves a layer in float that reads values, not indices; no mask."""
-    if isinstance(call.inner, compat.keras.layers.Masking):
-        call.refuse("exact files have no masks. Build the model without it.")
+    refuse_masks_and_indices(call)
     if getattr(call.inner, "stateful", False):
         call.refuse("an exact file keeps no state. Use stateful=False.")
     for tensor in tf.nest.flatten((call.args, call.kwargs)):

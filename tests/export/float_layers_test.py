@@ -107,15 +107,17 @@ class FloatLayersTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "'norm': .*allow_float=True"):
             to_integer_graph(_model(_norm), [_images()])
 
-    def test_indices_are_refused(self):
+    @parameterized.parameters("int32", "float32")
+    def test_indices_are_refused(self, kind):
         """Codes of 8 bits would make other indices of most of them."""
-        ids = np.arange(16, dtype=np.int32).reshape(4, 4)
-        inputs = keras.Input((4,), dtype="int32")
+        ids = np.arange(16, dtype=kind).reshape(4, 4)
+        inputs = keras.Input((4,), dtype=kind)
         x = layers.Flatten()(layers.Embedding(400, 3, name="table")(inputs))
         model = keras.Model(inputs, layers.Dense(2)(x))
         model = at_point(model, ids, "8/8", EIGHT_BIT_ENDS)
-        with self.assertRaisesRegex(ValueError, "'table' reads int32"):
-            to_integer_graph(model, [ids], allow_float=True)
+        for allow_float in (False, True):
+            with self.assertRaisesRegex(ValueError, "'table': .* indices"):
+                to_integer_graph(model, [ids], allow_float=allow_float)
 
     def test_what_litert_does_not_compute_is_refused_by_name(self):
         with self.assertRaisesRegex(ValueError, "none for 'erfinv'"):
