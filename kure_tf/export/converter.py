@@ -32,12 +32,12 @@ def converted(model, shape, images, mode):
     with captured_output() as text:
         try:
             module, function = _traced(model, shape)
-            _check_loops(function, mode)
-            converter = tf.lite.TFLiteConverter.from_concrete_functions(
-                [function], module
-            )
-            _configure(converter, images, shape[0], mode)
-            return converter.convert(), text()
+            if not (mode.startswith("converter_") and _has_loop(function)):
+                converter = tf.lite.TFLiteConverter.from_concrete_functions(
+                    [function], module
+                )
+                _configure(converter, images, shape[0], mode)
+                return converter.convert(), text()
         # The converter raises its own class, and more than that one.
         except Exception as error:
             raise ValueError(
@@ -47,6 +47,13 @@ def converted(model, shape, images, mode):
                 + "\nReplace the layer, fix the batch size (batch_size=1), or "
                 "try another mode."
             ) from error
+    # TensorFlow would end the process, without a word.
+    raise ValueError(
+        "Expected a model without loops, which the converter cannot make of "
+        f"integers. Received: {model.name!r}, which has one, such as that of a "
+        "recurrent layer of your own. Unroll it, or try "
+        'mode="dynamic_range".'
+    )
 
 
 def _traced(model, shape):
@@ -77,15 +84,9 @@ def _traced(model, shape):
     return module, function
 
 
-def _check_loops(function, mode):
-    """Raises where TensorFlow would end the process, without a word."""
+def _has_loop(function):
     kinds = {operation.type for operation in function.graph.get_operations()}
-    if mode.startswith("converter_") and kinds & {"While", "StatelessWhile"}:
-        raise ValueError(
-            "Expected a model without loops, which the converter cannot make "
-            "of integers. Received one, such as of an own recurrent layer: "
-            'unroll it, or try mode="dynamic_range".'
-        )
+    return bool(kinds & {"While", "StatelessWhile"})
 
 
 def _configure(converter, images, batch_size, mode):

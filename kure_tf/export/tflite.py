@@ -95,6 +95,8 @@ def to_tflite(
     * "float16": kernels as half-precision floats.
     * "float": nothing is quantized.
 
+    Recurrent layers are unrolled, and no other loop becomes integers.
+
     `details["step_size_source"]` says whose step sizes there are. Batch
     normalization is folded in all modes. A mixed-precision model is converted
     as the float32 model with the same weights. What the converter makes names

@@ -137,6 +137,8 @@ class _Simple(_Cell):
 class _LSTM(_Cell):
     """c = f c + i activation(new);  h = o activation(c)."""
 
+    _carried = None  # c, once there was a step.
+
     def _step(self, x, before):
         if before is not None:
             x = self._sum("sum", x, self._of_state(self._state(before)))

@@ -78,7 +78,9 @@ class RecurrentTest(tf.test.TestCase, parameterized.TestCase):
     @pytest.mark.one_keras
     def test_other_loops_are_refused(self):
         loop = layers.Lambda(_counted_down, output_shape=(5, 4))
-        with self.assertRaisesRegex(ValueError, "without loops.*unroll"):
+        with self.assertRaisesRegex(
+            ValueError, "^Expected a model without loops.*Unroll"
+        ):
             to_tflite(
                 _model(loop), _SEQUENCES, mode="converter_int8", batch_size=1
             )
