@@ -125,6 +125,29 @@ class FitTest(FitTestCase):
 
         self.assertEqual(counts, [counts[0]] * 3)
 
+    def test_training_step_is_traced_once(self):
+        """Its first trace would be thrown away if it made variables."""
+        traces = []
+
+        @keras.utils.register_keras_serializable("fit_test")
+        class Traced(keras.regularizers.Regularizer):
+            def __call__(self, x):
+                if tf.inside_function():
+                    traces.append(1)
+                return 0.0 * tf.reduce_sum(x)
+
+            def get_config(self):
+                return {}
+
+        fit(
+            make_model(kernel_regularizer=Traced()),
+            make_dataset(validation=False),
+            RECIPE,
+            verbose=0,
+        )
+
+        self.assertLen(traces, 1)
+
     def test_result_does_not_depend_on_the_global_random_state(self):
         models = [make_model(), make_model()]
         for number, model in enumerate(models):
