@@ -85,12 +85,18 @@ def _average_pool(operator, inputs, x, y, kernels):
 
 def _window_sums(operator, codes):
     options = operator.options
-    return tf.nn.depthwise_conv2d(
-        codes,
-        tf.ones([*options["pool"], codes.shape[-1], 1]),
-        [1, *options["strides"], 1],
+    # A channel is a picture: the kernel of depthwise convolutions refuses
+    # strides that are not the same along both axes.
+    count, channels = codes.shape[0], codes.shape[-1]
+    planes = tf.transpose(codes, [0, 3, 1, 2])
+    sums = tf.nn.conv2d(
+        tf.reshape(planes, [count * channels, *codes.shape[1:3], 1]),
+        tf.ones([*options["pool"], 1, 1]),
+        options["strides"],
         options["padding"],
     )
+    sums = tf.reshape(sums, [count, channels, *sums.shape[1:3]])
+    return tf.transpose(sums, [0, 2, 3, 1])
 
 
 def _leaky_relu(operator, inputs, x, y, kernels):

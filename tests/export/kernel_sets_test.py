@@ -164,16 +164,17 @@ def _mean(draw):
     return _graph("MEAN", [shape, shape[-1:]], quantizations, axes=(1, 2))
 
 
-def _pool(kind):
+def _pool(kind, strides=(2, 2)):
     def draw_graph(draw):
         padding = draw.choice("SAME", "VALID")
-        rows = 4 if padding == "SAME" else 3
+        left_out = 0 if padding == "SAME" else 2
+        sizes = (-(-(7 - left_out) // stride) for stride in strides)
         return _graph(
             kind,
-            [(7, 7, 5), (rows, rows, 5)],
+            [(7, 7, 5), (*sizes, 5)],
             [draw.quantization()] * 2,
             pool=(3, 2) if padding == "SAME" else (3, 3),
-            strides=(2, 2),
+            strides=strides,
             padding=padding,
         )
 
@@ -251,6 +252,7 @@ class KernelSetsTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.named_parameters(
         ("add", _two("ADD")),
         ("average_pool", _pool("AVERAGE_POOL_2D")),
+        ("average_pool_strides", _pool("AVERAGE_POOL_2D", (2, 3))),
         ("conv", _conv),
         ("dense", _dense),
         ("enlarge", _resized("RESIZE_BILINEAR")),
@@ -263,6 +265,7 @@ class KernelSetsTest(tf.test.TestCase, parameterized.TestCase):
         ("logistic", _function("LOGISTIC", Quantization(1 / 256, -128))),
         ("depthwise", _depthwise),
         ("max_pool", _pool("MAX_POOL_2D")),
+        ("max_pool_strides", _pool("MAX_POOL_2D", (2, 3))),
         ("maximum", _limit("MAXIMUM")),
         ("mean", _mean),
         ("minimum", _limit("MINIMUM")),
