@@ -18,6 +18,9 @@ LONGEST = _WIDTH * _PIECES
 SHORTEST = _WIDTH // 2
 """Values below which a row fills too little of a piece to pay."""
 
+FEWEST = _STEPS // 2
+"""Step sizes that pay, for the same reason."""
+
 
 def mean_squared_errors(rows, step_sizes, levels, offset=0.0) -> np.ndarray:
     """Returns E(x/s - offset - code)^2 of each row at each of its step sizes.

@@ -60,11 +60,13 @@ class CalibratedTensor:
 
     def largest_step(self, bits) -> np.ndarray:
         """Returns the smallest steps that clip no value, one for each row."""
-        ends = self.values
+        return self._largest_step_of(self.values, bits)
+
+    def _largest_step_of(self, rows, bits):
         if self.kind == "activation":  # All values count, not only the sample.
-            ends = np.array([[self.lowest, self.highest]])
+            rows = np.array([[self.lowest, self.highest]])
         return self.quantizer.largest_step(
-            ends.min(axis=1), ends.max(axis=1), bits
+            rows.min(axis=1), rows.max(axis=1), bits
         )
 
     def levels_at(self, bits) -> tuple[float, float]:
@@ -73,7 +75,7 @@ class CalibratedTensor:
         On an asymmetric grid the origin moves with the step size, so that the
         zero point stays.
         """
-        largest = self.largest_step(bits)[0]
+        largest = self._largest_step_of(self.values[:1], bits)[0]
         origin = self.quantizer.origin_for(largest, self.lowest, largest)
         return self.quantizer.levels(bits, origin / largest)
 
