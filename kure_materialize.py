@@ -8,11 +8,14 @@ file of 8-bit weights, and what others have that its codes do not foretell.
 
 import argparse
 import contextlib
+import difflib
 import hashlib
 import io
 import json
 import os
 import pathlib
+import re
+import sys
 import zipfile
 import zlib
 
@@ -127,6 +130,17 @@ def _opened(source):
         ) from error
 
 
+def _check_options(parser, arguments):
+    """Ends with an unknown option, and the nearest one, before others lack."""
+    known = re.findall(r"--\w+", parser.format_help())
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        if name.startswith("--") and not any(x.startswith(name) for x in known):
+            near = difflib.get_close_matches(name, known, 1)
+            more = f" Did you mean {near[0]}?" if near else ""
+            parser.error(f"unknown option {name}.{more}")
+
+
 def main(arguments=None):
     """Writes the file that the flags ask for: whole, or not at all."""
     parser = argparse.ArgumentParser("kure_materialize")
@@ -135,6 +149,8 @@ def main(arguments=None):
     parser.add_argument("--activations", type=int, dest="activation_bits")
     parser.add_argument("--container", type=int, default=8)
     parser.add_argument("--out", help="default: FILE_BITS.tflite")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    _check_options(parser, arguments)
     asked = vars(parser.parse_args(arguments))
     path = asked.pop("out") or "{source}_{bits}.tflite".format(**asked)
     new = pathlib.Path(f"{path}.{os.getpid()}.tmp")  # Two may run at once.

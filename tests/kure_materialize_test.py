@@ -1,9 +1,12 @@
 """Reading and packing codes; tests/export/artifact_test.py has the files."""
 
+import contextlib
+import io
+
 import numpy as np
 from absl.testing import absltest, parameterized
 
-from kure_materialize import packed, read
+from kure_materialize import main, packed, read
 
 CODES = np.arange(-127, 128, dtype=np.int8)
 
@@ -52,6 +55,19 @@ class PackedTest(parameterized.TestCase):
     )
     def test_lowest_bits_come_first(self, bits, codes, expected):
         np.testing.assert_array_equal(packed(np.array(codes), bits), expected)
+
+
+class MainTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ("--bist=4", "unknown option --bist. Did you mean --bits[?]"),
+        ("--fourty", "unknown option --fourty[.]"),
+        ("--out=x", "required: --bits"),
+    )
+    def test_a_wrong_option_is_named_with_the_nearest(self, option, message):
+        printed = io.StringIO()
+        with contextlib.redirect_stderr(printed), self.assertRaises(SystemExit):
+            main(["model.kure", option])
+        self.assertRegex(printed.getvalue(), message)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Measures how architectures go through the chain, from float to LSQ.
 
-python tools/any_model.py --workdir=runs/any \
+python tools/any_model.py --workdir=runs/any \\
     --models=ResNet50:64,ConvNeXtTiny:64,resnet20:32:tf_keras
 
 Where the model is not a saved one weights are random and batch-norm statistics

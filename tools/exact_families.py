@@ -1,6 +1,6 @@
 """Measures which architectures become files of exactly their codes.
 
-python tools/exact_families.py --workdir=runs/families \
+python tools/exact_families.py --workdir=runs/families \\
     --models=ResNet50:64,ConvNeXtTiny:64,resnet20:32:tf_keras
 
 Weights are random, batch-norm statistics those of the images, which are random

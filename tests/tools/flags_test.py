@@ -78,6 +78,11 @@ class FlagsTest(parameterized.TestCase):
         )
         self.assertLess(seconds, 1.0)
 
+    @parameterized.parameters("any_model.py", "exact_families.py")
+    def test_examples_in_help_go_on_in_the_next_line(self, tool):
+        printed = _tool(tool, "--help").stdout
+        self.assertRegex(printed, r"--workdir=runs/\w+ \\\n +--models=")
+
     def test_help_shows_the_flags_of_the_tool_first(self):
         printed = " ".join(_tool("compare.py", "--help").stdout.split())
         found = [printed.index(f" --{name}: ") for name in ("title", "keras")]
