@@ -236,14 +236,14 @@ def _check_finite(path, layer):
 def _calibration_images(calibration, model):
     if calibration is None:
         raise ValueError(
-            "Expected calibration images: step sizes of activations, or of "
+            "Expected calibration examples: step sizes of activations, or of "
             "sums, come from them. Received: None. Give some hundred training "
             "images, or mode='dynamic_range', which needs none."
         )
     batches = batches_of(
         calibration,
         model,
-        "calibration images",
+        "calibration examples",
         batch_size=CALIBRATION_BATCH,
         finite=True,
     )

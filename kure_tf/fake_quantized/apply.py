@@ -283,7 +283,7 @@ def _check_ready(changes, tensor, bits):
         raise ValueError(
             f"Expected {tensor.path!r} to be calibrated before it is "
             f"quantized to {bits} bits. Its step size is not known: run a PTQ "
-            "method on calibration images and `set_step_sizes`, or leave "
+            "method on calibration examples and `set_step_sizes`, or leave "
             "activations in float, as in '4/FP'."
         )
 

@@ -10,6 +10,7 @@ from kure_tf.fake_quantized.first_steps import set_first_weight_steps
 from kure_tf.fake_quantized.fold import fold_batch_norm, norms_behind
 from kure_tf.fake_quantized.layer import FakeQuantized
 from kure_tf.fake_quantized.quantized_share import say_share
+from kure_tf.fake_quantized.tensors import quantizers_of
 
 
 def fake_quantize_model(model, placement="paper", *, verbose=False):
@@ -68,6 +69,13 @@ def choose_layers(model, placement):
         model = fold_batch_norm(model)
     chosen = placement.chosen(model)
     if not chosen.quantized:
+        if quantizers_of(model):
+            raise ValueError(
+                f"Expected a float model. {model.name!r} is fake-quantized "
+                "already: `set_operating_point` changes its bits. For other "
+                "quantizers start from the float model, which "
+                "`fake_quantized.strip_quantizers` gives back."
+            )
         raise ValueError(
             "Expected a model with something to quantize. In "
             f"{model.name!r}, nothing is left: {chosen.skipped}. Quantized are "

@@ -33,7 +33,7 @@ class Observation:
         if not np.isfinite(values).all():
             raise ValueError(
                 f"Expected finite activations. {self.path!r} has NaN or "
-                "infinity on the calibration images: look at the images and "
+                "infinity on the calibration examples: look at them and "
                 "at the weights of the layers before it."
             )
         self.lowest = min(self.lowest, values.min())
@@ -92,7 +92,7 @@ def observe_inputs(model, batches, progress=True):
             if tensor.kind == "activation":
                 stack.enter_context(tensor.layer.observed_by(observer))
         for batch in batches_of(
-            batches, model, "calibration images", progress=progress
+            batches, model, "calibration examples", progress=progress
         ):
             model(batch.inputs, training=False)
             images += batch.count

@@ -118,7 +118,7 @@ def _note(value, tensor):
     if not np.isfinite([lowest, highest]).all():
         raise ValueError(
             f"Expected finite activations. {value.name!r} has NaN or infinity "
-            "on the calibration images: look at the images and at the weights "
+            "on the calibration examples: look at them and at the weights "
             "of the layers before it."
         )
     value.shape = tuple(tensor.shape[1:])

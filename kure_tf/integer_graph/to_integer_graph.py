@@ -65,7 +65,7 @@ def to_integer_graph(model, calibration, *, allow_float=False) -> IntegerGraph:
     batches = batches_of(
         calibration,
         model,
-        "calibration images",
+        "calibration examples",
         batch_size=_CALIBRATION_BATCH,
         finite=True,
     )

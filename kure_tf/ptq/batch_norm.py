@@ -142,6 +142,6 @@ def _check_moments(path, count, mean, variance):
     if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
         raise ValueError(
             f"Expected finite batch-norm statistics. {path!r} has NaN or "
-            "infinity on these images: look at the images and at the weights "
+            "infinity on these examples: look at them and at the weights "
             "of the layers before it."
         )

@@ -99,7 +99,7 @@ def _seen_inputs(model, hosts, batches):
         set_operating_point(model, OperatingPoint())
         for host in hosts.values():
             stack.enter_context(host.observed_by(observer))
-        for batch in batches_of(batches, model, "calibration images"):
+        for batch in batches_of(batches, model, "calibration examples"):
             model(batch.inputs, training=False)
     return seen
 

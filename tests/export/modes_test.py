@@ -164,7 +164,9 @@ class ModesTest(tf.test.TestCase, parameterized.TestCase):
 
         with self.assertRaisesRegex(ValueError, "in float, such as '4/FP'"):
             to_tflite(model, mode="weight_only")
-        with self.assertRaisesRegex(ValueError, "Expected calibration images"):
+        with self.assertRaisesRegex(
+            ValueError, "Expected calibration examples"
+        ):
             to_tflite(model)
 
     @parameterized.parameters("float16", "converter_int8", "converter_16x8")

@@ -11,11 +11,11 @@ from kure_tf.export.converter import _error_lines
 class ToTFLiteErrorTest(parameterized.TestCase, tf.test.TestCase):
     @parameterized.named_parameters(
         ("none", None, "Received: None. Give some hundred"),
-        ("empty", [], "calibration images. Received none"),
+        ("empty", [], "calibration examples. Received none"),
         (
             "empty_array",
             np.zeros((0, *SHAPE)),
-            "calibration images. Received none",
+            "calibration examples. Received none",
         ),
         (
             "wrong_shape",

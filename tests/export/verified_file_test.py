@@ -113,7 +113,7 @@ class ExportTFLiteTest(tf.test.TestCase):
 
     def test_a_failed_conversion_leaves_no_file(self):
         with self.assertRaisesRegex(
-            ValueError, "calibration images. Received none"
+            ValueError, "calibration examples. Received none"
         ):
             self._export(calibration=[])
 

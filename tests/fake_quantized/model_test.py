@@ -264,6 +264,12 @@ class BadModelTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "LayerNormalization has no"):
             fake_quantize_model(none, "tflite")
 
+    def test_a_fake_quantized_model_is_refused_with_what_to_do(self):
+        quantized = fake_quantize_model(make_sequential(), "tflite")
+        message = "already.*set_operating_point.*strip_quantizers"
+        with self.assertRaisesRegex(ValueError, message):
+            fake_quantize_model(quantized, "tflite")
+
     def test_an_unknown_placement_is_refused(self):
         with self.assertRaisesRegex(ValueError, "paper.*tflite.*'onnx'"):
             fake_quantize_model(make_sequential(), "onnx")
