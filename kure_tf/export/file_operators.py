@@ -134,6 +134,12 @@ def _limit(operator, graph):
     )
 
 
+def _batch_matmul(operator, graph):
+    transposed = operator.options["transposed"]
+    values = {"adjX": False, "adjY": transposed}
+    return FileOperator("BATCH_MATMUL", 2, "BatchMatMulOptions", values)
+
+
 def _prelu(operator, graph):
     slopes = operator.options["slopes"]
     grid = Quantization(operator.options["slope_scale"], 0)
@@ -230,6 +236,7 @@ def _plain(version, options="NONE", values=lambda operator: {}):
 _WRITERS = {
     "ADD": _elementwise("AddOptions"),
     "AVERAGE_POOL_2D": _pool,
+    "BATCH_MATMUL": _batch_matmul,
     "CONCATENATION": _concatenation,
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _conv,

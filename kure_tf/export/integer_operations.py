@@ -5,11 +5,11 @@ import tensorflow as tf
 
 from kure_tf.export.shared_operations import MOVES, moved, products
 from kure_tf.integer_graph import Quantization
+from kure_tf.integer_graph.kernels import LARGEST_LEVEL
 
 _EXACT = 2**24
 """Up to it, float32 holds every whole number."""
 
-_LARGEST_LEVEL = 255
 _SUMMED = {"DEPTHWISE_CONV_2D": (0, 1), "TRANSPOSE_CONV": (0, 1, 3)}
 _ONE = Quantization(1.0, 0)
 
@@ -39,7 +39,7 @@ def _sums(operator, levels, shape):
     weights = operator.weights
     magnitude = np.abs(weights.codes.astype(np.int64))
     axes = _SUMMED.get(operator.kind, tuple(range(magnitude.ndim - 1)))
-    largest = _LARGEST_LEVEL * magnitude.sum(axes).max()
+    largest = LARGEST_LEVEL * magnitude.sum(axes).max()
     largest += np.abs(weights.biases.astype(np.int64)).max()
     kind = tf.float32 if largest <= _EXACT else tf.float64
     kernel = tf.constant(weights.codes, kind)
@@ -73,6 +73,14 @@ def _mean(operator, inputs, x, y, kernels):
     return kernels.mean(sums, count, x[0], y)
 
 
+def _batch_matmul(operator, inputs, x, y, kernels):
+    depth = inputs[0].shape[-1]
+    kind = tf.float32 if depth * LARGEST_LEVEL**2 <= _EXACT else tf.float64
+    a, b = (tf.cast(one, kind) for one in inputs)
+    sums = tf.matmul(a, b, transpose_b=operator.options["transposed"])
+    return kernels.matrix_product(sums, x, y)
+
+
 def _average_pool(operator, inputs, x, y, kernels):
     """Means of codes, not of levels; halves go away from code 0."""
     codes = inputs[0] + x[0].zero_point
@@ -104,7 +112,8 @@ def _leaky_relu(operator, inputs, x, y, kernels):
 
 
 def _minimum(operator, inputs, x, y, kernels):
-    return tf.minimum(inputs[0], operator.options["with"] - y.zero_point)
+    limit = np.float32(operator.options["with"]) - y.zero_point
+    return tf.minimum(inputs[0], limit)
 
 
 def _prelu(operator, inputs, x, y, kernels):
@@ -133,6 +142,7 @@ def _look_up(operator, inputs, x, y, kernels):
 _COMPUTES = {
     "ADD": _add,
     "AVERAGE_POOL_2D": _average_pool,
+    "BATCH_MATMUL": _batch_matmul,
     "ELU": _look_up,
     "GELU": _look_up,
     "HARD_SWISH": _look_up,

@@ -11,8 +11,11 @@ from kure_tf.integer_graph.graph import Weights
 LARGEST_RATIO = 256.0
 """XNNPACK refuses a whole file with one s_x s_w / s_y as large as this."""
 
-_LARGEST_SUM = 2**31 - 1
-_LARGEST_LEVEL = 255  # Of an int8 activation: code minus zero point.
+LARGEST_SUM = 2**31 - 1
+"""What int32 holds."""
+
+LARGEST_LEVEL = 255
+"""Of an int8 activation: code minus zero point."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,7 +45,7 @@ class _Channels:
             axis for axis in range(-self.codes.ndim, 0) if axis not in self.axes
         ]
         magnitude = np.abs(self.codes.astype(np.int64))
-        return _LARGEST_LEVEL * magnitude.sum(tuple(others)).reshape(-1)
+        return LARGEST_LEVEL * magnitude.sum(tuple(others)).reshape(-1)
 
 
 def weights_of(fused, tensors, x, y) -> Weights:
@@ -70,12 +73,13 @@ def weights_of(fused, tensors, x, y) -> Weights:
     shape = compat.channel_shape(codes.shape, axes)
     gain = np.broadcast_to(np.float64(fused.gain), np.prod(shape))
     steps = np.broadcast_to(steps, shape).reshape(-1)
+    codes = codes * np.sign(gain).astype(int).reshape(shape)
+    if fused.kind == "FULLY_CONNECTED":
+        codes, axes = _as_matrix(codes, axes), (-1,)
     channels = _Channels(
         path=tensor.path,
         bits=int(compat.to_numpy(tensor.state.bits)),
-        codes=_in_two_dimensions(
-            codes * np.sign(gain).astype(int).reshape(shape)
-        ),
+        codes=_in_two_dimensions(codes),
         axes=axes,
         scales=steps * np.abs(gain) * fused.input_gain,
         biases=bias * gain + fused.shift,
@@ -113,8 +117,8 @@ def _kernel_of(step, tensors):
     # The bias belongs to the last of several kernels; that of a cell is a step.
     last = kernel is [*kernels.values()][-1] and not kernel.owner
     has_bias = last and layer.bias is not None
-    bias = np.float64(compat.to_numpy(layer.bias)) if has_bias else 0.0
-    return tensors[id(hosted[step.kernel].state)], kernel.channel_axes, bias
+    bias = compat.to_numpy(layer.bias).ravel() if has_bias else 0.0
+    return tensors[id(hosted[step.kernel].state)], kernel.channel_axes, np.float64(bias)
 
 
 def codes_and_steps(tensor):
@@ -139,6 +143,15 @@ def codes_and_steps(tensor):
             "bits or fewer."
         )
     return codes, steps
+
+
+def _as_matrix(codes, axes):
+    """Returns a kernel whose output channels lie along some axes, `[in, out]`.
+
+    That of attention has them in heads.
+    """
+    last = np.moveaxis(codes, axes, range(-len(axes), 0))
+    return last.reshape(-1, np.prod(last.shape[-len(axes) :]))
 
 
 def _in_two_dimensions(codes):
@@ -182,13 +195,13 @@ def _without_codes(channels, sums, x, y):
     unit = np.float64(x.scale) * channels.scales
     with np.errstate(divide="ignore", invalid="ignore"):
         biases = np.abs(channels.biases / unit)
-    too_small = ~(sums + biases <= _LARGEST_SUM) | (unit < 1e-36)
+    too_small = ~(sums + biases <= LARGEST_SUM) | (unit < 1e-36)
     dead = (sums > 0) & too_small & (sums * unit < y.scale / 2)
     return (sums == 0) | dead, dead
 
 
 def _check(path, sums, ratios):
-    if (worst := int(sums.argmax())) >= 0 and sums[worst] > _LARGEST_SUM:
+    if (worst := int(sums.argmax())) >= 0 and sums[worst] > LARGEST_SUM:
         raise ValueError(
             "Expected sums and biases that int32 holds, up to 2^31 - 1. "
             f"Channel {worst} of {path!r} comes to {sums[worst]:.3g}: its "

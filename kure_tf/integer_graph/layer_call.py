@@ -1,12 +1,16 @@
 """One call of a layer, as what reads a layer sees it."""
 
 import contextlib
+import dataclasses
 
+import numpy as np
 import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import hosted_tensors
+from kure_tf.fake_quantized.taps import quantized
+from kure_tf.integer_graph.grids import quantization_of
 from kure_tf.integer_graph.steps import Step, Value
 from kure_tf.settings.operating_point import FP
 
@@ -86,6 +90,23 @@ class LayerCall:
         )
         return output
 
+    def quantize(self, value, name, gain=1.0) -> Value:
+        """Adds the quantizer of that name, if any; returns its value.
+
+        Args:
+            value: `gain` times the tensor that it rounds.
+        """
+        if (hosted := self.hosted.get(name)) is None:
+            return value
+        found = quantization_of(hosted, self.layer.name)
+        scale = float(np.float32(found.scale * gain))
+        return self.add(
+            "QUANTIZED",
+            [value],
+            lambda x: self.rounded(name, x / gain) * gain,
+            quantization=dataclasses.replace(found, scale=scale),
+        )
+
     def leave_in_float(self):
         """Adds the layer in float, in place of the steps that it has so far."""
         del self._steps[self._first :]
@@ -122,6 +143,12 @@ class LayerCall:
         if not self.times:
             return self.layer(x)
         return _merged(self.layer(_parted(x, self.times)), len(self.times))
+
+    def rounded(self, name, tensor):
+        """Returns a tensor as the quantizer of that name rounds it, if any."""
+        if (hosted := self.hosted.get(name)) is None:
+            return tensor
+        return quantized(hosted.quantizer, tensor, hosted.state)
 
     def repeat(self, *tensors):
         """Calls the layer as the graph does, on other tensors.

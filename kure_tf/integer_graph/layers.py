@@ -5,7 +5,6 @@ import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.compat import keras
-from kure_tf.fake_quantized.taps import quantized
 from kure_tf.integer_graph.activations import activate
 from kure_tf.integer_graph.affine_layers import (
     batch_norm,
@@ -14,10 +13,8 @@ from kure_tf.integer_graph.affine_layers import (
     rescaling,
     scaled_sum,
 )
-from kure_tf.integer_graph.grids import (
-    quantization_of,
-    quantization_of_range,
-)
+from kure_tf.integer_graph.attention_layers import attention
+from kure_tf.integer_graph.grids import quantization_of_range
 from kure_tf.integer_graph.linear_layers import (
     conv,
     dense,
@@ -62,15 +59,7 @@ def read_layer(call):
     if getattr(call.inner, "data_format", None) == "channels_first":
         if "ZeroPadding" not in type(call.inner).__name__:
             call.refuse("LiteRT has channels last. Received channels first.")
-    y = read(call)
-    if (hosted := call.hosted.get("output")) is None:
-        return y
-    return call.add(
-        "QUANTIZED",
-        [y],
-        lambda x: quantized(hosted.quantizer, x, hosted.state),
-        quantization=quantization_of(hosted, call.layer.name),
-    )
+    return call.quantize(read(call), "output")
 
 
 def refuse_masks_and_indices(call):
@@ -213,11 +202,13 @@ READERS = {
     "GlobalAveragePooling2D": global_pool("MEAN", tf.reduce_mean),
     "GlobalMaxPooling1D": global_pool("REDUCE_MAX", tf.reduce_max),
     "GlobalMaxPooling2D": global_pool("REDUCE_MAX", tf.reduce_max),
+    "GroupedQueryAttention": attention,
     "LSTM": recurrent,
     "LayerScale": layer_scale,
     "LeakyReLU": _relu,
     "MaxPooling1D": pool("MAX_POOL_2D"),
     "MaxPooling2D": pool("MAX_POOL_2D"),
+    "MultiHeadAttention": attention,
     "Multiply": _two_by_two("MUL", tf.multiply),
     "Normalization": normalization,
     "PReLU": _prelu,

@@ -1,11 +1,11 @@
 """Convolutions and dense layers in integer operators."""
 
+import math
 import re
 
 import tensorflow as tf
 
 from kure_tf import compat
-from kure_tf.fake_quantized.taps import quantized
 from kure_tf.integer_graph.activations import activate
 
 
@@ -81,7 +81,7 @@ def _first_half(call):
 
     def compute(x):
         return tf.nn.depthwise_conv2d(
-            _quantized(call, "input", x),
+            call.rounded("input", x),
             _kernel(call, "depthwise_kernel"),
             strides,
             window["padding"],
@@ -102,17 +102,10 @@ def _second_half(call):
     return compute
 
 
-def _quantized(call, tensor, x):
-    """Returns a tensor as its quantizer rounds it, if it has one."""
-    if (hosted := call.hosted.get(tensor)) is None:
-        return x
-    return quantized(hosted.quantizer, x, hosted.state)
-
-
 def _kernel(call, attribute):
     """Returns a quantized kernel; one of a single axis as one of a row."""
     value = compat.full_precision(getattr(call.inner, attribute))
-    kernel = _quantized(call, attribute, value)
+    kernel = call.rounded(attribute, value)
     return kernel[tf.newaxis] if len(kernel.shape) == 3 else kernel
 
 
@@ -124,16 +117,57 @@ def dense(call):
 
 
 def einsum_dense(call):
-    """Adds an EinsumDense that is a dense layer over the last axis."""
+    """Adds an EinsumDense that is a dense layer over its last axes."""
     layer = call.inner
-    if not re.fullmatch(
-        r"(\.\.\.|[a-z]*)([a-z]),\2([a-z])->\1\3", layer.equation
-    ) or layer.bias_axes not in (None, layer.equation[-1]):
+    summed, made = _dense_letters(layer.equation)
+    if not summed or layer.bias_axes not in (None, made):
         call.refuse(
             f"its equation {layer.equation!r} is no dense layer over the last "
-            "axis, such as '...x,xy->...y'."
+            "axes, with a bias for each output, such as '...x,xy->...y' or "
+            "'abc,cde->abde'."
         )
-    return dense(call)
+    letters = re.split(",|->", layer.equation.replace(" ", ""))[1]
+    sizes = dict(zip(letters, layer.kernel.shape, strict=True))
+    of_sums, of_outputs = (
+        [sizes[letter] for letter in some] for some in (summed, made)
+    )
+    (x,) = call.inputs
+    if len(summed) > 1:
+        x = call.add("RESHAPE", [x], lambda x: _merged(x, len(summed)))
+
+    def compute(x):
+        x = tf.reshape(x, [-1, *x.shape[1:-1], *of_sums])
+        return _merged(call.compute(x), len(made))
+
+    (kernel,) = compat.kernels_of(layer)
+    y = call.add("FULLY_CONNECTED", [x], compute, kernel.attribute)
+    if len(made) > 1:
+        y = call.add(
+            "RESHAPE",
+            [y],
+            lambda x: tf.reshape(x, [-1, *x.shape[1:-1], *of_outputs]),
+        )
+    return activate(call, y, layer.activation)
+
+
+def _merged(x, count):
+    """Returns a tensor whose last axes are one."""
+    return tf.reshape(x, [-1, *x.shape[1:-count], math.prod(x.shape[-count:])])
+
+
+def _dense_letters(equation):
+    """Returns the letters that an equation sums over, and those it makes.
+
+    Both are empty where it is no product with a matrix, of the last axes.
+    """
+    x, kernel, y = re.split(",|->", equation.replace(" ", ""))
+    made = "".join(letter for letter in kernel if letter not in x)
+    summed = "".join(letter for letter in kernel if letter not in y)
+    kept = x.removesuffix(summed)
+    is_matrix = kernel in (summed + made, made + summed)
+    if is_matrix and summed and made and (kept + summed, kept + made) == (x, y):
+        return summed, made
+    return "", ""
 
 
 def over_rows(compute):

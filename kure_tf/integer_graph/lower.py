@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from kure_tf.integer_graph.bases import Bases
 from kure_tf.integer_graph.graph import (
     LINEAR,
@@ -11,7 +13,12 @@ from kure_tf.integer_graph.graph import (
     Operator,
     Tensor,
 )
-from kure_tf.integer_graph.kernels import affine_weights, weights_of
+from kure_tf.integer_graph.kernels import (
+    LARGEST_LEVEL,
+    LARGEST_SUM,
+    affine_weights,
+    weights_of,
+)
 
 _WITH_ACTIVATION = (*LINEAR, "ADD", "SUB", "MUL")
 
@@ -121,7 +128,8 @@ class Lowering:
     def _add(self, fused, inputs, quantization):
         """Adds the operator that `fused` describes; returns its tensor."""
         kind, options = _kind_and_options(fused, quantization)
-        if kind == "MINIMUM" and options["with"] == 127:  # Saturation does it.
+        if kind == "MINIMUM" and np.all(options["with"] == 127):
+            # Saturation does it.
             return inputs[0]
         weights = None
         if kind in LINEAR:
@@ -144,6 +152,14 @@ class Lowering:
                 f"adds {tensors[0].shape} and {tensors[1].shape}, which "
                 "LiteRT's kernels round in ways that are not foretold."
             )
+        if fused.kind == "BATCH_MATMUL":
+            depth = tensors[0].shape[-1]
+            if depth * LARGEST_LEVEL**2 > LARGEST_SUM:
+                raise ValueError(
+                    "Expected products of matrices whose sums int32 holds, of "
+                    f"{LARGEST_SUM // LARGEST_LEVEL**2} products each at most. "
+                    f"Those of {fused.output.name!r} have {depth}."
+                )
         if fused.kind == "MUL":
             a, b = (tensor.quantization.scale for tensor in tensors)
             if 2**16 * a * b / quantization.scale >= 2**15:
@@ -234,7 +250,7 @@ def _kind_and_options(fused, quantization):
     if kind == "FLOAT":
         options["compute"] = fused.step.compute
     if kind == "MINIMUM":
-        options["with"] = int(quantization.codes_of(options["highest"]))
+        options["with"] = quantization.codes_of(options["highest"])
     return kind, options
 
 

@@ -4,9 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf import compat
-from kure_tf.fake_quantized.taps import quantized
 from kure_tf.integer_graph.activations import activate
-from kure_tf.integer_graph.grids import quantization_of
 
 
 class _Cell:
@@ -79,7 +77,7 @@ class _Cell:
 
         def compute(x):
             kernel = compat.full_precision(getattr(self._cell, attribute))
-            return self._rounded(reads, x) @ self._rounded(name, kernel)
+            return self._call.rounded(reads, x) @ self._call.rounded(name, kernel)
 
         y = self._add(
             name, "FULLY_CONNECTED", [x], compute, kernel=name, reads=reads
@@ -88,24 +86,9 @@ class _Cell:
             return y
         return self._affine(f"{name} and bias", y, 1.0, bias)
 
-    def _rounded(self, name, tensor):
-        """Returns a tensor as its quantizer rounds it, if it has one."""
-        if (hosted := self._call.hosted.get(name)) is None:
-            return tensor
-        return quantized(hosted.quantizer, tensor, hosted.state)
-
     def _state(self, output):
         """Adds what the next time step reads of an output."""
-        name = f"{self.prefix}state"
-        if (hosted := self._call.hosted.get(name)) is None:
-            return output
-        return self._add(
-            "state",
-            "QUANTIZED",
-            [output],
-            lambda x: self._rounded(name, x),
-            quantization=quantization_of(hosted, self._call.layer.name),
-        )
+        return self._call.quantize(output, f"{self.prefix}state")
 
     def _parts(self, z, count):
         """Adds slices of the cell's units each."""

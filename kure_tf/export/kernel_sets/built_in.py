@@ -46,6 +46,16 @@ class BuiltIn:
             code_half_away(sums, multiplier),
         )
 
+    def matrix_product(self, sums, x, y):
+        """Returns the levels of sums of products of two values.
+
+        Args:
+            sums: In units of x[0].scale * x[1].scale.
+        """
+        product = np.float32(x[0].scale) * np.float32(x[1].scale)
+        ratio = np.float64(product) / y.scale
+        return code_half_away(sums, multiplier_of(ratio))
+
     def multiply(self, levels, x, y):
         """Returns the levels of the product of two values."""
         return look_up(_products(*x, y), levels, x)

@@ -1,0 +1,240 @@
+"""Attention in integer operators."""
+
+import inspect
+import math
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from kure_tf import compat
+from kure_tf.compat import keras
+from kure_tf.integer_graph.activations import activate
+from kure_tf.integer_graph.steps import Value
+
+_QUANTIZERS = {"query": "input", "value": "value_input", "key": "key_input"}
+"""`{argument: its quantizer}`; arguments that are one tensor have the first."""
+
+_UNSEEN = 8.0
+"""How far below the largest score: exp(-8) is a twelfth of a code."""
+
+
+class _Given(NamedTuple):
+    """An argument: its tensor in the graph, its value, its quantizer's name."""
+
+    tensor: object
+    value: Value
+    reads: str
+
+
+def attention(call):
+    """Adds MultiHeadAttention or GroupQueryAttention.
+
+        scores = query key^T / sqrt(d)
+        context = softmax(scores) value
+
+    Both products have the heads as examples. Heads of queries that share a key
+    are more queries of one head, so that no key is copied.
+    """
+    query, value, key, causal = _arguments(call)
+    heads, size = _heads(call, "query")
+    groups, _ = _heads(call, "key")
+    sharing = heads // groups
+
+    q = _projected(call, "query", query, 1 / math.sqrt(size))
+    q = _by_heads(call, q, groups, sharing)
+    k = _by_heads(call, _projected(call, "key", key), groups)
+    v = _by_heads(call, _projected(call, "value", value), groups)
+    scores = matrix_product(call, q, k, transposed=True)
+    if causal:
+        ends = query.tensor.shape[1], key.tensor.shape[1]
+        scores = _causal(call, scores, *ends, sharing)
+    weights = activate(call, scores, keras.activations.softmax)
+    weights = call.quantize(weights, "probabilities")
+    context = call.quantize(matrix_product(call, weights, v), "context")
+    context = _by_places(call, context, sharing)
+    if "gate_kernel" in _kernels(call):
+        gate = _product(call, "gate", query.value, query.reads)
+        gate = activate(call, gate, keras.activations.sigmoid)
+        context = call.add("MUL", [context, gate], tf.multiply)
+    y = _product(call, "output", context, None)
+    places = query.tensor.shape[1:-1]
+    features = _kernels(call)["output_kernel"].variable_in(call.inner).shape[2:]
+    if len(places) == len(features) == 1:
+        return y
+    shape = [-1, *places, *features]
+    return call.add("RESHAPE", [y], lambda x: tf.reshape(x, shape))
+
+
+def matrix_product(call, a, b, *, transposed=False) -> Value:
+    """Adds the product of two matrices for each example and head.
+
+    Args:
+        call: The `LayerCall` that gets it.
+        a, b: Values `[..., rows, depth]` and `[..., depth, columns]`.
+        transposed: Whether b is `[..., columns, depth]` instead.
+    """
+    return call.add(
+        "BATCH_MATMUL",
+        [a, b],
+        lambda a, b: tf.matmul(a, b, transpose_b=transposed),
+        transposed=transposed,
+    )
+
+
+def _arguments(call):
+    """Returns query, value and key, and whether a query sees none behind it."""
+    left = iter(call.inputs)
+    args, kwargs = tf.nest.map_structure(
+        lambda leaf: (leaf, next(left)) if compat.is_symbolic(leaf) else leaf,
+        (call.args, call.kwargs),
+    )
+    signature = inspect.signature(call.inner.call)
+    given = signature.bind(*args, **kwargs).arguments
+    found = {}
+    for argument, name in _QUANTIZERS.items():
+        tensor, value = given.pop(argument, None) or found["value"][:2]
+        one = _Given(tensor, value, name if name in call.hosted else "input")
+        same = [other for other in found.values() if other.tensor is tensor]
+        found[argument] = same[0] if same else _in_a_row(call, one)
+    _check_masks(call, found.values(), given.values())
+    return *found.values(), bool(given.get("use_causal_mask"))
+
+
+def _check_masks(call, found, others):
+    masks = [getattr(one.tensor, "_keras_mask", None) for one in found]
+    symbolic = [one for one in others if isinstance(one, tuple)]
+    if symbolic or any(mask is not None for mask in masks):
+        call.refuse(
+            "it is given a mask, which no operator takes. use_causal_mask=True "
+            "is one that is known beforehand."
+        )
+    if getattr(call.inner, "sliding_window", None):
+        call.refuse("it has a sliding window. Use sliding_window=None.")
+
+
+def _in_a_row(call, given):
+    """Adds what puts all places of an argument along one axis."""
+    tensor = given.tensor
+    axes = tuple(range(1, len(tensor.shape) - 1))
+    if tuple(getattr(call.inner, "_attention_axes", axes)) != axes:
+        call.refuse("it attends along some of its axes. Use all of them.")
+    if len(axes) == 1:
+        return given
+    if None in tensor.shape[1:]:
+        call.refuse("the size of its input is open. Give keras.Input the size.")
+    shape = [-1, math.prod(tensor.shape[1:-1]), tensor.shape[-1]]
+    value = call.add(
+        "RESHAPE", [given.value], lambda x: tf.reshape(x, shape)
+    )
+    return given._replace(value=value)
+
+
+def _kernels(call):
+    return {kernel.name: kernel for kernel in compat.kernels_of(call.inner)}
+
+
+def _heads(call, name):
+    """Returns how many heads a projection has, and their size."""
+    kernel = _kernels(call)[f"{name}_kernel"]
+    return kernel.variable_in(call.inner).shape[-2:]
+
+
+def _projected(call, name, given, gain=1.0):
+    """Adds `gain` times a projection, rounded by its quantizer."""
+    y = _product(call, name, given.value, given.reads, gain)
+    return call.quantize(y, name, gain)
+
+
+def _product(call, name, x, reads, gain=1.0):
+    """Adds gain * (x kernel + bias), the heads side by side."""
+    kernel = _kernels(call)[f"{name}_kernel"]
+    dense = kernel.owner_in(call.inner)
+    bias = 0.0 if dense.bias is None else compat.to_numpy(dense.bias).ravel()
+    shift = gain * np.float64(bias)
+
+    def compute(x):
+        value = compat.full_precision(dense.kernel)
+        value = call.rounded(kernel.name, value)
+        value = tf.reshape(value, [x.shape[-1], -1])
+        return call.rounded(reads, x) @ value
+
+    y = call.add(
+        "FULLY_CONNECTED", [x], compute, kernel=kernel.name, reads=reads
+    )
+    return call.add(
+        "AFFINE",
+        [y],
+        lambda x: x * np.float32(gain) + np.float32(shift),
+        gain=gain,
+        shift=shift,
+    )
+
+
+def _by_heads(call, x, groups, sharing=1):
+    """Adds what makes `[places, heads * size]` `[groups, queries, size]`."""
+    sizes = (groups, sharing) if sharing > 1 else (groups,)
+    last = 1 + len(sizes)
+    x = call.add(
+        "RESHAPE",
+        [x],
+        lambda x: tf.reshape(
+            x, [-1, x.shape[1], *sizes, x.shape[2] // math.prod(sizes)]
+        ),
+    )
+    x = _transposed(call, x, (0, *range(2, last + 1), 1, last + 1))
+    if sharing == 1:
+        return x
+    return call.add(
+        "RESHAPE",
+        [x],
+        lambda x: tf.reshape(x, [-1, groups, sharing * x.shape[3], x.shape[4]]),
+    )
+
+
+def _by_places(call, x, sharing):
+    """Adds what takes `_by_heads` back."""
+
+    def parted(x):
+        groups, queries, size = x.shape[1:]
+        return tf.reshape(x, [-1, groups, sharing, queries // sharing, size])
+
+    places = 2
+    if sharing > 1:
+        x, places = call.add("RESHAPE", [x], parted), 3
+    axes = (0, places, *range(1, places), places + 1)
+    return call.add(
+        "RESHAPE",
+        [_transposed(call, x, axes)],
+        lambda x: tf.reshape(x, [-1, x.shape[1], math.prod(x.shape[2:])]),
+    )
+
+
+def _transposed(call, x, axes):
+    return call.add(
+        "TRANSPOSE", [x], lambda x: tf.transpose(x, axes), axes=axes
+    )
+
+
+def _causal(call, scores, queries, keys, sharing):
+    """Adds a limit: the lowest code where a key is behind the query.
+
+    All scores lie on one grid, which ends so far below the largest one of each
+    query that the softmax of its lowest code is 0.
+    """
+    if None in (queries, keys):
+        call.refuse(
+            "it is causal, and the number of its time steps is open. Give "
+            "keras.Input the number."
+        )
+    place = np.arange(queries)[:, np.newaxis]
+    seen = np.tile(place >= np.arange(keys), (1, 1, sharing, 1))
+
+    def limited(x):
+        largest = tf.reduce_max(tf.where(seen, x, -np.inf), -1)
+        return tf.where(seen, x, tf.reduce_min(largest) - _UNSEEN)
+
+    limits = np.where(seen, np.inf, -np.inf)
+    return call.add(
+        "MINIMUM", [scores], limited, like=scores, highest=limits
+    )
