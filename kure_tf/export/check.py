@@ -58,7 +58,7 @@ def check_file(content, graph, *, signature="serving_default") -> FileCheck:
     expected = StoredFile(
         write(
             graph,
-            float_ports=port["type"] == "FLOAT32",
+            float_ports=found.has_float_ports,
             batch_size=None if port["any_batch"] else port["shape"][0],
             signature=signature,
         )

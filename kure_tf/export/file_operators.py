@@ -39,6 +39,8 @@ def file_operator(operator, graph) -> FileOperator:
 def stored_kernel(operator):
     """Returns a kernel in LiteRT's layout and the axis of its scales."""
     codes = operator.weights.codes
+    if operator.kind == "GATHER":
+        return codes, 0
     if operator.kind == "CONV_2D":
         return codes.transpose(3, 0, 1, 2), 0
     if operator.kind == "DEPTHWISE_CONV_2D":
@@ -132,6 +134,11 @@ def _limit(operator, graph):
         "MaximumMinimumOptions",
         constants={"limit": (limit, graph.quantization(operator.output))},
     )
+
+
+def _gather(operator, graph):
+    values = {"axis": 0, "batchDims": 0}
+    return FileOperator("GATHER", 2, "GatherOptions", values, order=(1, 0))
 
 
 def _batch_matmul(operator, graph):
@@ -242,6 +249,7 @@ _WRITERS = {
     "DEPTHWISE_CONV_2D": _conv,
     "ELU": _plain(1),
     "FULLY_CONNECTED": _dense,
+    "GATHER": _gather,
     "GELU": _plain(2, "GeluOptions"),
     "HARD_SWISH": _plain(1, "HardSwishOptions"),
     "LEAKY_RELU": _plain(

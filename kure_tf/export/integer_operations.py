@@ -26,6 +26,9 @@ def operate(operator, inputs, graph, kernels) -> tf.Tensor:
     shape = graph.tensors[operator.output].shape
     if operator.kind in MOVES:
         return moved(operator.kind, operator.options, inputs, shape)
+    if operator.kind == "GATHER":
+        table = operator.weights.codes.astype(np.float32)
+        return tf.gather(tf.constant(table), inputs[0])
     x = [graph.quantization(name) for name in operator.inputs]
     y = graph.quantization(operator.output)
     if operator.weights is not None:

@@ -98,7 +98,11 @@ def _with_float_ends(graph):
     if not _floats(graph):
         return graph
     read = [name for one in _floats(graph) for name in one.inputs]
-    read = [name for name in read if name not in graph.inputs]
+    read = [
+        name
+        for name in read
+        if name not in graph.inputs and graph.quantization(name) is not None
+    ]
     outputs = dict.fromkeys((*graph.outputs, *read, *_made(graph)))
     return dataclasses.replace(graph, outputs=tuple(outputs))
 

@@ -83,7 +83,11 @@ def integer_runner(
 def ports_of(graph, names) -> tuple[Port, ...]:
     """Returns the `Port`s of tensors, which hand values in and out."""
     return tuple(
-        Port(name, (None, *graph.tensors[name].shape), "float32")
+        Port(
+            name,
+            (None, *graph.tensors[name].shape),
+            "int32" if graph.quantization(name) is None else "float32",
+        )
         for name in names
     )
 
@@ -127,7 +131,8 @@ class Simulation:
         """Returns the codes of the outputs, or of other `tensors` by name.
 
         Args:
-            inputs: One array for each input: float values, or int8 codes.
+            inputs: One array for each input: float values or int8 codes;
+                indices as they are.
             tensors: Names of tensors; None for the outputs.
 
         Raises:
@@ -150,13 +155,24 @@ class Simulation:
 
     def _levels_of(self, name, array):
         quantization = self._graph.quantization(name)
+        if quantization is None:
+            return tf.constant(array.astype(np.int32))
         if array.dtype != np.int8:
             array = quantization.codes_of(array)
         return tf.constant(array.astype(np.float32) - quantization.zero_point)
 
     def _codes_of(self, name, levels):
-        zero_point = self._graph.quantization(name).zero_point
+        quantization = self._graph.quantization(name)
+        if quantization is None:
+            return levels.numpy()
+        zero_point = quantization.zero_point
         return (levels.numpy() + zero_point).astype(np.int8)
+
+    def _values_of(self, name, levels):
+        quantization = self._graph.quantization(name)
+        if quantization is None:
+            return levels.numpy()
+        return levels.numpy() * np.float32(quantization.scale)
 
     def _run(self, operator, levels):
         """Returns the levels of an operator's output, float32."""
@@ -164,17 +180,16 @@ class Simulation:
         if operator.kind == "FLOAT":
             return self._run_in_float(operator, inputs)
         y = operate(operator, inputs, self._graph, self._kernels)
-        low, high = _ends(operator, self._graph.quantization(operator.output))
+        quantization = self._graph.quantization(operator.output)
+        if quantization is None:
+            return y
+        low, high = _ends(operator, quantization)
         return tf.clip_by_value(tf.cast(y, tf.float32), low, high)
 
     def _run_in_float(self, operator, levels):
         """Likewise, by the float kernels themselves."""
-        scales = [self._graph.quantization(x).scale for x in operator.inputs]
-        values = [
-            level.numpy() * np.float32(scale)
-            for level, scale in zip(levels, scales, strict=True)
-        ]
-        (y,) = self._floats[operator.output].answer(values)
+        values = map(self._values_of, operator.inputs, levels)
+        (y,) = self._floats[operator.output].answer([*values])
         return self._levels_of(operator.output, y)
 
 

@@ -71,6 +71,12 @@ class StoredFile:
             signatures = self._model.signatureDefs or ()
             self.signatures = [self._signature(one) for one in signatures]
 
+    @property
+    def has_float_ports(self) -> bool:
+        """Whether an input or output of the file is a float32 number."""
+        ports = (*self._graph.inputs, *self._graph.outputs)
+        return any(self.tensors[n]["type"] == "FLOAT32" for n in ports)
+
     def input_port(self):
         """Returns the tensor of the first input.
 

@@ -22,7 +22,7 @@ def write(
         graph: An `IntegerGraph`.
         float_ports: Whether inputs and outputs are float32, with QUANTIZE and
             DEQUANTIZE behind and in front of them; else int8, as
-            integer-only devices need them.
+            integer-only devices need them. Indices are int32 either way.
         batch_size: Fixes the batch size; None leaves it open.
         signature: Name of the signature. Its inputs and outputs have the names
             of the graph's tensors.
@@ -44,8 +44,8 @@ def write(
         )
     writer = _Writer(graph, batch_size)
     inputs = {name: writer.port(name, float_ports) for name in graph.inputs}
-    if float_ports:
-        for name, number in inputs.items():
+    for name, number in inputs.items():
+        if number != writer.number(name):
             writer.quantize(number, name)
     for operator in graph.operators:
         writer.write(operator)
@@ -71,12 +71,13 @@ class _Writer:
         """Returns the number of a tensor of the graph, added if need be."""
         if name not in self._numbers:
             tensor = self._graph.tensors[name]
+            quantization = tensor.quantization
             self._numbers[name] = self.file.add_tensor(
                 name,
                 (self._batch_of(name), *tensor.shape),
-                np.int8,
-                scale=tensor.quantization.scale,
-                zero_point=tensor.quantization.zero_point,
+                tensor.dtype,
+                scale=quantization and quantization.scale,
+                zero_point=quantization and quantization.zero_point,
             )
         return self._numbers[name]
 
@@ -89,7 +90,10 @@ class _Writer:
         return self.file.add_tensor(f"{name}_float", shape, np.float32)
 
     def port(self, name, in_float):
-        return self._float(name) if in_float else self.number(name)
+        """Returns the number of what goes in; indices stay what they are."""
+        if in_float and self._graph.quantization(name) is not None:
+            return self._float(name)
+        return self.number(name)
 
     def quantize(self, number, name):
         """Adds QUANTIZE from a float tensor to one of the graph."""
@@ -98,7 +102,12 @@ class _Writer:
         )
 
     def dequantized(self, name):
-        """Adds DEQUANTIZE; returns the number of the float tensor."""
+        """Adds DEQUANTIZE; returns the number of the float tensor.
+
+        Indices, which are no codes, are as they are.
+        """
+        if self._graph.quantization(name) is None:
+            return self.number(name)
         number = self._float(name)
         self.file.add_operator(
             "DEQUANTIZE", 2, [self.number(name)], number, "DequantizeOptions"
@@ -138,20 +147,23 @@ class _Writer:
     def _kernel_and_bias(self, operator):
         weights = operator.weights
         codes, axis = stored_kernel(operator)
-        scale = np.float32(self._graph.quantization(operator.inputs[0]).scale)
+        kernel = self.file.add_constant(
+            weights.path,
+            codes,
+            scales=weights.scales,
+            axis=axis,
+            container=weights.container,
+            at_end=True,
+        )
+        x = self._graph.quantization(operator.inputs[0])
+        if x is None:  # A table.
+            return [kernel]
         return [
-            self.file.add_constant(
-                weights.path,
-                codes,
-                scales=weights.scales,
-                axis=axis,
-                container=weights.container,
-                at_end=True,
-            ),
+            kernel,
             self.file.add_constant(
                 f"{weights.path}/bias",
                 weights.biases,
-                scales=scale * weights.scales,
+                scales=np.float32(x.scale) * weights.scales,
             ),
         ]
 

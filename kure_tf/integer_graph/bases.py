@@ -43,8 +43,8 @@ class Bases:
         for fused in reversed(operators):  # Readers before makers.
             self.of(fused.output)
 
-    def of(self, value) -> Quantization:
-        """Returns the base of a value."""
+    def of(self, value) -> Quantization | None:
+        """Returns the base of a value; None for indices."""
         if value not in self._found:
             self._found[value] = self._choose(value)
         return self._found[value]
@@ -64,6 +64,8 @@ class Bases:
 
     def _choose(self, value):
         maker = self._makers.get(value)
+        if self._are_indices(value):
+            return None
         if value.quantization is not None:
             return value.quantization
         if maker is not None and maker.kind in SAME_CODES + SAME_SCALE:
@@ -76,6 +78,26 @@ class Bases:
             return eight_bits[0]
         found = quantization_of_range(value.range.lowest, value.range.highest)
         return clear_of_ties(found, self._functions_of(value))
+
+    def _are_indices(self, value):
+        """Whether a value is read as indices.
+
+        Raises:
+            ValueError: If it is read as values, too.
+        """
+        found = {
+            self._are_indices(reader.output)
+            if reader.kind in SAME_CODES
+            else reader.reads_indices(value)
+            for reader in self._readers.get(value, ())
+        }
+        if len(found) > 1:
+            raise ValueError(
+                "Expected inputs that are indices, such as an embedding's, or "
+                f"values. {value.name!r} is read as both. Give the model two "
+                "inputs."
+            )
+        return True in found
 
     def _functions_of(self, value):
         """Returns the kinds of those that look up a function of its codes."""

@@ -38,6 +38,12 @@ class Fused:
     def kind(self):
         return self.step.kind
 
+    def reads_indices(self, value) -> bool:
+        """Whether `value`, one of the inputs, is indices for it."""
+        if self.kind == "FLOAT":
+            return self.step.options["indices"][self.inputs.index(value)]
+        return self.kind == "GATHER"
+
     def takes(self, step) -> bool:
         """Whether `step`, which reads the output, can be folded in."""
         if self.output.quantization is not None:
@@ -70,7 +76,7 @@ def _one_after_the_other(first, second):
     return dataclasses.replace(
         first,
         compute=lambda *inputs: second.compute(first.compute(*inputs)),
-        options={"layers": layers},
+        options={**first.options, "layers": layers},
     )
 
 

@@ -39,17 +39,23 @@ class Quantization:
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """One int8 tensor of the graph.
+    """One tensor of the graph: int8 codes, or int32 indices.
 
     Attributes:
         name: Its name, unique in the graph.
         shape: Its shape, without the batch.
-        quantization: Its `Quantization`.
+        quantization: Its `Quantization`; None for indices, such as the ids
+            that an embedding looks up.
     """
 
     name: str
     shape: tuple[int, ...]
-    quantization: Quantization
+    quantization: Quantization | None
+
+    @property
+    def dtype(self) -> str:
+        """Returns "int8" or "int32"."""
+        return "int32" if self.quantization is None else "int8"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # It holds arrays.
@@ -59,16 +65,19 @@ class Weights:
         weight = scales * codes
         bias   = (scale of the input) * scales * biases
 
+    Or the table of an embedding, whose codes are those of the output.
+
     Attributes:
         path: Path of the kernel in the Keras model, "conv1/kernel".
         bits: Bit-width of the grid that the codes lie on.
         codes: int8, within -127..127, in the layout of Keras:
             `[height, width, in, out]`, `[height, width, in, multiplier]`
-            (depthwise), `[height, width, out, in]` (transposed), `[in, out]`.
+            (depthwise), `[height, width, out, in]` (transposed), `[in, out]`,
+            `[rows, features]` (a table).
             Batch normalization with a negative gain has changed their sign.
         scales: float32 `[1]` or `[channels]`: step sizes times the gains of
             the batch normalization behind.
-        biases: int32 `[channels]`.
+        biases: int32 `[channels]`; empty for a table.
         container: Bits that a file gives each code: 8, 4 or 2.
         dead: Channels whose scale is so small beside their bias that int32
             could not hold it. Their codes are zeros, which changes no output.
@@ -94,7 +103,8 @@ class Operator:
         inputs: Names of the tensors that it reads.
         output: Name of the tensor that it writes.
         activation: "NONE", "RELU" or "RELU6", done together with it.
-        weights: Kernel and bias of a linear operator, else None.
+        weights: Kernel and bias of a linear operator, the table of a "GATHER",
+            else None.
         options: What else it needs, plain values by name.
     """
 
@@ -108,7 +118,7 @@ class Operator:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class IntegerGraph:
-    """A model as operators on int8 tensors.
+    """A model as operators on int8 tensors, and on int32 indices.
 
     Attributes:
         name: Name of the model.
@@ -126,7 +136,7 @@ class IntegerGraph:
 
     @property
     def weights(self) -> dict[str, Weights]:
-        """`{name of the operator's output: Weights}` of linear operators."""
+        """`{name of the operator's output: Weights}` of those that have any."""
         return {
             operator.output: operator.weights
             for operator in self.operators
@@ -161,8 +171,8 @@ class IntegerGraph:
             for layer in operator.options["layers"]
         )
 
-    def quantization(self, name) -> Quantization:
-        """Returns the `Quantization` of the tensor of that name."""
+    def quantization(self, name) -> Quantization | None:
+        """Returns the `Quantization` of the tensor of that name, if any."""
         return self.tensors[name].quantization
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from kure_tf import compat
 from kure_tf.fake_quantized import hosted_tensors, integers_of
-from kure_tf.integer_graph.graph import Weights
+from kure_tf.integer_graph.graph import Quantization, Weights
 
 LARGEST_RATIO = 256.0
 """XNNPACK refuses a whole file with one s_x s_w / s_y as large as this."""
@@ -68,7 +68,8 @@ def weights_of(fused, tensors, x, y) -> Weights:
         ValueError: If int8 does not hold its codes, int32 does not hold its
             sums, or XNNPACK would refuse it.
     """
-    tensor, axes, bias = _kernel_of(fused.step, tensors)
+    kernel, tensor = _kernel_of(fused.step, tensors)
+    axes, bias = kernel.channel_axes, _bias_of(fused.step)
     codes, steps = codes_and_steps(tensor)
     shape = compat.channel_shape(codes.shape, axes)
     gain = np.broadcast_to(np.float64(fused.gain), np.prod(shape))
@@ -109,16 +110,57 @@ def affine_weights(fused, count, x, y) -> Weights:
     return _as_integers(channels, x, y)
 
 
+def table_of(fused, tensors, y) -> Weights:
+    """Returns the table of an embedding in the codes of its output.
+
+    Args:
+        fused: The `Fused` operator.
+        tensors: `{id of the state: QuantizedTensor}` of the model.
+        y: `Quantization` of its output: `table_quantization`.
+    """
+    _, tensor = _kernel_of(fused.step, tensors)
+    codes, steps = codes_and_steps(tensor)
+    return Weights(
+        path=tensor.path,
+        bits=int(compat.to_numpy(tensor.state.bits)),
+        codes=np.rint(codes * (steps / y.scale)).astype(np.int8),
+        scales=np.float32([y.scale]),
+        biases=np.zeros(0, np.int32),
+    )
+
+
+def table_quantization(tensor) -> Quantization:
+    """Returns codes for what an embedding looks up.
+
+    Those of its quantizer where that has one step size for all rows; else 255
+    levels as far as the largest value of the table.
+
+    Args:
+        tensor: The `QuantizedTensor` of the table.
+    """
+    codes, steps = codes_and_steps(tensor)
+    step = steps.max()
+    if (steps != step).any():
+        step = max(np.abs(codes * steps).max(), 1e-8) / 127
+    return Quantization(float(np.float32(step)), 0)
+
+
 def _kernel_of(step, tensors):
-    """Returns the `QuantizedTensor` of a kernel, its axes and its bias."""
-    layer = step.inner
-    kernels = {one.name: one for one in compat.kernels_of(layer)}
-    kernel, hosted = kernels[step.kernel], hosted_tensors(step.layer)
-    # The bias belongs to the last of several kernels; that of a cell is a step.
-    last = kernel is [*kernels.values()][-1] and not kernel.owner
-    has_bias = last and layer.bias is not None
-    bias = compat.to_numpy(layer.bias).ravel() if has_bias else 0.0
-    return tensors[id(hosted[step.kernel].state)], kernel.channel_axes, np.float64(bias)
+    """Returns a kernel of a step's layer and its `QuantizedTensor`."""
+    kernels = {one.name: one for one in compat.kernels_of(step.inner)}
+    hosted = hosted_tensors(step.layer)[step.kernel]
+    return kernels[step.kernel], tensors[id(hosted.state)]
+
+
+def _bias_of(step):
+    """Returns what a layer adds to the product with a kernel.
+
+    It belongs to the last of several kernels; that of a cell is a step.
+    """
+    last = compat.kernels_of(step.inner)[-1]
+    if last.name != step.kernel or last.owner or step.inner.bias is None:
+        return 0.0
+    return compat.to_numpy(step.inner.bias).astype(np.float64).ravel()
 
 
 def codes_and_steps(tensor):

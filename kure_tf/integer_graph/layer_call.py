@@ -10,6 +10,7 @@ from kure_tf import compat
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import hosted_tensors
 from kure_tf.fake_quantized.taps import quantized
+from kure_tf.integer_graph.graph import SAME_CODES
 from kure_tf.integer_graph.grids import quantization_of
 from kure_tf.integer_graph.steps import Step, Value
 from kure_tf.settings.operating_point import FP
@@ -111,8 +112,38 @@ class LayerCall:
         """Adds the layer in float, in place of the steps that it has so far."""
         del self._steps[self._first :]
         self.inputs, self.in_float = self._given, True
-        layers = (self.name,)
-        return self.add("FLOAT", self.inputs, self.repeat, layers=layers)
+        return self.add(
+            "FLOAT",
+            self.inputs,
+            self.repeat,
+            layers=(self.name,),
+            indices=self.reads_indices(),
+        )
+
+    def reads_indices(self) -> tuple[bool, ...]:
+        """Returns which of its inputs are indices: whole numbers, not codes.
+
+        Raises:
+            ValueError: If a layer makes them, which int8 codes would round.
+        """
+        looks_up = isinstance(self.inner, keras.layers.Embedding)
+        found = []
+        for tensor, value in zip(_given(self), self.inputs, strict=True):
+            found.append(looks_up or _are_indices(tensor))
+            if found[-1] and not self._is_given(value):
+                self.refuse(
+                    "it reads indices that a layer makes, which int8 codes "
+                    "would round. Give them to the model."
+                )
+        return tuple(found)
+
+    def _is_given(self, value):
+        """Whether a value is an input of the model, or moved from there."""
+        for step in self._steps:
+            if step.output is value:
+                moved = step.kind in (*SAME_CODES, "IDENTITY")
+                return moved and self._is_given(step.inputs[0])
+        return True
 
     def merge_times(self):
         """Makes time steps examples, for all that reads `inputs` from now."""
@@ -189,13 +220,24 @@ class LayerCall:
         )
 
 
+def _given(call):
+    """Returns the symbolic tensors that a call is given."""
+    leaves = tf.nest.flatten((call.args, call.kwargs))
+    return [leaf for leaf in leaves if compat.is_symbolic(leaf)]
+
+
+def _are_indices(tensor):
+    """Whether a tensor holds more than the 256 whole numbers of int8 codes."""
+    dtype = tf.as_dtype(tensor.dtype)
+    return dtype.is_integer and dtype.size > 1
+
+
 def _times(call, depth):
     """Returns the sizes of the first axes of a call.
 
     None if not all are known, or if the call is given a mask of these axes.
     """
-    leaves = tf.nest.flatten((call.args, call.kwargs))
-    given = [leaf for leaf in leaves if compat.is_symbolic(leaf)]
+    given = _given(call)
     times = tuple(given[0].shape[1 : 1 + depth]) if given else ()
     return None if None in times or depth and len(given) > 1 else times
 

@@ -14,6 +14,7 @@ from kure_tf.integer_graph.affine_layers import (
     scaled_sum,
 )
 from kure_tf.integer_graph.attention_layers import attention
+from kure_tf.integer_graph.embedding_layers import embedding
 from kure_tf.integer_graph.grids import quantization_of_range
 from kure_tf.integer_graph.linear_layers import (
     conv,
@@ -46,7 +47,7 @@ def read_layer(call):
     Raises:
         ValueError: If no integer operator computes the layer; it is named.
     """
-    refuse_masks_and_indices(call)
+    refuse_masks(call)
     if operation_of(call.layer) is not None:
         return read_operation(call)
     _check_wrapper(call)
@@ -62,19 +63,15 @@ def read_layer(call):
     return call.quantize(read(call), "output")
 
 
-def refuse_masks_and_indices(call):
-    """Raises for what is neither in an exact file's integers nor its floats."""
+def refuse_masks(call):
+    """Raises for what makes a mask: exact files have none."""
     masking = isinstance(call.inner, keras.layers.Masking)
+    masking = masking or getattr(call.inner, "mask_zero", False)
     # Keras 3 computes masks by operations between layers.
     if masking or operation_of(call.layer) in ("any", "not_equal"):
         call.refuse(
             "it makes a mask, which exact files do not have. Build the model "
             "without Masking, and without mask_zero=True."
-        )
-    if isinstance(call.inner, keras.layers.Embedding):
-        call.refuse(
-            "it reads indices, which int8 codes would round. Convert the float "
-            'model: to_tflite(mode="converter_int8").'
         )
 
 
@@ -193,6 +190,7 @@ READERS = {
     "Dropout": _identity,
     "ELU": _relu,
     "EinsumDense": einsum_dense,
+    "Embedding": embedding,
     "Flatten": reshape,
     "FoldedAway": _identity,
     "GRU": recurrent,

@@ -17,6 +17,7 @@ from kure_tf.integer_graph.kernels import (
     LARGEST_LEVEL,
     LARGEST_SUM,
     affine_weights,
+    table_of,
     weights_of,
 )
 
@@ -111,7 +112,7 @@ class Lowering:
         """Makes the tensor of an input of the model."""
         name = self._tensor(value.name, value.shape, quantization)
         self._given.append(name)
-        if quantization.lowest == -128:
+        if quantization is None or quantization.lowest == -128:
             return name
         clip = Operator(
             "MAXIMUM", (name,), "", options={"with": quantization.lowest}
@@ -135,6 +136,8 @@ class Lowering:
         if kind in LINEAR:
             x = self._tensors[inputs[0]].quantization
             weights = weights_of(fused, self._kernels, x, quantization)
+        if kind == "GATHER":
+            weights = table_of(fused, self._kernels, quantization)
         self._check_operands(fused, inputs, quantization)
         activation = _activation(fused, quantization)
         operator = Operator(
@@ -202,6 +205,8 @@ class Lowering:
         Saturation clips at the highest level. Where the lowest one is not
         code -128, ReLU clips at zero, and MAXIMUM anywhere else.
         """
+        if quantization is None:
+            return self._append(operator, name, shape, quantization)
         lowest = quantization.lowest
         if lowest <= self._lowest_made(operator, quantization):
             return self._append(operator, name, shape, quantization)
@@ -214,7 +219,7 @@ class Lowering:
 
     def _lowest_made(self, operator, quantization):
         """Returns the lowest code that an operator can put out."""
-        if operator.kind in (*SAME_CODES, *SAME_SCALE, "CONCATENATION"):
+        if operator.kind in (*SAME_CODES, *SAME_SCALE, "CONCATENATION", "GATHER"):
             return quantization.lowest
         inputs = [self._tensors[x].quantization for x in operator.inputs]
         positive = operator.kind in ("ADD", "MUL", "MEAN") and all(
@@ -248,6 +253,7 @@ def _kind_and_options(fused, quantization):
     if kind in ("RELU", "RELU6", "QUANTIZED"):
         return "MUL", {"by": 1}
     if kind == "FLOAT":
+        del options["indices"]
         options["compute"] = fused.step.compute
     if kind == "MINIMUM":
         options["with"] = quantization.codes_of(options["highest"])

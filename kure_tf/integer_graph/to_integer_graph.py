@@ -12,7 +12,7 @@ from kure_tf.integer_graph.input_scales import fold_input_scales
 from kure_tf.integer_graph.layer_call import NoIntegerOperatorError
 from kure_tf.integer_graph.layers import (
     read_layer,
-    refuse_masks_and_indices,
+    refuse_masks,
 )
 from kure_tf.integer_graph.lower import Lowering
 from kure_tf.integer_graph.steps import measure
@@ -90,19 +90,10 @@ def _read_or_leave(call):
 
 
 def _left_in_float(call):
-    """Leaves a layer in float that reads values, not indices; no mask."""
-    refuse_masks_and_indices(call)
+    """Leaves a layer in float that neither makes a mask nor keeps a state."""
+    refuse_masks(call)
     if getattr(call.inner, "stateful", False):
         call.refuse("an exact file keeps no state. Use stateful=False.")
-    for tensor in tf.nest.flatten((call.args, call.kwargs)):
-        kind = compat.is_symbolic(tensor) and tf.as_dtype(tensor.dtype)
-        if kind and kind.is_integer and kind.size > 1:
-            raise NoIntegerOperatorError(
-                "Expected layers that read values, which an exact file holds "
-                f"as int8 codes. {call.name!r} reads {kind.name}, such "
-                "as indices, which codes would round. Convert the float "
-                'model: to_tflite(mode="converter_int8").'
-            )
     return call.leave_in_float()
 
 
