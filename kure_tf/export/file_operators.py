@@ -267,6 +267,7 @@ _WRITERS = {
     "RESHAPE": _reshape,
     "RESIZE_BILINEAR": _resize("ResizeBilinearOptions"),
     "RESIZE_NEAREST_NEIGHBOR": _resize("ResizeNearestNeighborOptions"),
+    "RSQRT": _plain(2),
     "SLICE": _slice,
     "SOFTMAX": _plain(2, "SoftmaxOptions", lambda one: {"beta": 1.0}),
     "SUB": _elementwise("SubOptions"),

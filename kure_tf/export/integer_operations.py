@@ -157,6 +157,7 @@ _COMPUTES = {
     "MUL": _mul,
     "PRELU": _prelu,
     "RESIZE_BILINEAR": _resize_bilinear,
+    "RSQRT": _look_up,
     "SOFTMAX": _softmax,
     "SUB": _sub,
     "TANH": _look_up,

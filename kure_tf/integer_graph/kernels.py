@@ -110,6 +110,27 @@ def affine_weights(fused, count, x, y) -> Weights:
     return _as_integers(channels, x, y)
 
 
+def mean_weights(fused, count, x, y) -> Weights:
+    """Returns a mean over features, plus a shift, as a dense kernel.
+
+    All of its codes are 127.
+
+    Args:
+        fused: A `Fused` operator of the kind "FEATURE_MEAN".
+        count: Number of features.
+        x, y: `Quantization` of its input and of its output.
+    """
+    channels = _Channels(
+        path=f"{fused.output.name}/kernel",
+        bits=8,
+        codes=np.full((count, 1), 127),
+        axes=(-1,),
+        scales=np.array([1 / (127 * count)]),
+        biases=np.array([fused.step.options["shift"]], np.float64),
+    )
+    return _as_integers(channels, x, y)
+
+
 def table_of(fused, tensors, y) -> Weights:
     """Returns the table of an embedding in the codes of its output.
 

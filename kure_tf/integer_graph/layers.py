@@ -15,6 +15,10 @@ from kure_tf.integer_graph.affine_layers import (
 )
 from kure_tf.integer_graph.attention_layers import attention
 from kure_tf.integer_graph.embedding_layers import embedding
+from kure_tf.integer_graph.feature_norms import (
+    layer_normalization,
+    rms_normalization,
+)
 from kure_tf.integer_graph.grids import quantization_of_range
 from kure_tf.integer_graph.linear_layers import (
     conv,
@@ -202,6 +206,7 @@ READERS = {
     "GlobalMaxPooling2D": global_pool("REDUCE_MAX", tf.reduce_max),
     "GroupedQueryAttention": attention,
     "LSTM": recurrent,
+    "LayerNormalization": layer_normalization,
     "LayerScale": layer_scale,
     "LeakyReLU": _relu,
     "MaxPooling1D": pool("MAX_POOL_2D"),
@@ -212,6 +217,7 @@ READERS = {
     "PReLU": _prelu,
     "Permute": permute,
     "QuantizeLayer": _quantize_layer,
+    "RMSNormalization": rms_normalization,
     "RNN": recurrent,
     "ReLU": _relu,
     "Rescaling": rescaling,

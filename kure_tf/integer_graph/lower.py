@@ -17,6 +17,7 @@ from kure_tf.integer_graph.kernels import (
     LARGEST_LEVEL,
     LARGEST_SUM,
     affine_weights,
+    mean_weights,
     table_of,
     weights_of,
 )
@@ -106,6 +107,8 @@ class Lowering:
         inputs = [self._store(x, wanted) for x in fused.inputs]
         if fused.kind == "AFFINE":
             return self._affine(fused, inputs[0], quantization)
+        if fused.kind == "FEATURE_MEAN":
+            return self._feature_mean(fused, inputs[0], quantization)
         return self._add(fused, inputs, quantization)
 
     def _input(self, value, quantization):
@@ -198,6 +201,15 @@ class Lowering:
         return self._emit(
             Operator("RESHAPE", (y,), ""), name, shape, quantization
         )
+
+    def _feature_mean(self, fused, x, quantization):
+        """Adds a mean over the last axis as a product with equal weights."""
+        count = self._tensors[x].shape[-1]
+        before = self._tensors[x].quantization
+        weights = mean_weights(fused, count, before, quantization)
+        operator = Operator("FULLY_CONNECTED", (x,), "", weights=weights)
+        value = fused.output
+        return self._emit(operator, value.name, value.shape, quantization)
 
     def _emit(self, operator, name, shape, quantization):
         """Adds an operator and the tensor it makes; returns the tensor.

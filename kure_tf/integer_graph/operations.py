@@ -84,20 +84,38 @@ def _binary(kind, affine):
         first, second = _operands(call)
         comes_first = compat.is_symbolic(second)
         constant = np.float64(first if comes_first else second)
-        if constant.size not in (
-            1,
-            call.repeat(*_probe(call, _counted)).shape[-1],
-        ):
-            call.refuse("its constant is no number, nor one for each channel.")
-        constant = (
-            constant.reshape(-1) if constant.size > 1 else constant.item()
-        )
-        gain, shift = affine(constant, comes_first)
-        return call.add(
-            "AFFINE", call.inputs, call.repeat, gain=gain, shift=shift
-        )
+        if constant.size == 1:
+            gain, shift = affine(constant.item(), comes_first)
+            return _affine(call, call.inputs, call.repeat, gain, shift)
+        (x,) = _probe(call, _counted)
+        if call.repeat(x).shape != x.shape:
+            call.refuse("its constant has more axes or entries than its input.")
+        each = np.broadcast_to(constant, x.shape).reshape(-1, x.shape[-1])
+        if (each == each[0]).all():
+            gain, shift = affine(each[0], comes_first)
+            return _affine(call, call.inputs, call.repeat, gain, shift)
+        return _of_each(call, *affine(each.ravel(), comes_first))
 
     return read
+
+
+def _affine(call, inputs, compute, gain, shift):
+    return call.add("AFFINE", inputs, compute, gain=gain, shift=shift)
+
+
+def _of_each(call, gain, shift):
+    """Adds a gain and a shift for each entry, which are channels for it."""
+    shape = _probe(call, _counted)[0].shape[1:]
+    size = int(np.prod(shape))
+    x = call.add("RESHAPE", call.inputs, lambda x: tf.reshape(x, [-1, size]))
+    y = _affine(
+        call,
+        [x],
+        lambda x: x * np.float32(gain) + np.float32(shift),
+        gain,
+        shift,
+    )
+    return call.add("RESHAPE", [y], lambda x: tf.reshape(x, [-1, *shape]))
 
 
 def _divide(call):
@@ -107,7 +125,7 @@ def _divide(call):
 
 
 def _negative(call):
-    return call.add("AFFINE", call.inputs, call.repeat, gain=-1.0, shift=0.0)
+    return _affine(call, call.inputs, call.repeat, -1.0, 0.0)
 
 
 def _concatenate(call):

@@ -46,7 +46,8 @@ class Step:
     Attributes:
         kind: An operator of the integer graph, or what is folded into one:
             "AFFINE" (gain * x + shift), "RELU", "RELU6", "QUANTIZED" (by a
-            quantizer); "IDENTITY" is nothing at all.
+            quantizer); "FEATURE_MEAN" (over the last axis, + shift);
+            "IDENTITY" is nothing at all.
         inputs: The values that it reads.
         output: The value that it makes.
         compute: Function of the tensors of `inputs`, in float.

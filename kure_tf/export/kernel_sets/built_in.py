@@ -12,6 +12,7 @@ from kure_tf.export.kernel_sets.fixed_point import (
     shifted_first,
     twice_half_away,
 )
+from kure_tf.export.kernel_sets.inverse_root import inverse_root_table
 from kure_tf.export.kernel_sets.pairs import TABLES, look_up, pair_table
 from kure_tf.export.kernel_sets.tables import table_of
 
@@ -126,6 +127,8 @@ class BuiltIn:
 
     def table(self, kind, x, y):
         """Returns the codes that a function makes of the codes -128..127."""
+        if kind == "RSQRT":
+            return inverse_root_table(x, y)
         return table_of(kind, x, y)
 
     def enlarge(self, codes, factors):
