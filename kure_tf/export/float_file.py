@@ -10,7 +10,7 @@ from kure_tf.evaluation.captured_output import captured_output
 def float_file(operator, graph, batch_size=None) -> bytes:
     """Returns a float operator as a file of float32 inputs and output.
 
-    TFLite's converter makes it; it sees this operator only.
+    Indices are int32. TFLite's converter makes it; it sees this operator only.
 
     Args:
         operator: An `Operator` of the kind "FLOAT".
@@ -23,8 +23,8 @@ def float_file(operator, graph, batch_size=None) -> bytes:
     """
     files = _FILES.setdefault(operator, {})
     if batch_size not in files:
-        shapes = tuple(graph.tensors[name].shape for name in operator.inputs)
-        files[batch_size] = _converted(operator, shapes, batch_size)
+        tensors = [graph.tensors[name] for name in operator.inputs]
+        files[batch_size] = _converted(operator, tensors, batch_size)
     return files[batch_size]
 
 
@@ -32,11 +32,15 @@ def float_file(operator, graph, batch_size=None) -> bytes:
 _FILES = weakref.WeakKeyDictionary()
 
 
-def _converted(operator, shapes, batch_size):
+def _converted(operator, tensors, batch_size):
     compute = operator.options["compute"]
     signature = [
-        tf.TensorSpec((batch_size, *shape), tf.float32, name=f"x{number}")
-        for number, shape in enumerate(shapes)
+        tf.TensorSpec(
+            (batch_size, *tensor.shape),
+            tf.int32 if tensor.quantization is None else tf.float32,
+            name=f"x{number}",
+        )
+        for number, tensor in enumerate(tensors)
     ]
     module = tf.Module()
     module.function = tf.function(compute, input_signature=signature)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from kure_tf import compat
 from kure_tf.compat import keras
 from kure_tf.integer_graph.activations import activate
+from kure_tf.integer_graph.matrix_products import matrix_product, turned
 from kure_tf.integer_graph.steps import Value
 
 _QUANTIZERS = {"query": "input", "value": "value_input", "key": "key_input"}
@@ -66,51 +67,61 @@ def attention(call):
     return call.add("RESHAPE", [y], lambda x: tf.reshape(x, shape))
 
 
-def matrix_product(call, a, b, *, transposed=False) -> Value:
-    """Adds the product of two matrices for each example and head.
+def dot_attention(call):
+    """Adds Attention, whose inputs are multiplied as they are."""
+    layer, given = call.inner, _bound(call)
+    query, value, *key = given.pop("inputs")
+    _check_masks(call, [query[0], value[0]], given.values())
+    if layer.score_mode != "dot":
+        call.refuse('it has no product of query and key. Use score_mode="dot".')
+    q, key = query[1], key[0] if key else value
+    if layer.scale is not None:
+        scale = float(compat.to_numpy(layer.scale))
+        q = call.add("AFFINE", [q], lambda x: scale * x, gain=scale, shift=0.0)
+    scores = matrix_product(call, q, key[1], transposed=True)
+    if given.get("use_causal_mask") or getattr(layer, "causal", False):
+        scores = _causal(call, scores, query[0].shape[1], key[0].shape[1])
+    weights = activate(call, scores, keras.activations.softmax)
+    return matrix_product(call, weights, value[1])
 
-    Args:
-        call: The `LayerCall` that gets it.
-        a, b: Values `[..., rows, depth]` and `[..., depth, columns]`.
-        transposed: Whether b is `[..., columns, depth]` instead.
-    """
-    return call.add(
-        "BATCH_MATMUL",
-        [a, b],
-        lambda a, b: tf.matmul(a, b, transpose_b=transposed),
-        transposed=transposed,
-    )
 
-
-def _arguments(call):
-    """Returns query, value and key, and whether a query sees none behind it."""
+def _bound(call):
+    """Returns the arguments of a call by name; a tensor with its value."""
     left = iter(call.inputs)
     args, kwargs = tf.nest.map_structure(
         lambda leaf: (leaf, next(left)) if compat.is_symbolic(leaf) else leaf,
         (call.args, call.kwargs),
     )
     signature = inspect.signature(call.inner.call)
-    given = signature.bind(*args, **kwargs).arguments
-    found = {}
+    return signature.bind(*args, **kwargs).arguments
+
+
+def _arguments(call):
+    """Returns query, value and key, and whether a query sees none behind it."""
+    given, found = _bound(call), {}
     for argument, name in _QUANTIZERS.items():
         tensor, value = given.pop(argument, None) or found["value"][:2]
         one = _Given(tensor, value, name if name in call.hosted else "input")
         same = [other for other in found.values() if other.tensor is tensor]
         found[argument] = same[0] if same else _in_a_row(call, one)
-    _check_masks(call, found.values(), given.values())
+    tensors = [one.tensor for one in found.values()]
+    _check_masks(call, tensors, given.values())
+    if getattr(call.inner, "sliding_window", None):
+        call.refuse("it has a sliding window. Use sliding_window=None.")
     return *found.values(), bool(given.get("use_causal_mask"))
 
 
-def _check_masks(call, found, others):
-    masks = [getattr(one.tensor, "_keras_mask", None) for one in found]
-    symbolic = [one for one in others if isinstance(one, tuple)]
-    if symbolic or any(mask is not None for mask in masks):
+def _check_masks(call, tensors, others):
+    """Raises unless all that attention is given are tensors without masks."""
+    masks = [getattr(tensor, "_keras_mask", None) for tensor in tensors]
+    others = tf.nest.flatten([*others])
+    if any(isinstance(one, Value) for one in others) or any(
+        mask is not None for mask in masks
+    ):
         call.refuse(
             "it is given a mask, which no operator takes. use_causal_mask=True "
             "is one that is known beforehand."
         )
-    if getattr(call.inner, "sliding_window", None):
-        call.refuse("it has a sliding window. Use sliding_window=None.")
 
 
 def _in_a_row(call, given):
@@ -124,9 +135,7 @@ def _in_a_row(call, given):
     if None in tensor.shape[1:]:
         call.refuse("the size of its input is open. Give keras.Input the size.")
     shape = [-1, math.prod(tensor.shape[1:-1]), tensor.shape[-1]]
-    value = call.add(
-        "RESHAPE", [given.value], lambda x: tf.reshape(x, shape)
-    )
+    value = call.add("RESHAPE", [given.value], lambda x: tf.reshape(x, shape))
     return given._replace(value=value)
 
 
@@ -182,7 +191,7 @@ def _by_heads(call, x, groups, sharing=1):
             x, [-1, x.shape[1], *sizes, x.shape[2] // math.prod(sizes)]
         ),
     )
-    x = _transposed(call, x, (0, *range(2, last + 1), 1, last + 1))
+    x = turned(call, x, (0, *range(2, last + 1), 1, last + 1))
     if sharing == 1:
         return x
     return call.add(
@@ -205,18 +214,12 @@ def _by_places(call, x, sharing):
     axes = (0, places, *range(1, places), places + 1)
     return call.add(
         "RESHAPE",
-        [_transposed(call, x, axes)],
+        [turned(call, x, axes)],
         lambda x: tf.reshape(x, [-1, x.shape[1], math.prod(x.shape[2:])]),
     )
 
 
-def _transposed(call, x, axes):
-    return call.add(
-        "TRANSPOSE", [x], lambda x: tf.transpose(x, axes), axes=axes
-    )
-
-
-def _causal(call, scores, queries, keys, sharing):
+def _causal(call, scores, queries, keys, sharing=None):
     """Adds a limit: the lowest code where a key is behind the query.
 
     All scores lie on one grid, which ends so far below the largest one of each
@@ -227,14 +230,13 @@ def _causal(call, scores, queries, keys, sharing):
             "it is causal, and the number of its time steps is open. Give "
             "keras.Input the number."
         )
-    place = np.arange(queries)[:, np.newaxis]
-    seen = np.tile(place >= np.arange(keys), (1, 1, sharing, 1))
+    seen = np.arange(queries)[:, np.newaxis] >= np.arange(keys)
+    # [example, head, query, key]; without heads one axis less.
+    seen = np.tile(seen, (1, 1, sharing, 1) if sharing else (1, 1, 1))
 
     def limited(x):
         largest = tf.reduce_max(tf.where(seen, x, -np.inf), -1)
         return tf.where(seen, x, tf.reduce_min(largest) - _UNSEEN)
 
     limits = np.where(seen, np.inf, -np.inf)
-    return call.add(
-        "MINIMUM", [scores], limited, like=scores, highest=limits
-    )
+    return call.add("MINIMUM", [scores], limited, like=scores, highest=limits)

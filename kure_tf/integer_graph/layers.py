@@ -13,7 +13,7 @@ from kure_tf.integer_graph.affine_layers import (
     rescaling,
     scaled_sum,
 )
-from kure_tf.integer_graph.attention_layers import attention
+from kure_tf.integer_graph.attention_layers import attention, dot_attention
 from kure_tf.integer_graph.embedding_layers import embedding
 from kure_tf.integer_graph.feature_norms import (
     layer_normalization,
@@ -28,6 +28,7 @@ from kure_tf.integer_graph.linear_layers import (
     separable,
     transposed,
 )
+from kure_tf.integer_graph.matrix_products import dot
 from kure_tf.integer_graph.operations import operation_of, read_operation
 from kure_tf.integer_graph.recurrent_layers import bidirectional, recurrent
 from kure_tf.integer_graph.shape_layers import (
@@ -171,11 +172,15 @@ def _softmax(call):
     return activate(call, call.inputs[0], keras.activations.softmax)
 
 
+BETTER_IN_FLOAT = ("LayerNormalization", "RMSNormalization")
+"""Layers that lose much in 8 bits where variances differ much."""
+
 READERS = {
     "Activation": _activation,
     "ActivityRegularization": _identity,
     "Add": _two_by_two("ADD", tf.add),
     "AlphaDropout": _identity,
+    "Attention": dot_attention,
     "AveragePooling1D": pool("AVERAGE_POOL_2D"),
     "AveragePooling2D": pool("AVERAGE_POOL_2D"),
     "BatchNormalization": batch_norm,
@@ -191,6 +196,7 @@ READERS = {
     "CustomScaleLayer": scaled_sum,
     "DepthwiseConv1D": depthwise,
     "DepthwiseConv2D": depthwise,
+    "Dot": dot,
     "Dropout": _identity,
     "ELU": _relu,
     "EinsumDense": einsum_dense,

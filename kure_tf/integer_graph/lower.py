@@ -231,7 +231,12 @@ class Lowering:
 
     def _lowest_made(self, operator, quantization):
         """Returns the lowest code that an operator can put out."""
-        if operator.kind in (*SAME_CODES, *SAME_SCALE, "CONCATENATION", "GATHER"):
+        if operator.kind in (
+            *SAME_CODES,
+            *SAME_SCALE,
+            "CONCATENATION",
+            "GATHER",
+        ):
             return quantization.lowest
         inputs = [self._tensors[x].quantization for x in operator.inputs]
         positive = operator.kind in ("ADD", "MUL", "MEAN") and all(

@@ -14,6 +14,7 @@ import tensorflow as tf
 from kure_tf import compat
 from kure_tf.compat import keras
 from kure_tf.integer_graph.activations import ACTIVATIONS
+from kure_tf.integer_graph.matrix_products import matrix_product
 
 
 def operation_of(layer) -> str | None:
@@ -155,6 +156,24 @@ def _mean(call):
     return call.add("RESHAPE", [y], lambda x: tf.reshape(x, [-1, *shape]))
 
 
+def _matmul(call):
+    """A product of two values: matrices, for each example and head."""
+    if len(call.inputs) != 2:
+        call.refuse("one of its factors is a constant. Use a Dense layer.")
+    a, b = _probe(call, _random)
+    found = call.repeat(a, b)
+    for transposed in (False, True) if len(a.shape) == len(b.shape) > 2 else ():
+        sizes = a.shape[-1], b.shape[-1 if transposed else -2]
+        if a.shape[1:-2] != b.shape[1:-2] or sizes[0] != sizes[1]:
+            continue
+        expected = tf.matmul(a, b, transpose_b=transposed)
+        if expected.shape == found.shape and np.allclose(
+            found, expected, atol=1e-4
+        ):
+            return matrix_product(call, *call.inputs, transposed=transposed)
+    call.refuse("it is no product of matrices of the last two axes.")
+
+
 def _moved(call):
     """What reshapes, slices or transposes."""
     (x,) = _probe(call, _counted)
@@ -207,6 +226,9 @@ _READERS = {
     "expand_dims": _moved,
     "get_item": _moved,
     "getitem": _moved,
+    "einsum": _matmul,
+    "mat_mul": _matmul,
+    "matmul": _matmul,
     "mean": _mean,
     "mul": _MULTIPLY,
     "multiply": _MULTIPLY,

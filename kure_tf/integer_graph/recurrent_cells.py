@@ -77,7 +77,9 @@ class _Cell:
 
         def compute(x):
             kernel = compat.full_precision(getattr(self._cell, attribute))
-            return self._call.rounded(reads, x) @ self._call.rounded(name, kernel)
+            return self._call.rounded(reads, x) @ self._call.rounded(
+                name, kernel
+            )
 
         y = self._add(
             name, "FULLY_CONNECTED", [x], compute, kernel=name, reads=reads

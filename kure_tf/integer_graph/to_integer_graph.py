@@ -11,6 +11,7 @@ from kure_tf.integer_graph.graph import IntegerGraph
 from kure_tf.integer_graph.input_scales import fold_input_scales
 from kure_tf.integer_graph.layer_call import NoIntegerOperatorError
 from kure_tf.integer_graph.layers import (
+    BETTER_IN_FLOAT,
     read_layer,
     refuse_masks,
 )
@@ -42,7 +43,9 @@ def to_integer_graph(model, calibration, *, allow_float=False) -> IntegerGraph:
             `data.batches.batches_of` takes, such as a `Split`.
         allow_float: Whether layers without an integer operator, and those that
             are in float at this point, stay in float, between conversions
-            from and to int8. They are the graph's `float_layers`.
+            from and to int8, and so do LayerNormalization and
+            RMSNormalization, whose variance has 8 bits otherwise. They are the
+            graph's `float_layers`.
 
     Returns:
         An `IntegerGraph`: `write` makes a file of it, `simulate` its answers.
@@ -79,7 +82,8 @@ def _read_or_leave(call):
     """Adds the steps of a layer, in float where it has no others."""
     states = [tensor.state for tensor in call.hosted.values()]
     in_float = FP in [compat.to_numpy(state.bits) for state in states]
-    if in_float or compat.kernels_of(call.inner) and not states:
+    better = type(call.inner).__name__ in BETTER_IN_FLOAT
+    if better or in_float or compat.kernels_of(call.inner) and not states:
         return _left_in_float(call)
     try:
         return read_layer(call)

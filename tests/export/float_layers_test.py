@@ -36,10 +36,8 @@ def _norm(x):
     return layers.Activation("softplus", name="plus")(layers.Conv2D(4, 1)(x))
 
 
-def _attention(x):
-    x = layers.Reshape((16, 6))(x)
-    attended = layers.MultiHeadAttention(2, 3, name="attention")(x, x)
-    return layers.Add()([x, attended])
+def _soft(x):
+    return layers.Add()([x, layers.Activation("softsign", name="soft")(x)])
 
 
 def _recurrent(x):
@@ -49,6 +47,12 @@ def _recurrent(x):
 
 def _erfinv(x):
     return layers.Lambda(lambda x: tf.math.erfinv(x / 99), name="erfinv")(x)
+
+
+def _halves(ids):
+    """Returns features of ids: the lower half of their bits, and the upper."""
+    lower, upper = ids % 64, ids // 64
+    return tf.stack([tf.cast(x, tf.float32) / 64 for x in (lower, upper)], -1)
 
 
 @functools.cache
@@ -73,7 +77,7 @@ _ALL = "first", "norm", "selu", "plus", "logits"
 class FloatLayersTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.named_parameters(
         ("elementwise", (_norm,), ("norm", "selu", "plus"), 2),
-        ("attention", (_attention,), ("attention",), 1),
+        ("between", (_soft,), ("soft",), 1),
         ("recurrent", (_recurrent,), ("gru",), 1),
         ("pinned", (_norm, "paper"), _ALL, 3),
     )
@@ -104,27 +108,47 @@ class FloatLayersTest(tf.test.TestCase, parameterized.TestCase):
         self.assertLess(error.mean(), 3 * quantization.scale)
 
     def test_they_are_refused_unless_allowed(self):
-        with self.assertRaisesRegex(ValueError, "'norm': .*allow_float=True"):
+        with self.assertRaisesRegex(ValueError, "'selu': .*allow_float=True"):
             to_integer_graph(_model(_norm), [_images()])
 
-    @parameterized.parameters("int32", "float32")
-    def test_indices_are_refused(self, kind):
+    def test_indices_stay_what_they_are(self):
         """Codes of 8 bits would make other indices of most of them."""
-        ids = np.arange(16, dtype=kind).reshape(4, 4)
-        inputs = keras.Input((4,), dtype=kind)
-        x = layers.Flatten()(layers.Embedding(400, 3, name="table")(inputs))
-        model = keras.Model(inputs, layers.Dense(2)(x))
+        ids = np.arange(256, dtype=np.int32).reshape(64, 4) * 7
+        inputs = keras.Input((4,), dtype="int32", name="ids")
+        x = layers.Lambda(_halves, output_shape=(4, 2), name="halves")(inputs)
+        model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
         model = at_point(model, ids, "8/8", EIGHT_BIT_ENDS)
-        for allow_float in (False, True):
-            with self.assertRaisesRegex(ValueError, "'table': .* indices"):
-                to_integer_graph(model, [ids], allow_float=allow_float)
+        graph = to_integer_graph(model, [ids], allow_float=True)
+        self.assertEqual(graph.tensors["ids"].dtype, "int32")
+        self.assertEqual(graph.float_layers, ("halves",))
+        for float_ports in (False, True):
+            content = write(graph, float_ports=float_ports)
+            self.assertEqual(check_file(content, graph).differences, ())
+        self.assertAllEqual(run(write(graph), [ids]), simulate(graph, ids))
+        answers = graph.quantization(graph.outputs[0]).values_of(
+            simulate(graph, ids)
+        )
+        expected = model(ids).numpy()
+        spread = expected.max() - expected.min()
+        self.assertAllClose(answers, expected, atol=0.02 * spread)
+
+    @parameterized.parameters(False, True)
+    def test_indices_that_a_layer_makes_are_refused(self, allow_float):
+        inputs = keras.Input((4,), dtype="int32")
+        doubled = layers.Lambda(lambda x: 2 * x, output_shape=(4,))(inputs)
+        x = layers.Embedding(400, 3, name="table")(doubled)
+        model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
+        ids = np.arange(16, dtype=np.int32).reshape(4, 4)
+        model = at_point(model, ids, "8/8", EIGHT_BIT_ENDS)
+        with self.assertRaisesRegex(ValueError, "no integer operator|'table'"):
+            to_integer_graph(model, [ids], allow_float=allow_float)
 
     def test_what_litert_does_not_compute_is_refused_by_name(self):
         with self.assertRaisesRegex(ValueError, "none for 'erfinv'"):
             write(_graph(_erfinv))
 
     def test_the_converters_route_leaves_them_to_write(self):
-        with self.assertRaisesRegex(ValueError, "'selu' in float.*write"):
+        with self.assertRaisesRegex(ValueError, "'selu', FLOAT.*write"):
             fake_quant_model(_graph(_norm))
 
     @pytest.mark.one_keras

@@ -48,6 +48,12 @@ class _Random:
     def codes(self, *shape):
         return self._rng.integers(-128, 128, shape).astype(np.int8)
 
+    def input(self, tensor):
+        """Returns what one input is given: codes, or indices of a table."""
+        if tensor.quantization is None:
+            return self._rng.integers(0, 1000, (64, *tensor.shape), np.int32)
+        return self.codes(64, *tensor.shape)
+
     def weights(self, shape, channels):
         """Returns weights of 8 or 4 bits, per tensor or per channel."""
         bits = int(self._rng.choice([8, 4]))
@@ -150,6 +156,52 @@ def _two(kind):
         return _graph(kind, [shape, other, shape], quantizations)
 
     return draw_graph
+
+
+def _matrix_product(draw):
+    """With a second factor that XNNPACK takes, of zero point 0, or not."""
+    transposed, depth = draw.choice(False, True), draw.choice(5, 64, 300)
+    b = draw.quantization()
+    b = dataclasses.replace(b, zero_point=draw.choice(0, b.zero_point))
+    y = Quantization(float(np.float32(2 * depth**0.5)), draw.choice(-5, 9))
+    return _graph(
+        "BATCH_MATMUL",
+        [
+            (2, 9, depth),
+            (2, 7, depth) if transposed else (2, depth, 7),
+            (2, 9, 7),
+        ],
+        [draw.quantization(), b, y],
+        transposed=transposed,
+    )
+
+
+def _inverse_root(draw):
+    x = Quantization(draw.quantization().scale, -128)
+    y = Quantization(float(np.float32(x.scale**-0.5 / 100)), -128)
+    return _graph("RSQRT", [(5, 8)] * 2, [x, y])
+
+
+def _look_up(draw):
+    return _graph(
+        "GATHER",
+        [(6,), (6, 5)],
+        [None, Quantization(0.1, 0)],
+        weights=Weights(
+            path="table",
+            bits=8,
+            codes=draw.codes(1000, 5),
+            scales=np.float32([0.1]),
+            biases=np.zeros(0, np.int32),
+        ),
+    )
+
+
+def _limits(draw):
+    """A limit for each entry, as of causal attention."""
+    limits = draw.codes(1, 1, 5, 8)
+    quantizations = [draw.quantization()] * 2
+    return _graph("MINIMUM", [(3, 5, 8)] * 2, quantizations, **{"with": limits})
 
 
 def _by_one(draw):
@@ -261,9 +313,13 @@ class KernelSetsTest(tf.test.TestCase, parameterized.TestCase):
         ("gelu", _function("GELU")),
         ("grouped", _grouped),
         ("hard_swish", _function("HARD_SWISH")),
+        ("inverse_root", _inverse_root),
         ("leaky_relu", _leaky_relu),
+        ("limits", _limits),
+        ("look_up", _look_up),
         ("logistic", _function("LOGISTIC", Quantization(1 / 256, -128))),
         ("depthwise", _depthwise),
+        ("matrix_product", _matrix_product),
         ("max_pool", _pool("MAX_POOL_2D")),
         ("max_pool_strides", _pool("MAX_POOL_2D", (2, 3))),
         ("maximum", _limit("MAXIMUM")),
@@ -282,10 +338,7 @@ class KernelSetsTest(tf.test.TestCase, parameterized.TestCase):
             draw = _Random(seed)
             graph = draw_graph(draw)
             kind = graph.operators[0].kind
-            inputs = [
-                draw.codes(64, *graph.tensors[name].shape)
-                for name in graph.inputs
-            ]
+            inputs = [draw.input(graph.tensors[name]) for name in graph.inputs]
             for kernels in KERNELS:
                 if kind in ("ELU", "SOFTMAX") and kernels == "reference":
                     continue

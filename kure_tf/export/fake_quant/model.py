@@ -8,6 +8,8 @@ from kure_tf.export.fake_quant.storable import storable
 from kure_tf.integer_graph import check_graph
 from kure_tf.integer_graph.graph import SAME_CODES
 
+_NOT_CONVERTED = ("BATCH_MATMUL", "ELU", "FLOAT", "GATHER", "RSQRT")
+
 
 def fake_quant_model(graph):
     """Returns a Keras model that TFLite's converter turns into our codes.
@@ -52,11 +54,12 @@ def fake_quant_model(graph):
 def _check_operators(graph):
     paths = [weights.path for weights in graph.weights.values()]
     for operator in graph.operators:
-        if operator.kind in ("ELU", "FLOAT"):
+        if operator.kind in _NOT_CONVERTED:
             raise ValueError(
-                "Expected operators that TFLite's converter turns into integer "
-                f"ones. It would compute {operator.output!r} in float. Write "
-                "the file by write(graph)."
+                "Expected operators that TFLite's converter turns into just "
+                "these integer ones. It is not known to for "
+                f"{operator.output!r}, {operator.kind}. Write the file by "
+                "write(graph)."
             )
         if (weights := operator.weights) is None:
             continue

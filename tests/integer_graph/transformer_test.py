@@ -1,0 +1,294 @@
+"""Attention, embeddings and layer normalization as integers."""
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl.testing import parameterized
+from litert_files import run
+
+from kure_tf import (
+    fake_quantize_model,
+    quantize_aware,
+    set_operating_point,
+    set_step_sizes,
+)
+from kure_tf.compat import IS_KERAS_3, keras
+from kure_tf.export import simulate, to_integer_graph, write
+from kure_tf.fake_quantized import Placement
+from kure_tf.ptq import calibrate, minmax
+
+layers = keras.layers
+_SETS = ("xnnpack", "builtin")  # The reference kernels have no softmax.
+_WIDTH = 8
+_ROWS = np.random.default_rng(0).normal(size=(48, 6, _WIDTH))
+_ROWS = _ROWS.astype(np.float32)
+_IDS = np.random.default_rng(0).integers(0, 400, (48, 6)).astype(np.int32)
+_NORMAL = keras.initializers.RandomNormal(stddev=0.5, seed=0)
+_ATTENTION = functools.partial(
+    layers.MultiHeadAttention,
+    kernel_initializer=_NORMAL,
+    bias_initializer=keras.initializers.RandomNormal(stddev=0.2, seed=1),
+)
+
+
+def _dense(x, units=_WIDTH):
+    return layers.Dense(units, kernel_initializer=_NORMAL)(x)
+
+
+def _flat(x):
+    return layers.Flatten()(x)
+
+
+def _made(make, shape=_ROWS.shape[1:], **options):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(shape, name="x", **options)
+    return keras.Model(inputs, make(inputs))
+
+
+def _with_itself(heads, size, **options):
+    def make(x, **call):
+        return _ATTENTION(heads, size, **options)(x, x, **call)
+
+    return make
+
+
+def _square(x):
+    x = layers.Reshape((2, 3, _WIDTH))(x)
+    return _ATTENTION(2, 4)(x, x)
+
+
+def _norm(kind, **options):
+    """Returns a normalization with gains and shifts of its own."""
+    initializers = {
+        f"{name}_initializer": keras.initializers.RandomNormal(
+            mean, 0.3, seed=2
+        )
+        for name, mean in options.pop("trained", {}).items()
+    }
+    return kind(**initializers, **options)
+
+
+_LAYER_NORM = functools.partial(
+    _norm, layers.LayerNormalization, trained={"gamma": 1.0, "beta": 0.0}
+)
+
+
+def _block(x):
+    y = _LAYER_NORM()(x)
+    x = layers.Add()([x, _ATTENTION(2, 4)(y, y)])
+    y = layers.Dense(16, activation="gelu")(_LAYER_NORM()(x))
+    return layers.Add()([x, layers.Dense(_WIDTH)(y)])
+
+
+def _einsum(equation, shape, bias_axes=None):
+    def make(x):
+        layer = layers.EinsumDense(
+            equation, shape, bias_axes=bias_axes, kernel_initializer=_NORMAL
+        )
+        return layer(x)
+
+    return make
+
+
+_CASES = {
+    "heads": _with_itself(2, 4),
+    "own_sizes": _with_itself(
+        3, 5, value_dim=7, output_shape=4, use_bias=False
+    ),
+    "outputs_of_two_axes": _with_itself(2, 4, output_shape=(2, 3)),
+    "causal": lambda x: _with_itself(2, 4)(x, use_causal_mask=True),
+    "fewer_queries": lambda x: _ATTENTION(2, 4)(_dense(x)[:, :3], x),
+    "three_inputs": lambda x: _ATTENTION(2, 4)(x, _dense(x, 6), _dense(x, 5)),
+    "pictures": _square,
+    "without_kernels": lambda x: layers.Attention()([x, _dense(x)]),
+    "scaled": lambda x: layers.Attention(use_scale=True)([x, x, _dense(x)]),
+    "causal_without_kernels": lambda x: layers.Attention()(
+        [x, _dense(x)], use_causal_mask=True
+    ),
+    "dot_of_matrices": lambda x: layers.Dot((2, 2))([x, _dense(x)[:, :4]]),
+    "dot_of_columns": lambda x: layers.Dot(1)([x, _dense(x, 3)]),
+    "dot_of_vectors": lambda x: layers.Dot(1)(
+        [_dense(_flat(x)), _dense(_flat(x))]
+    ),
+    "dot_of_both": lambda x: layers.Dot((1, 2))([_dense(_flat(x)), x]),
+    "in_heads": _einsum("abc,cde->abde", (6, 2, 3), "de"),
+    "of_heads": _einsum("abc,bcd->ad", (5,), "d"),
+    "turned_kernel": _einsum("abc,dbc->ad", (5,)),
+    "layer_norm": lambda x: _LAYER_NORM()(_dense(x)),
+    "layer_norm_of_vectors": lambda x: _LAYER_NORM()(_dense(_flat(x))),
+    "layer_norm_alone": lambda x: layers.LayerNormalization(
+        center=False, scale=False
+    )(_dense(x)),
+    "block": _block,
+    "a_number_for_each": lambda x: _dense(x) + _ROWS[0],
+    "a_gain_for_each": lambda x: _dense(x) * _ROWS[0],
+}
+if IS_KERAS_3:
+    _CASES |= {
+        "shared_keys": lambda x: layers.GroupQueryAttention(4, 6, 2)(x, x),
+        "causal_shared_keys": lambda x: layers.GroupQueryAttention(4, 6, 2)(
+            x, x, use_causal_mask=True
+        ),
+        "gated": lambda x: layers.GroupQueryAttention(4, 6, 2, use_gate=True)(
+            x, x
+        ),
+        "product": lambda x: keras.ops.matmul(_dense(x, 6), x),
+        "sums_in_letters": lambda x: keras.ops.einsum(
+            "btd,bsd->bts", _dense(x), x
+        ),
+        "rms_norm": lambda x: layers.RMSNormalization()(_dense(x)),
+    }
+
+
+def _quantized(model, point, examples=_ROWS, placement="tflite"):
+    quantized = fake_quantize_model(model, placement)
+    found = calibrate(quantized, examples, progress=False)
+    set_step_sizes(quantized, minmax(found, point))
+    set_operating_point(quantized, point)
+    return quantized
+
+
+def _decibels(signal, error):
+    return 10 * np.log10(np.sum(signal**2) / np.sum(error**2))
+
+
+@pytest.mark.filterwarnings("ignore:.*is quantized:UserWarning")
+class TransformerTest(tf.test.TestCase, parameterized.TestCase):
+    def _check(self, quantized, decibels, examples=_ROWS):
+        """The file answers what is foretold, near what the model answers."""
+        graph = to_integer_graph(quantized, examples)
+        inputs = examples
+        if (grid := graph.quantization("x")) is not None:
+            inputs = grid.codes_of(examples)
+        content = write(graph)
+        for kernels in _SETS:
+            answers = simulate(graph, inputs, kernels)
+            self.assertAllEqual(run(content, [inputs], kernels), answers)
+        found = graph.quantization(graph.outputs[0]).values_of(answers)
+        expected = quantized(examples).numpy()
+        self.assertEqual(found.shape, expected.shape)
+        self.assertGreater(_decibels(expected, found - expected), decibels)
+        return graph
+
+    @parameterized.parameters(*_CASES)
+    def test_answers_are_foretold_and_those_of_the_model(self, case):
+        self._check(_quantized(_made(_CASES[case]), "8/8"), 27.0)
+
+    def test_all_of_attention_is_on_the_grids_of_the_model(self):
+        def make(x):  # The ends have 8 bits.
+            return _dense(_with_itself(2, 4)(_dense(x)))
+
+        quantized = _quantized(_made(make), "4/4")
+        graph = self._check(quantized, 11.0)
+        products = [
+            operator
+            for operator in graph.operators
+            if operator.kind == "BATCH_MATMUL"
+        ]
+        lowest = [
+            graph.quantization(name).lowest
+            for operator in products
+            for name in operator.inputs
+        ]
+        self.assertEqual(lowest, [128 - 16] * 4)
+        self.assertEqual(graph.float_layers, ())
+
+    @pytest.mark.one_keras
+    def test_keys_behind_the_query_change_nothing(self):
+        model = _made(lambda x: _with_itself(2, 4)(x, use_causal_mask=True))
+        graph = to_integer_graph(_quantized(model, "8/8"), _ROWS)
+        changed = _ROWS.copy()
+        changed[:, 3:] = np.roll(changed[:, 3:], 1, axis=0)
+        before, after = (simulate(graph, rows) for rows in (_ROWS, changed))
+        self.assertAllEqual(before[:, :3], after[:, :3])
+        self.assertNotAllEqual(before[:, 3:], after[:, 3:])
+
+    @parameterized.parameters("int32", "float32")
+    def test_embeddings_look_rows_up(self, dtype):
+        """Of 400: int8 codes could not tell most of them apart."""
+
+        def make(x):
+            x = layers.Embedding(400, _WIDTH, name="table")(x)
+            return layers.Dense(3)(layers.Flatten()(x))
+
+        ids = _IDS.astype(dtype)
+        model = _quantized(_made(make, (6,), dtype=dtype), "8/8", ids)
+        graph = self._check(model, 30.0, ids.astype(np.int32))
+        self.assertEqual(graph.tensors["x"].dtype, "int32")
+        self.assertEqual(graph.operators[0].kind, "GATHER")
+
+    def test_a_table_of_one_step_keeps_its_codes(self):
+        def make(x):
+            x = layers.Embedding(400, _WIDTH, name="table")(x)
+            return layers.Dense(3)(layers.Flatten()(x))
+
+        model = _made(make, (6,), dtype="int32")
+        quantized = _quantized(model, "3/8", _IDS, Placement())
+        graph = to_integer_graph(quantized, _IDS)
+        (table,) = (
+            operator
+            for operator in graph.operators
+            if operator.kind == "GATHER"
+        )
+        layer = quantized.get_layer("table")
+        expected = layer(np.arange(400)[np.newaxis]).numpy()[0]
+        self.assertLessEqual(np.abs(table.weights.codes).max(), 4)
+        self.assertAllClose(
+            table.weights.codes * table.weights.scales, expected, rtol=1e-6
+        )
+
+    def test_two_towers_of_ids(self):
+        def make(users):
+            table = layers.Embedding(400, _WIDTH, name="items")
+            user = layers.Embedding(400, _WIDTH, name="users")(users[:, :1])
+            return layers.Dot(2)([user, table(users[:, 1:])])
+
+        model = _quantized(_made(make, (6,), dtype="int32"), "8/8", _IDS)
+        self._check(model, 25.0, _IDS)
+
+    def test_masks_are_refused(self):
+        def make(x):
+            x = layers.Embedding(400, _WIDTH, mask_zero=True, name="table")(x)
+            return layers.Dense(3)(layers.GlobalAveragePooling1D()(x))
+
+        model = _quantized(_made(make, (6,), dtype="int32"), "8/8", _IDS)
+        with self.assertRaisesRegex(ValueError, "mask_zero=True"):
+            to_integer_graph(model, _IDS, allow_float=True)
+
+    def test_ids_that_are_values_too_are_refused(self):
+        def make(x):
+            y = layers.Embedding(400, 1, name="table")(x)
+            return layers.Add()([layers.Flatten()(y), layers.Rescaling(0.1)(x)])
+
+        model = _quantized(_made(make, (6,), dtype="int32"), "8/8", _IDS)
+        with self.assertRaisesRegex(ValueError, "two inputs"):
+            to_integer_graph(model, _IDS)
+
+    @parameterized.parameters(False, True)
+    def test_normalization_is_better_in_float(self, allow_float):
+        quantized = _quantized(_made(_block), "8/8")
+        graph = to_integer_graph(quantized, _ROWS, allow_float=allow_float)
+        kinds = [operator.kind for operator in graph.operators]
+        self.assertEqual(kinds.count("FLOAT"), 2 * allow_float)
+        self.assertEqual(kinds.count("RSQRT"), 2 * (not allow_float))
+
+    def test_a_trained_model_keeps_its_codes(self):
+        quantized = quantize_aware(
+            _made(_block),
+            "lsq",
+            8,
+            8,
+            calibration=[_ROWS],
+            placement="tflite",
+            engine="native",
+            verbose=False,
+        )
+        quantized.compile("sgd", "mse")
+        quantized.fit(_ROWS, np.ones(_ROWS.shape), verbose=0)
+        self._check(quantized, 22.0)
+
+
+if __name__ == "__main__":
+    tf.test.main()
