@@ -2,6 +2,8 @@
 
 import importlib.util
 import pathlib
+import sys
+from unittest import mock
 
 _EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
 
@@ -11,5 +13,7 @@ def example_module(name):
     path = _EXAMPLES / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    # One may import another, which lies beside it.
+    with mock.patch.object(sys, "path", [str(_EXAMPLES), *sys.path]):
+        spec.loader.exec_module(module)
     return module

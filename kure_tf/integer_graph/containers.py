@@ -12,8 +12,8 @@ _LARGEST = {8: 127, 4: 7, 2: 1}
 def with_container(graph, bits, *, depthwise=True) -> IntegerGraph:
     """Returns a graph whose kernels are stored in `bits` bits where they fit.
 
-    Kernels that were quantized to more bits stay in 8. So do those of
-    transposed convolutions, which LiteRT does not run in 4, and of grouped
+    Kernels that were quantized to more bits stay in 8. So do tables and those
+    of transposed convolutions, which LiteRT does not run in 4, and of grouped
     ones, which no kernel set is known to run so. The answers stay
     those of the built-in and reference kernels; the default kernels, XNNPACK,
     have none for convolutions of 4 bits, which then run on the built-in ones:
@@ -53,6 +53,8 @@ def _stays(operator, bits, depthwise):
     weights = operator.weights
     largest = int(np.abs(weights.codes.astype(int)).max())
     if weights.bits > bits or largest > _LARGEST[bits]:
+        return True
+    if operator.kind == "GATHER":  # It would put out 4 bits, too.
         return True
     if bits == 2 and operator.kind != "FULLY_CONNECTED":
         raise ValueError(

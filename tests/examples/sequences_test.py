@@ -1,5 +1,6 @@
-"""The example of recurrent nets as exact files."""
+"""The example of recurrent nets and Transformers as exact files."""
 
+import dataclasses
 import json
 import pathlib
 from unittest import mock
@@ -17,24 +18,36 @@ class SequencesTest(tf.test.TestCase):
             example_module("sequences"),
             pathlib.Path(self.get_temp_dir()),
         )
-        smaller = {
-            "NETS": {"GRU": lambda: example.layers.GRU(6)},
-            "POINTS": ("4/4",),
-            "EPOCHS": 1,
-            "LEARNED_EPOCHS": 1,
-        }
+        task = dataclasses.replace(example.digits(), epochs=1, learned_epochs=1)
+
+        def read(x):
+            y = example.layers.LayerNormalization()(x)
+            y = example.layers.MultiHeadAttention(2, 4)(y, y)
+            return example.layers.Flatten()(y)
+
+        net = example.Net(example.of_rows(read), lambda: task, has_norms=True)
+        smaller = {"NETS": {"Transformer": net}, "POINTS": ("4/4",)}
         with mock.patch.multiple(example, **smaller):
             example.main(folder, "1")
 
         rows = json.loads((folder / "sequences.json").read_text("utf-8"))
-        self.assertEqual([row["point"] for row in rows], ["4/4", "4/4, LSQ"])
+        self.assertEqual(
+            [row["point"] for row in rows],
+            [
+                *("4/4", "4/4, norms in float"),
+                *("4/4, LSQ", "4/4, LSQ, norms in float"),
+            ],
+        )
         for row in rows:
-            # 500 test images, ten logits, with two sets of kernels.
-            self.assertEqual(row["codes"], 2 * 500 * 10)
+            # 500 test images, ten logits, with two sets of kernels; and what
+            # goes into a normalization in float.
+            floats = "float" in row["point"]
+            each = 10 + 8 * 32 * floats
+            self.assertEqual(row["codes"], 2 * 500 * each)
             self.assertEqual(row["differing_codes"], 0)
         page = (folder / "sequences.md").read_text("utf-8")
         self.assertIn("| 0 | 10,000 |", page)
-        self.assertLen(list(folder.glob("*.tflite")), 2)
+        self.assertLen(list(folder.glob("*.tflite")), 4)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from kure_tf import (
     set_step_sizes,
 )
 from kure_tf.compat import IS_KERAS_3, keras
-from kure_tf.export import simulate, to_integer_graph, write
+from kure_tf.export import simulate, to_integer_graph, with_container, write
 from kure_tf.fake_quantized import Placement
 from kure_tf.ptq import calibrate, minmax
 
@@ -226,7 +226,8 @@ class TransformerTest(tf.test.TestCase, parameterized.TestCase):
 
         model = _made(make, (6,), dtype="int32")
         quantized = _quantized(model, "3/8", _IDS, Placement())
-        graph = to_integer_graph(quantized, _IDS)
+        graph = with_container(to_integer_graph(quantized, _IDS), 4)
+        self.assertAllEqual(run(write(graph), [_IDS]), simulate(graph, _IDS))
         (table,) = (
             operator
             for operator in graph.operators
