@@ -91,22 +91,30 @@ def _rows(text, points, count):
 
 def _row(model, calibration, point, images):
     from kure_tf import set_operating_point, set_step_sizes
-    from kure_tf.export import to_integer_graph
     from kure_tf.ptq import minmax
     from kure_tf.settings import OperatingPoint
 
     point = OperatingPoint.parse(point)
     set_step_sizes(model, minmax(calibration, point))
     set_operating_point(model, point)
-    start = time.perf_counter()
     try:
-        graph = to_integer_graph(
-            model, [images[: len(images) // 2]], allow_float=True
-        )
-        lowered = time.perf_counter() - start
+        graph, lowered = _lowered(model, [images[: len(images) // 2]])
         return {"lower_seconds": lowered, **_checked(graph, images)}
     except ValueError as error:
         return {"refused": str(error)}
+
+
+def _lowered(model, calibration):
+    """Returns the graph, in integers alone if it can be, and the seconds."""
+    from kure_tf.export import to_integer_graph
+
+    start = time.perf_counter()
+    try:
+        graph = to_integer_graph(model, calibration)
+    except ValueError:
+        start = time.perf_counter()
+        graph = to_integer_graph(model, calibration, allow_float=True)
+    return graph, time.perf_counter() - start
 
 
 def _checked(graph, images):
