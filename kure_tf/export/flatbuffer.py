@@ -152,7 +152,9 @@ class FlatbufferFile:
 
         Args:
             content: The bytes of a file of one subgraph and one output.
-            inputs: Numbers of the tensors that take the place of its inputs.
+            inputs: Numbers of the tensors that take the place of its inputs,
+                in the order of their names in its signature: the converter
+                has an order of its own.
             prefix: What the names of its tensors begin with.
 
         Raises:
@@ -172,7 +174,10 @@ class FlatbufferFile:
                 f"graphs, such as loops. Received others for {prefix!r}."
             )
         (graph,) = other.subgraphs
-        numbers = {-1: -1, **dict(zip(graph.inputs, inputs, strict=True))}
+        (signature,) = other.signatureDefs
+        names = {one.name: one.tensorIndex for one in signature.inputs}
+        places = [names[name] for name in sorted(names)]
+        numbers = {-1: -1, **dict(zip(places, inputs, strict=True))}
         for number, tensor in enumerate(graph.tensors):
             if number not in numbers:
                 numbers[number] = self._take(tensor, other.buffers, prefix)

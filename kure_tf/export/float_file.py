@@ -38,7 +38,7 @@ def _converted(operator, tensors, batch_size):
         tf.TensorSpec(
             (batch_size, *tensor.shape),
             tf.int32 if tensor.quantization is None else tf.float32,
-            name=f"x{number}",
+            name=f"x{number:04}",  # Sorted by name, as by number.
         )
         for number, tensor in enumerate(tensors)
     ]

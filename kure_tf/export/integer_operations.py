@@ -6,6 +6,7 @@ import tensorflow as tf
 from kure_tf.export.shared_operations import MOVES, moved, products
 from kure_tf.integer_graph import Quantization
 from kure_tf.integer_graph.kernels import LARGEST_LEVEL
+from kure_tf.ops.depthwise import depthwise_conv2d
 
 _EXACT = 2**24
 """Up to it, float32 holds every whole number."""
@@ -96,18 +97,10 @@ def _average_pool(operator, inputs, x, y, kernels):
 
 def _window_sums(operator, codes):
     options = operator.options
-    # A channel is a picture: the kernel of depthwise convolutions refuses
-    # strides that are not the same along both axes.
-    count, channels = codes.shape[0], codes.shape[-1]
-    planes = tf.transpose(codes, [0, 3, 1, 2])
-    sums = tf.nn.conv2d(
-        tf.reshape(planes, [count * channels, *codes.shape[1:3], 1]),
-        tf.ones([*options["pool"], 1, 1]),
-        options["strides"],
-        options["padding"],
+    window = tf.ones([*options["pool"], codes.shape[-1], 1])
+    return depthwise_conv2d(
+        codes, window, options["strides"], options["padding"]
     )
-    sums = tf.reshape(sums, [count, channels, *sums.shape[1:3]])
-    return tf.transpose(sums, [0, 2, 3, 1])
 
 
 def _leaky_relu(operator, inputs, x, y, kernels):

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from kure_tf.ops.depthwise import depthwise_conv2d
+
 
 def products(kind, options, x, kernel, shape) -> tf.Tensor:
     """Returns the sums of products of a linear operator, without its bias.
@@ -21,9 +23,7 @@ def products(kind, options, x, kernel, shape) -> tf.Tensor:
     dilation = list(options["dilation"])
     if kind == "CONV_2D":
         return tf.nn.conv2d(x, kernel, strides, padding, dilations=dilation)
-    return tf.nn.depthwise_conv2d(
-        x, kernel, [1, *strides, 1], padding, dilations=dilation
-    )
+    return depthwise_conv2d(x, kernel, strides, padding, dilation)
 
 
 def moved(kind, options, inputs, shape) -> tf.Tensor:

@@ -68,7 +68,10 @@ def integer_runner(
 
     def answer(inputs):
         found = zip(outputs, simulation(inputs), strict=True)
-        return [quantization.values_of(codes) for quantization, codes in found]
+        return [
+            codes if quantization is None else quantization.values_of(codes)
+            for quantization, codes in found
+        ]
 
     return Runner(
         graph.name,

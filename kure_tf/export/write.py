@@ -71,13 +71,11 @@ class _Writer:
         """Returns the number of a tensor of the graph, added if need be."""
         if name not in self._numbers:
             tensor = self._graph.tensors[name]
-            quantization = tensor.quantization
             self._numbers[name] = self.file.add_tensor(
                 name,
                 (self._batch_of(name), *tensor.shape),
                 tensor.dtype,
-                scale=quantization and quantization.scale,
-                zero_point=quantization and quantization.zero_point,
+                **_scale_of(tensor.quantization),
             )
         return self._numbers[name]
 
@@ -183,3 +181,12 @@ class _Writer:
         if name != "shape" or batch is None:
             return array
         return np.where(array == -1, batch, array).astype(np.int32)
+
+
+def _scale_of(quantization):
+    if quantization is None:
+        return {}
+    return {
+        "scale": quantization.scale,
+        "zero_point": quantization.zero_point,
+    }

@@ -33,7 +33,7 @@ def normalization(call):
 
 def _check_axis(call):
     """Refuses what scales another axis than the last one."""
-    last = len(call.args[0].shape) - len(call.times) - 1
+    last = len(call.tensors[0].shape) - len(call.times) - 1
     axes = [] if call.inner.axis is None else np.ravel(call.inner.axis)
     if any(axis not in (-1, last) for axis in axes):
         call.refuse(

@@ -17,7 +17,10 @@ _QUANTIZERS = {"query": "input", "value": "value_input", "key": "key_input"}
 """`{argument: its quantizer}`; arguments that are one tensor have the first."""
 
 _UNSEEN = 8.0
-"""How far below the largest score: exp(-8) is a twelfth of a code."""
+"""How far below the largest score all unseen keys are, together.
+
+exp(-8) is a twelfth of a code of the probabilities.
+"""
 
 
 class _Given(NamedTuple):
@@ -71,7 +74,7 @@ def dot_attention(call):
     """Adds Attention, whose inputs are multiplied as they are."""
     layer, given = call.inner, _bound(call)
     query, value, *key = given.pop("inputs")
-    _check_masks(call, [query[0], value[0]], given.values())
+    _check_masks(call, [query[0], value[0]], given)
     if layer.score_mode != "dot":
         call.refuse('it has no product of query and key. Use score_mode="dot".')
     q, key = query[1], key[0] if key else value
@@ -105,19 +108,21 @@ def _arguments(call):
         same = [other for other in found.values() if other.tensor is tensor]
         found[argument] = same[0] if same else _in_a_row(call, one)
     tensors = [one.tensor for one in found.values()]
-    _check_masks(call, tensors, given.values())
+    _check_masks(call, tensors, given)
     if getattr(call.inner, "sliding_window", None):
         call.refuse("it has a sliding window. Use sliding_window=None.")
     return *found.values(), bool(given.get("use_causal_mask"))
 
 
-def _check_masks(call, tensors, others):
-    """Raises unless all that attention is given are tensors without masks."""
+def _check_masks(call, tensors, given):
+    """Raises if there is a mask, of the tensors or among the arguments."""
     masks = [getattr(tensor, "_keras_mask", None) for tensor in tensors]
-    others = tf.nest.flatten([*others])
-    if any(isinstance(one, Value) for one in others) or any(
-        mask is not None for mask in masks
-    ):
+    masks += [
+        argument
+        for name, argument in given.items()
+        if name.endswith("mask") and name != "use_causal_mask"
+    ]
+    if any(mask is not None for mask in tf.nest.flatten(masks)):
         call.refuse(
             "it is given a mask, which no operator takes. use_causal_mask=True "
             "is one that is known beforehand."
@@ -236,7 +241,8 @@ def _causal(call, scores, queries, keys, sharing=None):
 
     def limited(x):
         largest = tf.reduce_max(tf.where(seen, x, -np.inf), -1)
-        return tf.where(seen, x, tf.reduce_min(largest) - _UNSEEN)
+        lowest = tf.reduce_min(largest) - _UNSEEN - math.log(keys)
+        return tf.where(seen, x, lowest)
 
     limits = np.where(seen, np.inf, -np.inf)
     return call.add("MINIMUM", [scores], limited, like=scores, highest=limits)

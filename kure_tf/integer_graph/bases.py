@@ -18,6 +18,12 @@ from kure_tf.integer_graph.grids import (
     quantization_of_range,
 )
 
+_BYTES = {"int8": 0, "uint8": -128}
+"""`{dtype of an input: zero point}` with which codes are its values."""
+
+_OF_ONE_UNIT = ("ADD", "FEATURE_MEAN", "SUB")
+"""What makes values in the unit of its inputs."""
+
 
 class Bases:
     """Chooses one `Quantization` for every value, its base.
@@ -73,10 +79,17 @@ class Bases:
         wanted, others = self._wanted(value)
         if len(wanted) == 1 and not others:
             return wanted[0]
+        if value.dtype in _BYTES:
+            return Quantization(1.0, _BYTES[value.dtype])
         eight_bits = [one for one in wanted if one.lowest == -128]
         if len(eight_bits) == 1:
             return eight_bits[0]
-        found = quantization_of_range(value.range.lowest, value.range.highest)
+        low, high = value.range.lowest, value.range.highest
+        if maker is not None and maker.kind in _OF_ONE_UNIT:
+            # Finer than a step of theirs helps nobody: it may be 0 always.
+            steps = [self.of(x).scale for x in maker.inputs]
+            high = max(high, low + max(steps))
+        found = quantization_of_range(low, high)
         return clear_of_ties(found, self._functions_of(value))
 
     def _are_indices(self, value):
@@ -85,12 +98,7 @@ class Bases:
         Raises:
             ValueError: If it is read as values, too.
         """
-        found = {
-            self._are_indices(reader.output)
-            if reader.kind in SAME_CODES
-            else reader.reads_indices(value)
-            for reader in self._readers.get(value, ())
-        }
+        found = set(self._ways_of_reading(value))
         if len(found) > 1:
             raise ValueError(
                 "Expected inputs that are indices, such as an embedding's, or "
@@ -98,6 +106,14 @@ class Bases:
                 "inputs."
             )
         return True in found
+
+    def _ways_of_reading(self, value):
+        """Yields for each reader whether it reads indices."""
+        for reader in self._readers.get(value, ()):
+            if reader.kind in SAME_CODES:
+                yield from self._ways_of_reading(reader.output)
+            else:
+                yield reader.reads_indices(value)
 
     def _functions_of(self, value):
         """Returns the kinds of those that look up a function of its codes."""

@@ -11,7 +11,7 @@ def embedding(call):
     A table of one step size keeps its codes. One with a step size for each row
     gets 8 bits over all: a tensor of LiteRT's has one scale.
     """
-    call.reads_indices()
+    call.reads_indices()  # Raises where a layer makes them.
     (kernel,) = compat.kernels_of(call.inner)
     table = QuantizedTensor(
         **vars(call.hosted[kernel.name]), path=call.name, layer=call.layer

@@ -32,11 +32,13 @@ def rms_normalization(call):
 
 
 def _check_axis(call):
-    last = len(call.args[0].shape) - len(call.times) - 1
-    if any(axis not in (-1, last) for axis in np.ravel(call.inner.axis)):
+    last = len(call.tensors[0].shape) - len(call.times) - 1
+    axes = np.ravel(call.inner.axis).tolist()
+    if any(axis not in (-1, last) for axis in axes):
         call.refuse(
-            f"it is over axis={call.inner.axis} of {last + 1}. The mean over "
-            "features is over the last one."
+            f"it is over the axes {axes} of {last + 1}; integers take the last "
+            "one. Permute in front of it, or leave it in float: "
+            "allow_float=True."
         )
 
 

@@ -40,9 +40,10 @@ class Fused:
 
     def reads_indices(self, value) -> bool:
         """Whether `value`, one of the inputs, is indices for it."""
-        if self.kind == "FLOAT":
-            return self.step.options["indices"][self.inputs.index(value)]
-        return self.kind == "GATHER"
+        if self.kind != "FLOAT":
+            return self.kind == "GATHER"
+        found = self.step.options["indices"][self.inputs.index(value)]
+        return value.is_whole if found is None else found
 
     def takes(self, step) -> bool:
         """Whether `step`, which reads the output, can be folded in."""

@@ -37,12 +37,14 @@ class LayerCall:
         hosted: `{tensor: HostedTensor}` of these; empty if there are none.
         inputs: The values that it reads.
         args, kwargs: The arguments of the call, symbolic tensors among them.
+        outputs: The symbolic tensors that it makes.
     """
 
     def __init__(self, call, inputs, steps):
         self.layer, self.inputs, self._steps = call.layer, inputs, steps
         self._given = inputs
         self.args, self.kwargs = call.args, call.kwargs
+        self.outputs = tf.nest.flatten(call.outputs)
         self._first = len(steps)
         self.hosted = hosted_tensors(self.layer) or {}
         wrapped = self.hosted or type(self.layer).__name__ == _TFMOT_WRAPPER
@@ -120,21 +122,40 @@ class LayerCall:
             indices=self.reads_indices(),
         )
 
-    def reads_indices(self) -> tuple[bool, ...]:
+    @property
+    def tensors(self) -> list:
+        """The symbolic tensors that it reads, in the order of `inputs`."""
+        leaves = tf.nest.flatten((self.args, self.kwargs))
+        return [leaf for leaf in leaves if compat.is_symbolic(leaf)]
+
+    def reads_indices(self) -> tuple[bool | None, ...]:
         """Returns which of its inputs are indices: whole numbers, not codes.
+
+        None is one that may be: floats for a layer with an embedding inside.
 
         Raises:
             ValueError: If a layer makes them, which int8 codes would round.
         """
-        looks_up = isinstance(self.inner, keras.layers.Embedding)
+        # Keras' ReversibleEmbedding multiplies by its table, too.
+        reverse = self.kwargs.get("reverse")
+        embedding = () if reverse else keras.layers.Embedding
+        looks_up = isinstance(self.inner, embedding)
+        inside = any(
+            isinstance(part, embedding)
+            for part in getattr(self.inner, "_flatten_layers", tuple)()
+        )
         found = []
-        for tensor, value in zip(_given(self), self.inputs, strict=True):
-            found.append(looks_up or _are_indices(tensor))
-            if found[-1] and not self._is_given(value):
+        for tensor, value in zip(self.tensors, self.inputs, strict=True):
+            sure, given = (
+                looks_up or _are_indices(tensor),
+                self._is_given(value),
+            )
+            if sure and not given:
                 self.refuse(
                     "it reads indices that a layer makes, which int8 codes "
                     "would round. Give them to the model."
                 )
+            found.append(None if inside and given and not sure else sure)
         return tuple(found)
 
     def _is_given(self, value):
@@ -220,12 +241,6 @@ class LayerCall:
         )
 
 
-def _given(call):
-    """Returns the symbolic tensors that a call is given."""
-    leaves = tf.nest.flatten((call.args, call.kwargs))
-    return [leaf for leaf in leaves if compat.is_symbolic(leaf)]
-
-
 def _are_indices(tensor):
     """Whether a tensor holds more than the 256 whole numbers of int8 codes."""
     dtype = tf.as_dtype(tensor.dtype)
@@ -237,7 +252,8 @@ def _times(call, depth):
 
     None if not all are known, or if the call is given a mask of these axes.
     """
-    given = _given(call)
+    leaves = tf.nest.flatten((call.args, call.kwargs))
+    given = [leaf for leaf in leaves if compat.is_symbolic(leaf)]
     times = tuple(given[0].shape[1 : 1 + depth]) if given else ()
     return None if None in times or depth and len(given) > 1 else times
 

@@ -71,13 +71,19 @@ def read_layer(call):
 def refuse_masks(call):
     """Raises for what makes a mask: exact files have none."""
     masking = isinstance(call.inner, keras.layers.Masking)
-    masking = masking or getattr(call.inner, "mask_zero", False)
+    given = any(tf.as_dtype(x.dtype).is_bool for x in call.tensors)
+    masking = masking or _has_mask(call.outputs) and not given
     # Keras 3 computes masks by operations between layers.
     if masking or operation_of(call.layer) in ("any", "not_equal"):
         call.refuse(
             "it makes a mask, which exact files do not have. Build the model "
-            "without Masking, and without mask_zero=True."
+            "without Masking, mask_zero=True and own layers that compute one."
         )
+
+
+def _has_mask(tensors):
+    masks = [getattr(tensor, "_keras_mask", None) for tensor in tensors]
+    return any(mask is not None for mask in masks)
 
 
 def _check_wrapper(call):
@@ -190,6 +196,8 @@ READERS = {
     "Conv1DTranspose": transposed,
     "Conv2D": conv,
     "Conv2DTranspose": transposed,
+    "ConvLSTM1D": recurrent,
+    "ConvLSTM2D": recurrent,
     "Cropping1D": cropping,
     "Cropping2D": cropping,
     "Dense": dense,

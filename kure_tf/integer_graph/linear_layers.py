@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.integer_graph.activations import activate
+from kure_tf.ops.depthwise import depthwise_conv2d
 
 
 def conv(call, kind="CONV_2D"):
@@ -77,15 +78,12 @@ def separable(call):
 def _first_half(call):
     """Returns what computes the depthwise half of a separable layer."""
     window = _window(call.inner, call.inner.padding)
-    strides = [1, *window["strides"], 1]
 
     def compute(x):
-        return tf.nn.depthwise_conv2d(
+        return depthwise_conv2d(
             call.rounded("input", x),
             _kernel(call, "depthwise_kernel"),
-            strides,
-            window["padding"],
-            dilations=window["dilation"],
+            **window,
         )
 
     return compute

@@ -30,7 +30,7 @@ def turned(call, x, axes) -> Value:
 
 def dot(call):
     """Adds a Dot of vectors or matrices, along one axis of each."""
-    layer, ranks = call.inner, [len(x.shape) for x in call.args[0]]
+    layer, ranks = call.inner, [len(x.shape) for x in call.tensors]
     axes = [layer.axes] * 2 if isinstance(layer.axes, int) else layer.axes
     axes = [axis % rank for axis, rank in zip(axes, ranks, strict=True)]
     if layer.normalize or max(ranks) > 3:

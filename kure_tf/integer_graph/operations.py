@@ -37,6 +37,7 @@ def read_operation(call):
         return ACTIVATIONS[name](call, call.inputs[0])
     if name not in _READERS:
         call.refuse(f"no integer operator computes the operation {name!r}.")
+    _check_examples(call)
     return _READERS[name](call)
 
 
@@ -46,20 +47,42 @@ def _operands(call):
     return [x for x in (*call.args, *named) if x is not None]
 
 
-def _probe(call, values):
-    """Returns inputs like those of the call, of numbers that `values` gives."""
-    leaves = tf.nest.flatten((call.args, call.kwargs))
-    shapes = [(1, *x.shape[1:]) for x in leaves if compat.is_symbolic(x)]
+def _check_examples(call):
+    """Refuses what makes something else of two examples than of each."""
+    if any(None in x.shape[1:] for x in call.tensors):
+        return
+    probe = _probe(call, _random, 2)
+    together = np.asarray(call.repeat(*probe))
+    each = [call.repeat(*(x[n : n + 1] for x in probe)) for n in range(2)]
+    each = np.concatenate(each) if np.ndim(each[0]) else np.asarray(each)
+    if together.shape != each.shape or not np.allclose(
+        together, each, atol=1e-4, equal_nan=True
+    ):
+        call.refuse("it mixes the examples of a batch.")
+
+
+def _probe(call, values, count=1):
+    """Returns inputs like those of the call, of numbers that `values` gives.
+
+    Args:
+        call: The `LayerCall`.
+        values: Function of their number, and of which input they are for.
+        count: How many examples.
+    """
+    shapes = [(count, *x.shape[1:]) for x in call.tensors]
     if any(None in shape for shape in shapes):
         call.refuse("its input has an axis of any size.")
-    return [tf.reshape(values(np.prod(s)), s) for s in shapes]
+    return [
+        tf.reshape(values(int(np.prod(shape)), number), shape)
+        for number, shape in enumerate(shapes)
+    ]
 
 
-def _random(size):
-    return np.random.default_rng(0).normal(0, 3, int(size)).astype(np.float32)
+def _random(size, number):
+    return np.random.default_rng(number).normal(0, 3, size).astype(np.float32)
 
 
-def _counted(size):
+def _counted(size, number):
     return np.arange(size, dtype=np.float32)
 
 
@@ -85,7 +108,7 @@ def _binary(kind, affine):
         first, second = _operands(call)
         comes_first = compat.is_symbolic(second)
         constant = np.float64(first if comes_first else second)
-        if constant.size == 1:
+        if constant.size == 1 and constant.ndim <= len(call.tensors[0].shape):
             gain, shift = affine(constant.item(), comes_first)
             return _affine(call, call.inputs, call.repeat, gain, shift)
         (x,) = _probe(call, _counted)
@@ -160,18 +183,25 @@ def _matmul(call):
     """A product of two values: matrices, for each example and head."""
     if len(call.inputs) != 2:
         call.refuse("one of its factors is a constant. Use a Dense layer.")
-    a, b = _probe(call, _random)
-    found = call.repeat(a, b)
-    for transposed in (False, True) if len(a.shape) == len(b.shape) > 2 else ():
-        sizes = a.shape[-1], b.shape[-1 if transposed else -2]
-        if a.shape[1:-2] != b.shape[1:-2] or sizes[0] != sizes[1]:
+    probe = _probe(call, _random)
+    found = call.repeat(*probe)
+    for first, transposed in itertools.product((0, 1), (False, True)):
+        a, b = probe[first], probe[1 - first]
+        if not _fit(a.shape, b.shape, transposed):
             continue
         expected = tf.matmul(a, b, transpose_b=transposed)
         if expected.shape == found.shape and np.allclose(
-            found, expected, atol=1e-4
+            found, expected, rtol=1e-4, atol=1e-3
         ):
-            return matrix_product(call, *call.inputs, transposed=transposed)
+            factors = call.inputs[first], call.inputs[1 - first]
+            return matrix_product(call, *factors, transposed=transposed)
     call.refuse("it is no product of matrices of the last two axes.")
+
+
+def _fit(a, b, transposed):
+    """Whether matrices of these shapes have a product for each example."""
+    depth = -1 if transposed else -2
+    return len(a) == len(b) > 2 and a[1:-2] == b[1:-2] and a[-1] == b[depth]
 
 
 def _moved(call):
@@ -223,10 +253,10 @@ _READERS = {
     "concat": _concatenate,
     "concatenate": _concatenate,
     "divide": _divide,
+    "einsum": _matmul,
     "expand_dims": _moved,
     "get_item": _moved,
     "getitem": _moved,
-    "einsum": _matmul,
     "mat_mul": _matmul,
     "matmul": _matmul,
     "mean": _mean,

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.integer_graph.activations import activate
+from kure_tf.integer_graph.linear_layers import pair
 
 
 class _Cell:
@@ -55,6 +56,17 @@ class _Cell:
             return 0.0, 0.0
         return np.float64(compat.to_numpy(self._cell.bias)), 0.0
 
+    axes = 1
+    """How many axes a value of one time step has."""
+
+    @property
+    def _units(self):
+        return self._cell.units
+
+    def of_inputs(self, x, count):
+        """Adds the product of the layer's input, at `count` steps at once."""
+        return self.of_input(x, "input")
+
     def of_input(self, x, name):
         """Adds the product of an input, with the quantizer of that name."""
         return self._linear(x, "kernel", name, self.biases()[0])
@@ -74,19 +86,22 @@ class _Cell:
 
     def _linear(self, x, attribute, reads, bias):
         name = self.prefix + attribute
-
-        def compute(x):
-            kernel = compat.full_precision(getattr(self._cell, attribute))
-            return self._call.rounded(reads, x) @ self._call.rounded(
-                name, kernel
-            )
-
-        y = self._add(
-            name, "FULLY_CONNECTED", [x], compute, kernel=name, reads=reads
-        )
+        y = self._product_with(x, attribute, name, reads)
         if not np.any(bias):
             return y
         return self._affine(f"{name} and bias", y, 1.0, bias)
+
+    def _product_with(self, x, attribute, name, reads):
+        """Adds the product with a kernel."""
+
+        def compute(x):
+            kernel = compat.full_precision(getattr(self._cell, attribute))
+            kernel = self._call.rounded(name, kernel)
+            return self._call.rounded(reads, x) @ kernel
+
+        return self._add(
+            name, "FULLY_CONNECTED", [x], compute, kernel=name, reads=reads
+        )
 
     def _state(self, output):
         """Adds what the next time step reads of an output."""
@@ -94,12 +109,12 @@ class _Cell:
 
     def _parts(self, z, count):
         """Adds slices of the cell's units each."""
-        return [self._part(z, self._cell.units * i) for i in range(count)]
+        return [self._part(z, self._units * i) for i in range(count)]
 
     def _part(self, z, first):
-        end = first + self._cell.units
+        end, begin = first + self._units, (*[0] * self.axes, first)
         return self._call.add(
-            "SLICE", [z], lambda x: x[:, first:end], begin=(0, first)
+            "SLICE", [z], lambda x: x[..., first:end], begin=begin
         )
 
     def _opened(self, x):
@@ -135,6 +150,62 @@ class _LSTM(_Cell):
             c = self._sum("carried", kept, c)
         self._carried = c
         return self._product("output", self._opened(o), self._activated(c))
+
+
+class _ConvLSTM(_LSTM):
+    """Likewise with convolutions of pictures, or of rows."""
+
+    def __init__(self, call, cell, prefix):
+        super().__init__(call, cell, prefix)
+        self._one_axis = len(cell.kernel_size) == 1
+        self.axes = 1 + len(cell.kernel_size)
+
+    @property
+    def _units(self):
+        return self._cell.filters
+
+    def of_inputs(self, x, count):
+        """Time steps are examples of one convolution."""
+        call = self._call
+        x = call.add(
+            "RESHAPE", [x], lambda x: tf.reshape(x, [-1, *x.shape[2:]])
+        )
+        y = self.of_input(x, "input")
+        return call.add(
+            "RESHAPE", [y], lambda y: tf.reshape(y, [-1, count, *y.shape[1:]])
+        )
+
+    def _product_with(self, x, attribute, name, reads):
+        cell = self._cell
+        strides, padding, dilation = (1, 1), "SAME", (1, 1)
+        if attribute == "kernel":
+            strides, dilation = pair(cell.strides), pair(cell.dilation_rate)
+            padding = cell.padding.upper()
+
+        def compute(x):
+            kernel = compat.full_precision(getattr(cell, attribute))
+            kernel = self._call.rounded(name, kernel)
+            if self._one_axis:
+                kernel = kernel[tf.newaxis]
+            x = self._call.rounded(reads, x)
+            return tf.nn.conv2d(x, kernel, strides, padding, dilations=dilation)
+
+        if self._one_axis:
+            x = self._call.add("RESHAPE", [x], lambda x: x[:, tf.newaxis])
+        y = self._add(
+            name,
+            "CONV_2D",
+            [x],
+            compute,
+            kernel=name,
+            reads=reads,
+            strides=strides,
+            padding=padding,
+            dilation=dilation,
+        )
+        if not self._one_axis:
+            return y
+        return self._call.add("RESHAPE", [y], lambda y: y[:, 0])
 
 
 class _GRU(_Cell):
@@ -173,5 +244,10 @@ class _GRU(_Cell):
         return self._difference("output", new, change)
 
 
-CELLS = {"GRUCell": _GRU, "LSTMCell": _LSTM, "SimpleRNNCell": _Simple}
+CELLS = {
+    "ConvLSTMCell": _ConvLSTM,
+    "GRUCell": _GRU,
+    "LSTMCell": _LSTM,
+    "SimpleRNNCell": _Simple,
+}
 """`{class of Keras: class with a method `step`}`."""

@@ -54,10 +54,10 @@ _MERGED = {
 def _unrolled(call, layer, prefix):
     """Adds the steps of `layer`; `prefix` starts the names of its tensors."""
     first, *others = _cells_of(call, layer, prefix)
-    times = range(_checked_length(call, layer))
-    inputs, outputs = first.of_input(call.inputs[0], "input"), []
+    count, outputs = _checked_length(call, layer), []
+    inputs, times = first.of_inputs(call.inputs[0], count), range(count)
     for time in times[::-1] if layer.go_backwards else times:
-        x = first.step(_at_time(call, inputs, time))
+        x = first.step(_at_time(call, inputs, time, first.axes))
         for cell in others:
             x = cell.step(cell.of_input(x, f"{cell.prefix}input"))
         outputs.append(x)
@@ -104,18 +104,20 @@ def _checked_length(call, layer):
         call.refuse("an exact file keeps no state. Use stateful=False.")
     if getattr(layer, "time_major", False):
         call.refuse("its time steps come first. Use time_major=False.")
-    if x.shape[-2] is None:
+    count = x.shape[1 + len(call.times)]
+    if count is None:
         call.refuse(
             "the number of its time steps is open. Give keras.Input the "
             "number, or leave the layer in float: allow_float=True."
         )
-    return x.shape[-2]
+    return count
 
 
-def _at_time(call, value, time):
-    """Adds a slice of one time step."""
+def _at_time(call, value, time, axes):
+    """Adds a slice of one time step, which has so many axes."""
+    begin = (0, time, *[0] * axes)
     row = call.add(
-        "SLICE", [value], lambda x: x[:, time : time + 1], begin=(0, time, 0)
+        "SLICE", [value], lambda x: x[:, time : time + 1], begin=begin
     )
     return call.add("RESHAPE", [row], lambda x: x[:, 0])
 

@@ -28,6 +28,9 @@ class Value:
         range: Its `Range`; one and the same for what a cell makes at each
             time step.
         quantization: Its codes, where its operator or a quantizer says them.
+        dtype: Name of the dtype of an input; "float32" for all others.
+        is_whole: Whether `measure` has seen nothing but whole numbers, of an
+            input.
         merged: `(times, value)` where it has the examples of that value as
             time steps.
     """
@@ -36,6 +39,8 @@ class Value:
     shape: tuple[int, ...] | None = None
     range: Range = dataclasses.field(default_factory=Range)
     quantization: Quantization | None = None
+    dtype: str = "float32"
+    is_whole: bool = True
     merged: tuple | None = None
 
 
@@ -103,6 +108,7 @@ def measure(steps, batches):
         tensors = dict(zip(steps.inputs, batch, strict=True))
         for value, tensor in tensors.items():
             _note(value, tensor)
+            value.is_whole &= bool(tf.reduce_all(tensor == tf.round(tensor)))
         left = collections.Counter(v for s in steps.steps for v in s.inputs)
         for step in steps.steps:
             y = step.compute(*(tensors[value] for value in step.inputs))

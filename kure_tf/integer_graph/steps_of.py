@@ -16,7 +16,12 @@ def steps_of(model, read) -> Steps:
             the value of its output.
     """
     tensors = tf.nest.flatten(compat.functional_inputs(model))
-    found = Steps([Value(_port_name(tensor)) for tensor in tensors])
+    found = Steps(
+        [
+            Value(_port_name(one), dtype=tf.as_dtype(one.dtype).name)
+            for one in tensors
+        ]
+    )
     found.outputs = _walk(model, found.inputs, found.steps, read)
     return needed(found)
 
@@ -82,6 +87,6 @@ def _check_call(layer_call, call):
         )
     if len(tf.nest.flatten(call.outputs)) != 1:
         layer_call.refuse(
-            "it has more than one output. Use return_state=False, and another "
-            "merge_mode than None."
+            "it has more than one output. Use return_state=False, "
+            "return_attention_scores=False, and another merge_mode than None."
         )

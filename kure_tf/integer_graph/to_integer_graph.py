@@ -55,8 +55,9 @@ def to_integer_graph(model, calibration, *, allow_float=False) -> IntegerGraph:
             `calibration` is nothing that batches can be read from.
         ValueError: If `model` has no quantizers or a tensor in float; if a
             grid does not fit int8 codes, as mid-rise ones of 8 bits; if a
-            layer has no integer operator (it is named); if int32 would
-            overflow; if there are no calibration images.
+            layer has no integer operator (it is named); if indices are made
+            by a layer, or read as values, too; if int32 would overflow; if
+            there are no calibration images.
     """
     compat.check_graph_model(model)
     model = compat.in_float32(model)

@@ -118,7 +118,7 @@ CASES = {
     ),
     _FLOATS: lambda folder: _export("4/FP"),
     "Expected layers that LiteRT's integer operators compute": lambda folder: (
-        _export("4/8", keras.layers.LayerNormalization)
+        _export("4/8", keras.layers.UnitNormalization)
     ),
     "Expected a model of tf_keras": (
         lambda folder: kure_tf.quantize_aware(

@@ -68,7 +68,7 @@ def _uncalibrated():
 
 
 def _unknown_operator():
-    layer = keras.layers.LayerNormalization(name="normalized")
+    layer = keras.layers.UnitNormalization(name="normalized")
     return at_point(_net(layer), _images(), "8/8")
 
 
@@ -86,7 +86,7 @@ class ExactRefusalTest(tf.test.TestCase, parameterized.TestCase):
         ("dorefas_own_grid", _dorefa, "from -127 to 127.*'reference'"),
         ("a_point_in_float", _in_float, "in float: conv/input"),
         ("uncalibrated_activations", _uncalibrated, "in float: conv/"),
-        ("an_unknown_operator", _unknown_operator, "LayerNorm.* 'normalized'"),
+        ("an_unknown_operator", _unknown_operator, "UnitNorm.* 'normalized'"),
         ("two_outputs", _two_outputs, "one output.*'two' with the outputs"),
     )
     def test_it_is_refused_and_nothing_is_written(self, make, message):

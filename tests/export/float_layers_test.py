@@ -49,6 +49,34 @@ def _erfinv(x):
     return layers.Lambda(lambda x: tf.math.erfinv(x / 99), name="erfinv")(x)
 
 
+def _minus_selu(xs):
+    return xs[0] - tf.nn.selu(xs[1])
+
+
+def _bits(ids):
+    places = 2 ** tf.range(8, dtype=tf.int32)
+    return tf.cast(tf.cast(ids, tf.int32)[..., None] // places % 2, tf.float32)
+
+
+@keras.utils.register_keras_serializable("float_layers_test")
+class _Table(layers.Layer):
+    """A layer of one's own with an embedding in it."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.table = layers.Embedding(200, 3)
+
+    def build(self, input_shape):
+        self.table.build(input_shape)
+        super().build(input_shape)
+
+    def call(self, inputs):
+        return self.table(inputs)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape, 3)
+
+
 def _halves(ids):
     """Returns features of ids: the lower half of their bits, and the upper."""
     lower, upper = ids % 64, ids // 64
@@ -131,6 +159,45 @@ class FloatLayersTest(tf.test.TestCase, parameterized.TestCase):
         expected = model(ids).numpy()
         spread = expected.max() - expected.min()
         self.assertAllClose(answers, expected, atol=0.02 * spread)
+
+    def test_two_inputs_keep_their_order(self):
+        """TFLite's converter has an order of its own."""
+        rows = np.random.default_rng(0).normal(size=(32, 4, 6))
+        rows = rows.astype(np.float32)
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input(rows.shape[1:], name="rows")
+        minus = layers.Lambda(_minus_selu, output_shape=(4, 6), name="minus")
+        x = minus([layers.Dense(6)(inputs), inputs])
+        model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
+        model = at_point(model, rows, "8/8", EIGHT_BIT_ENDS)
+        graph = to_integer_graph(model, [rows], allow_float=True)
+        answers = simulate(graph, rows)
+        codes = graph.quantization("rows").codes_of(rows)
+        self.assertAllEqual(run(write(graph), [codes]), answers)
+        found = graph.quantization(graph.outputs[0]).values_of(answers)
+        expected = model(rows).numpy()
+        spread = expected.max() - expected.min()
+        self.assertAllClose(found, expected, atol=0.03 * spread)
+
+    @parameterized.parameters("float32", "uint8")
+    def test_own_layers_may_look_up(self, dtype):
+        """Of floats with an embedding inside, and of bytes."""
+        ids = np.random.default_rng(0).integers(0, 200, (64, 4)).astype(dtype)
+        inputs = keras.Input((4,), dtype=dtype, name="ids")
+        if dtype == "uint8":
+            own = layers.Lambda(_bits, output_shape=(4, 8), name="own")
+        else:
+            own = _Table(name="own")
+        x = layers.Flatten()(own(inputs))
+        model = keras.Model(inputs, layers.Dense(2, name="last")(x))
+        model = at_point(model, ids, "8/8", EIGHT_BIT_ENDS)
+        graph = to_integer_graph(model, [ids], allow_float=True)
+        found = graph.quantization(graph.outputs[0]).values_of(
+            simulate(graph, ids.astype(np.float32))
+        )
+        expected = model(ids).numpy()
+        spread = expected.max() - expected.min()
+        self.assertAllClose(found, expected, atol=0.02 * spread)
 
     @parameterized.parameters(False, True)
     def test_indices_that_a_layer_makes_are_refused(self, allow_float):

@@ -349,6 +349,19 @@ class KernelSetsTest(tf.test.TestCase, parameterized.TestCase):
                     f"{kernels}, seed {seed}",
                 )
 
+    def test_probabilities_near_the_middle_of_two_codes(self):
+        """One of 100,000 hangs on the last bit of an exponential or a sum."""
+        for seed in range(10):
+            draw = _Random(seed)
+            scale = float(np.float32(0.04 + 0.02 * seed))
+            grids = [Quantization(scale, 7), Quantization(1 / 256, -128)]
+            graph = _graph("SOFTMAX", [(8, 8)] * 2, grids)
+            inputs = [draw.codes(4096, 8, 8)]
+            self.assertAllEqual(
+                Simulation(graph, "builtin")(inputs)[0],
+                run(write(graph), inputs, "builtin"),
+            )
+
     @parameterized.parameters("ELU", "GELU", "LOGISTIC", "TANH")
     def test_results_in_the_middle_of_two_codes(self, kind):
         """How a set computes and rounds decides there: found by search."""

@@ -262,11 +262,11 @@ class RefusalsTest(tf.test.TestCase, parameterized.TestCase):
         layers = [
             keras.Input(_SHAPE, name="image"),
             keras.layers.Conv2D(4, 3, name="conv"),
-            keras.layers.LayerNormalization(name="normalized"),
+            keras.layers.UnitNormalization(name="normalized"),
             keras.layers.Flatten(),
             keras.layers.Dense(3, name="logits"),
         ]
-        with self.assertRaisesRegex(ValueError, "LayerNormalization 'norma"):
+        with self.assertRaisesRegex(ValueError, "UnitNormalization 'normal"):
             _graph("8/8", model=keras.Sequential(layers))
 
     def test_batch_norm_of_another_axis(self):
@@ -284,12 +284,19 @@ class RefusalsTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "'act1'.*'selu'"):
             _graph("8/8", model=_net(activation="selu"))
 
-    def test_a_sum_with_a_constant_for_each_pixel(self):
+    def test_a_sum_with_a_constant_of_more_entries(self):
         inputs = keras.Input(_SHAPE, name="image")
-        x = keras.layers.Conv2D(4, 3)(inputs) + np.ones((4, 4, 4), "float32")
+        x = keras.layers.Conv2D(1, 3)(inputs) + np.ones((4, 4, 4), "float32")
         outputs = keras.layers.Dense(3)(keras.layers.Flatten()(x))
-        with self.assertRaisesRegex(ValueError, "no number, nor one for each"):
+        with self.assertRaisesRegex(ValueError, "more axes or entries"):
             _graph("8/8", model=keras.Model(inputs, outputs))
+
+    def test_a_constant_of_more_axes(self):
+        inputs = keras.Input(_SHAPE, name="image")
+        x = keras.layers.Flatten()(keras.layers.Conv2D(1, 3)(inputs))
+        x = keras.layers.Dense(4)(x) + np.full((1, 1, 1), 0.5, "float32")
+        with self.assertRaisesRegex(ValueError, "examples|axes or entries"):
+            _graph("8/8", model=keras.Model(inputs, x))
 
     def test_a_layer_of_ones_own_that_is_derived_from_a_known_one(self):
         class Conv2D(keras.layers.Conv2D):

@@ -105,6 +105,22 @@ class RecurrentTest(tf.test.TestCase, parameterized.TestCase):
     def test_answers_are_foretold_and_those_of_the_model(self, case):
         self._check(_quantized(_made(_CASES[case]()), "8/8"), 25.0)
 
+    @parameterized.parameters(
+        {},
+        {"return_sequences": True, "strides": 2, "padding": "same"},
+        {"go_backwards": True, "dilation_rate": 2},
+    )
+    def test_states_that_are_pictures(self, **options):
+        random = np.random.default_rng(0)
+        for kind, size in (("ConvLSTM1D", (6,)), ("ConvLSTM2D", (5, 6))):
+            clips = random.normal(size=(24, 3, *size, 2)).astype(np.float32)
+            layer = getattr(layers, kind)(
+                4, 3, bias_initializer="normal", **options
+            )
+            model = _made(layer, clips.shape[1:])
+            graph = self._check(_quantized(model, "8/8", clips), 25.0, clips)
+            self.assertEqual(graph.float_layers, ())
+
     def test_states_of_four_bits_are_on_the_grid_of_the_model(self):
         quantized = _quantized(_made(_two_deep), "4/4")
         graph = self._check(quantized, 15.0)

@@ -15,7 +15,14 @@ from kure_tf import (
     set_step_sizes,
 )
 from kure_tf.compat import IS_KERAS_3, keras
-from kure_tf.export import simulate, to_integer_graph, with_container, write
+from kure_tf.evaluation import litert_runner
+from kure_tf.export import (
+    integer_runner,
+    simulate,
+    to_integer_graph,
+    with_container,
+    write,
+)
 from kure_tf.fake_quantized import Placement
 from kure_tf.ptq import calibrate, minmax
 
@@ -52,6 +59,20 @@ def _with_itself(heads, size, **options):
         return _ATTENTION(heads, size, **options)(x, x, **call)
 
     return make
+
+
+@keras.utils.register_keras_serializable("transformer_test")
+class _Masked(layers.Layer):
+    """Says that some places do not count."""
+
+    def call(self, inputs):
+        return inputs
+
+    def compute_mask(self, inputs, mask=None):
+        return inputs[..., 0] > 0
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
 
 
 def _square(x):
@@ -135,6 +156,7 @@ if IS_KERAS_3:
             x, x
         ),
         "product": lambda x: keras.ops.matmul(_dense(x, 6), x),
+        "key_first": lambda x: keras.ops.einsum("bsd,btd->bts", _dense(x), x),
         "sums_in_letters": lambda x: keras.ops.einsum(
             "btd,bsd->bts", _dense(x), x
         ),
@@ -257,6 +279,60 @@ class TransformerTest(tf.test.TestCase, parameterized.TestCase):
         model = _quantized(_made(make, (6,), dtype="int32"), "8/8", _IDS)
         with self.assertRaisesRegex(ValueError, "mask_zero=True"):
             to_integer_graph(model, _IDS, allow_float=True)
+
+    @parameterized.parameters(False, True)
+    def test_masks_of_own_layers_are_refused(self, allow_float):
+        def make(x):
+            return _with_itself(2, 4)(_Masked(name="own")(_dense(x)))
+
+        model = _quantized(_made(make), "8/8")
+        with self.assertRaisesRegex(ValueError, "'own': it makes a mask|_Mask"):
+            to_integer_graph(model, _ROWS, allow_float=allow_float)
+
+    def test_a_constant_mask_is_refused(self):
+        mask = np.tri(6, dtype=bool)[np.newaxis]
+        model = _made(lambda x: _with_itself(2, 4)(x, attention_mask=mask))
+        with self.assertRaisesRegex(ValueError, "given a mask"):
+            to_integer_graph(_quantized(model, "8/8"), _ROWS)
+
+    @pytest.mark.skipif(not IS_KERAS_3, reason="tf_keras has no such operation")
+    def test_sums_over_the_batch_are_refused(self):
+        model = _made(lambda x: keras.ops.einsum("atd,bsd->bts", _dense(x), x))
+        with self.assertRaisesRegex(ValueError, "examples of a batch"):
+            to_integer_graph(_quantized(model, "8/8"), _ROWS)
+
+    def test_normalization_of_one_feature_is_refused(self):
+        model = _made(lambda x: layers.LayerNormalization()(_dense(x, 1)))
+        with self.assertRaisesRegex(ValueError, "below 1/128"):
+            to_integer_graph(_quantized(model, "8/8"), _ROWS)
+
+    def test_steps_of_a_model_with_attention(self):
+        inputs = keras.Input((6, _WIDTH))
+        inner = keras.Model(inputs, _block(inputs))
+        clips = _ROWS.reshape(24, 2, 6, _WIDTH)
+        model = _made(layers.TimeDistributed(inner), clips.shape[1:])
+        self._check(_quantized(model, "8/8", clips), 27.0, clips)
+
+    @parameterized.parameters(False, True)
+    def test_ids_beside_values(self, by_name):
+        ids = keras.Input((6,), dtype="int32", name="z")
+        values = keras.Input((_WIDTH,), name="a")
+        x = _flat(layers.Embedding(400, _WIDTH)(ids))
+        x = layers.Concatenate()([_dense(values), x])
+        inputs = {"z": ids, "a": values} if by_name else [ids, values]
+        model = keras.Model(inputs, layers.Dense(3)(x))
+        rows = _ROWS[:, 0]
+        examples = {"z": _IDS, "a": rows} if by_name else (_IDS, rows)
+        quantized = _quantized(model, "8/8", [(examples,)])
+        graph = to_integer_graph(quantized, [(examples,)])
+        self.assertEqual(graph.tensors["z"].dtype, "int32")
+        given = {"z": _IDS, "a": rows}
+        expected = integer_runner(graph).outputs(
+            given if by_name else [_IDS, rows]
+        )[0]
+        for float_ports in (False, True):
+            runner = litert_runner(write(graph, float_ports=float_ports))
+            self.assertAllEqual(runner.outputs(given)[0], expected)
 
     def test_ids_that_are_values_too_are_refused(self):
         def make(x):

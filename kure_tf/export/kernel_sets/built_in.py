@@ -92,13 +92,16 @@ class BuiltIn:
 
     def softmax(self, levels, x):
         """Returns probabilities in 1/256, computed in float32."""
-        table = np.exp(np.float32(-x.scale) * np.arange(256, dtype=np.float32))
-        below = tf.reduce_max(levels, -1, keepdims=True) - levels
-        powers = tf.gather(table.astype(np.float32), tf.cast(below, tf.int32))
+        below = np.float32(-x.scale) * np.arange(256, dtype=np.float32)
+        # NumPy's own exponential of float32 is off by more than half a bit.
+        table = np.exp(np.float64(below)).astype(np.float32)
+        levels = np.asarray(levels)
+        places = levels.max(-1, keepdims=True) - levels
+        powers = table[places.astype(int)]
         # One after the other: float32 sums depend on the order.
-        total = tf.cumsum(powers, -1)[..., -1:]
-        scaled = powers * (1.0 / (total * np.float32(1 / 256)))
-        return tf.floor(scaled + 0.5)
+        total = np.add.accumulate(powers, -1)[..., -1:]
+        scaled = powers * (np.float32(1) / (total * np.float32(1 / 256)))
+        return tf.constant(np.floor(np.float64(scaled) + 0.5))
 
     def leaky_relu(self, levels, slope, x, y):
         """Returns levels, the negative ones times `slope`."""
