@@ -26,11 +26,13 @@ def answers_of(split, model, others, *, names=None, batch_size, progress=True):
     Warns where the model is no better than chance.
 
     Raises:
-        ValueError: If the model has several outputs, labels are not one class
-            number per example, or the model puts out NaN or infinity.
+        ValueError: If the model has several outputs or a single number,
+            labels are not one class number per example, or the model puts out
+            NaN or infinity.
     """
     _check_one_output(model)
     classes = model.output_ports[0].shape[-1]
+    _check_classes(model, classes)
     chance = ChanceCheck()
     for batch in batches_of(
         split,
@@ -59,6 +61,18 @@ def _check_one_output(model):
             f"{model.name!r} with the outputs {names}. Export a model of the "
             "one that the labels belong to: keras.Model(model.inputs, "
             "model.outputs[0])."
+        )
+
+
+def _check_classes(model, classes):
+    if classes == 1:
+        raise ValueError(
+            "Expected a classifier with an output for each class: a file is "
+            "verified by the class that it names. Received: "
+            f"{model.name!r} with one number for each example. Of two classes "
+            "give it Dense(2). Of other models write the file by "
+            "write(to_integer_graph(...)), and compare litert_runner(content) "
+            "with integer_runner(graph)."
         )
 
 
