@@ -96,7 +96,7 @@ def _gathered(part, what):
     pairs = list(part.as_numpy_iterator())
     if not pairs:
         raise ValueError(f"The {what} are empty: expected images.")
-    single = spec[0].shape.rank == 3
+    single = spec[0].shape.rank == 3 or spec[1].shape.rank == 0
     join = np.stack if single else np.concatenate
     images, labels = zip(*pairs, strict=True)
     return join(images), join(labels)

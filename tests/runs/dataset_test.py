@@ -25,6 +25,11 @@ def stream(count, first):
     return tf.data.Dataset.from_tensor_slices(pair(count, first))
 
 
+def rows(count):
+    values = np.zeros((count, 4), np.float32), np.arange(count) % 3
+    return tf.data.Dataset.from_tensor_slices(values)
+
+
 @evaluation.metric("right_or_first", higher_is_better=True)
 def right_or_first(y, outputs):
     return (outputs.argmax(-1) == y) | (y == 0)
@@ -38,6 +43,7 @@ RETURNED = {
     "two": (pair(9), pair(6)),
     "none": (pair(9), pair(6), None),
     "endless": (stream(9, 0).repeat(), None, stream(6, 20)),
+    "rows": (rows(9), None, rows(6)),
     "text": ("train", None, "test"),
     "ready": make_dataset(),
 }
@@ -91,6 +97,7 @@ class OwnDataTest(tf.test.TestCase, parameterized.TestCase):
         ("two", "train, validation, test.*tuple of 2"),
         ("none", "only validation may be None"),
         ("endless", "training data.*remove .repeat"),
+        ("rows", r"images of shape.*\[9, 4\]"),
         ("text", r"training data.*\(images, labels\).*str"),
     )
     def test_another_result_is_refused(self, name, message):
