@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from kure_tf.export.shared_operations import MOVES, moved, products
 from kure_tf.integer_graph import Quantization
+from kure_tf.integer_graph.graph import LINEAR
 from kure_tf.integer_graph.kernels import LARGEST_LEVEL
 from kure_tf.ops.depthwise import depthwise_conv2d
 
@@ -27,12 +28,9 @@ def operate(operator, inputs, graph, kernels) -> tf.Tensor:
     shape = graph.tensors[operator.output].shape
     if operator.kind in MOVES:
         return moved(operator.kind, operator.options, inputs, shape)
-    if operator.kind == "GATHER":
-        table = operator.weights.codes.astype(np.float32)
-        return tf.gather(tf.constant(table), inputs[0])
     x = [graph.quantization(name) for name in operator.inputs]
     y = graph.quantization(operator.output)
-    if operator.weights is not None:
+    if operator.kind in LINEAR:
         sums = _sums(operator, inputs[0], shape)
         return kernels.linear(sums, operator, x[0], y)
     return _COMPUTES[operator.kind](operator, inputs, x, y, kernels)
@@ -75,6 +73,10 @@ def _mean(operator, inputs, x, y, kernels):
     sums = tf.reduce_sum(tf.cast(inputs[0], tf.float64), axes)
     count = int(np.prod([inputs[0].shape[axis] for axis in axes]))
     return kernels.mean(sums, count, x[0], y)
+
+
+def _gather(operator, inputs, x, y, kernels):
+    return tf.gather(operator.weights.codes.astype(np.float32), inputs[0])
 
 
 def _batch_matmul(operator, inputs, x, y, kernels):
@@ -140,6 +142,7 @@ _COMPUTES = {
     "AVERAGE_POOL_2D": _average_pool,
     "BATCH_MATMUL": _batch_matmul,
     "ELU": _look_up,
+    "GATHER": _gather,
     "GELU": _look_up,
     "HARD_SWISH": _look_up,
     "LEAKY_RELU": _leaky_relu,

@@ -59,6 +59,5 @@ def layer_scale(call):
 def scaled_sum(call):
     """x + scale * y: the blocks of Inception-ResNet."""
     x, y = call.inputs
-    scale = float(call.inner.scale)
-    y = call.add("AFFINE", [y], lambda y: scale * y, gain=scale, shift=0.0)
+    y = call.affine(y, float(call.inner.scale))
     return call.add("ADD", [x, y], tf.add)

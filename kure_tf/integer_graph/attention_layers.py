@@ -79,8 +79,7 @@ def dot_attention(call):
         call.refuse('it has no product of query and key. Use score_mode="dot".')
     q, key = query[1], key[0] if key else value
     if layer.scale is not None:
-        scale = float(compat.to_numpy(layer.scale))
-        q = call.add("AFFINE", [q], lambda x: scale * x, gain=scale, shift=0.0)
+        q = call.affine(q, float(compat.to_numpy(layer.scale)))
     scores = matrix_product(call, q, key[1], transposed=True)
     if given.get("use_causal_mask") or getattr(layer, "causal", False):
         scores = _causal(call, scores, query[0].shape[1], key[0].shape[1])
@@ -165,7 +164,6 @@ def _product(call, name, x, reads, gain=1.0):
     kernel = _kernels(call)[f"{name}_kernel"]
     dense = kernel.owner_in(call.inner)
     bias = 0.0 if dense.bias is None else compat.to_numpy(dense.bias).ravel()
-    shift = gain * np.float64(bias)
 
     def compute(x):
         value = compat.full_precision(dense.kernel)
@@ -176,13 +174,7 @@ def _product(call, name, x, reads, gain=1.0):
     y = call.add(
         "FULLY_CONNECTED", [x], compute, kernel=kernel.name, reads=reads
     )
-    return call.add(
-        "AFFINE",
-        [y],
-        lambda x: x * np.float32(gain) + np.float32(shift),
-        gain=gain,
-        shift=shift,
-    )
+    return call.affine(y, gain, gain * np.float64(bias))
 
 
 def _by_heads(call, x, groups, sharing=1):

@@ -54,13 +54,7 @@ def _scaled(call, d, gamma, beta):
     )
     if np.ndim(gain) == np.ndim(shift) == 0:
         return y
-    return call.add(
-        "AFFINE",
-        [y],
-        lambda x: x * np.float32(gain) + np.float32(shift),
-        gain=gain,
-        shift=shift,
-    )
+    return call.affine(y, gain, shift)
 
 
 def _feature_mean(call, name, x, shift):

@@ -93,6 +93,23 @@ class LayerCall:
         )
         return output
 
+    def affine(self, x, gain, shift=0.0, like=None) -> Value:
+        """Adds gain * x + shift; each is a number, or one for each channel.
+
+        Args:
+            x, like: Values; see `add`.
+        """
+        return self.add(
+            "AFFINE",
+            [x],
+            lambda x: (
+                tf.cast(x, tf.float32) * np.float32(gain) + np.float32(shift)
+            ),
+            like=like,
+            gain=gain,
+            shift=shift,
+        )
+
     def quantize(self, value, name, gain=1.0) -> Value:
         """Adds the quantizer of that name, if any; returns its value.
 

@@ -109,22 +109,18 @@ def _binary(kind, affine):
         comes_first = compat.is_symbolic(second)
         constant = np.float64(first if comes_first else second)
         if constant.size == 1 and constant.ndim <= len(call.tensors[0].shape):
-            gain, shift = affine(constant.item(), comes_first)
-            return _affine(call, call.inputs, call.repeat, gain, shift)
+            return call.affine(
+                *call.inputs, *affine(constant.item(), comes_first)
+            )
         (x,) = _probe(call, _counted)
         if call.repeat(x).shape != x.shape:
             call.refuse("its constant has more axes or entries than its input.")
         each = np.broadcast_to(constant, x.shape).reshape(-1, x.shape[-1])
         if (each == each[0]).all():
-            gain, shift = affine(each[0], comes_first)
-            return _affine(call, call.inputs, call.repeat, gain, shift)
+            return call.affine(*call.inputs, *affine(each[0], comes_first))
         return _of_each(call, *affine(each.ravel(), comes_first))
 
     return read
-
-
-def _affine(call, inputs, compute, gain, shift):
-    return call.add("AFFINE", inputs, compute, gain=gain, shift=shift)
 
 
 def _of_each(call, gain, shift):
@@ -132,13 +128,7 @@ def _of_each(call, gain, shift):
     shape = _probe(call, _counted)[0].shape[1:]
     size = int(np.prod(shape))
     x = call.add("RESHAPE", call.inputs, lambda x: tf.reshape(x, [-1, size]))
-    y = _affine(
-        call,
-        [x],
-        lambda x: x * np.float32(gain) + np.float32(shift),
-        gain,
-        shift,
-    )
+    y = call.affine(x, gain, shift)
     return call.add("RESHAPE", [y], lambda x: tf.reshape(x, [-1, *shape]))
 
 
@@ -149,7 +139,7 @@ def _divide(call):
 
 
 def _negative(call):
-    return _affine(call, call.inputs, call.repeat, -1.0, 0.0)
+    return call.affine(*call.inputs, -1.0)
 
 
 def _concatenate(call):

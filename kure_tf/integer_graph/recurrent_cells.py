@@ -41,14 +41,9 @@ class _Cell:
         return self._add(role, "SUB", [one, other], tf.subtract)
 
     def _affine(self, role, x, gain, shift):
-        return self._add(
-            role,
-            "AFFINE",
-            [x],
-            lambda x: x * np.float32(gain) + np.float32(shift),
-            gain=gain,
-            shift=shift,
-        )
+        y = self._call.affine(x, gain, shift, like=self._first.get(role))
+        self._first.setdefault(role, y)
+        return y
 
     def biases(self):
         """Returns those of the product of the input and of the state."""

@@ -39,8 +39,7 @@ def _multiplied(call, values):
 
 
 def _mean(call, values):
-    total = _added(call, values)
-    return call.add("AFFINE", [total], lambda x: x / 2, gain=0.5, shift=0.0)
+    return call.affine(_added(call, values), 0.5)
 
 
 _MERGED = {
