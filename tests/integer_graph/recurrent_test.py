@@ -6,17 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl.testing import parameterized
-from litert_files import run
+from foretold_files import check_foretold
+from litert_files import at_point
 
 from kure_tf import (
-    fake_quantize_model,
     quantize_aware,
-    set_operating_point,
-    set_step_sizes,
 )
 from kure_tf.compat import keras
-from kure_tf.export import simulate, to_integer_graph, write
-from kure_tf.ptq import calibrate, minmax
+from kure_tf.export import to_integer_graph
 
 layers = keras.layers
 _STEPS, _UNITS = 4, 5
@@ -74,32 +71,13 @@ _CASES = {
 }
 
 
-def _quantized(model, point, sequences=_SEQUENCES):
-    quantized = fake_quantize_model(model, "tflite")
-    found = calibrate(quantized, sequences, progress=False)
-    set_step_sizes(quantized, minmax(found, point))
-    set_operating_point(quantized, point)
-    return quantized
-
-
-def _decibels(signal, error):
-    return 10 * np.log10(np.sum(signal**2) / np.sum(error**2))
+def _quantized(model, point, examples=_SEQUENCES, placement="tflite"):
+    return at_point(model, examples, point, placement)
 
 
 class RecurrentTest(tf.test.TestCase, parameterized.TestCase):
-    def _check(self, quantized, decibels, sequences=_SEQUENCES):
-        """The file answers what is foretold, near what the model answers."""
-        graph = to_integer_graph(quantized, sequences)
-        codes = graph.quantization("x").codes_of(sequences)
-        answers = simulate(graph, codes)
-        for batch_size in (None, len(codes)):
-            content = write(graph, batch_size=batch_size)
-            self.assertAllEqual(run(content, [codes]), answers)
-        found = graph.quantization(graph.outputs[0]).values_of(answers)
-        expected = quantized(sequences).numpy()
-        self.assertEqual(found.shape, expected.shape)
-        self.assertGreater(_decibels(expected, found - expected), decibels)
-        return graph
+    def _check(self, quantized, decibels, examples=_SEQUENCES):
+        return check_foretold(self, quantized, examples, decibels)
 
     @parameterized.parameters(*_CASES)
     def test_answers_are_foretold_and_those_of_the_model(self, case):

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl.testing import parameterized
-from litert_files import run
+from foretold_files import check_foretold
+from litert_files import at_point, run
 
 from kure_tf import (
-    fake_quantize_model,
     quantize_aware,
-    set_operating_point,
-    set_step_sizes,
 )
 from kure_tf.compat import IS_KERAS_3, keras
 from kure_tf.evaluation import litert_runner
@@ -24,10 +22,8 @@ from kure_tf.export import (
     write,
 )
 from kure_tf.fake_quantized import Placement
-from kure_tf.ptq import calibrate, minmax
 
 layers = keras.layers
-_SETS = ("xnnpack", "builtin")  # The reference kernels have no softmax.
 _WIDTH = 8
 _ROWS = np.random.default_rng(0).normal(size=(48, 6, _WIDTH))
 _ROWS = _ROWS.astype(np.float32)
@@ -165,34 +161,13 @@ if IS_KERAS_3:
 
 
 def _quantized(model, point, examples=_ROWS, placement="tflite"):
-    quantized = fake_quantize_model(model, placement)
-    found = calibrate(quantized, examples, progress=False)
-    set_step_sizes(quantized, minmax(found, point))
-    set_operating_point(quantized, point)
-    return quantized
-
-
-def _decibels(signal, error):
-    return 10 * np.log10(np.sum(signal**2) / np.sum(error**2))
+    return at_point(model, examples, point, placement)
 
 
 @pytest.mark.filterwarnings("ignore:.*is quantized:UserWarning")
 class TransformerTest(tf.test.TestCase, parameterized.TestCase):
     def _check(self, quantized, decibels, examples=_ROWS):
-        """The file answers what is foretold, near what the model answers."""
-        graph = to_integer_graph(quantized, examples)
-        inputs = examples
-        if (grid := graph.quantization("x")) is not None:
-            inputs = grid.codes_of(examples)
-        content = write(graph)
-        for kernels in _SETS:
-            answers = simulate(graph, inputs, kernels)
-            self.assertAllEqual(run(content, [inputs], kernels), answers)
-        found = graph.quantization(graph.outputs[0]).values_of(answers)
-        expected = quantized(examples).numpy()
-        self.assertEqual(found.shape, expected.shape)
-        self.assertGreater(_decibels(expected, found - expected), decibels)
-        return graph
+        return check_foretold(self, quantized, examples, decibels)
 
     @parameterized.parameters(*_CASES)
     def test_answers_are_foretold_and_those_of_the_model(self, case):
@@ -324,7 +299,7 @@ class TransformerTest(tf.test.TestCase, parameterized.TestCase):
         model = keras.Model(inputs, layers.Dense(3)(x))
         rows = _ROWS[:, 0]
         examples = {"z": _IDS, "a": rows} if by_name else (_IDS, rows)
-        quantized = _quantized(model, "8/8", [(examples,)])
+        quantized = _quantized(model, "8/8", (examples,))
         graph = to_integer_graph(quantized, [(examples,)])
         self.assertEqual(graph.tensors["z"].dtype, "int32")
         given = {"z": _IDS, "a": rows}
