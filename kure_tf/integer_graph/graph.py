@@ -200,5 +200,5 @@ SAME_CODES = (
 )
 """Operators that only move or choose codes: any grid goes through them."""
 
-SAME_SCALE = ("AVERAGE_POOL_2D", "RESIZE_BILINEAR")
+SAME_SCALE = ("AVERAGE_POOL_2D", "PATCHES", "RESIZE_BILINEAR")
 """Operators whose output has to lie on the grid of their input."""

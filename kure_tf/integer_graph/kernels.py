@@ -1,6 +1,7 @@
 """A quantized kernel and its bias as integers."""
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -77,6 +78,9 @@ def weights_of(fused, tensors, x, y) -> Weights:
     codes = codes * np.sign(gain).astype(int).reshape(shape)
     if fused.kind == "FULLY_CONNECTED":
         codes, axes = _as_matrix(codes, axes), (-1,)
+    if fused.step.options.get("of_places"):
+        steps, gain = np.tile(steps, len(codes)), np.tile(gain, len(codes))
+        codes = _as_groups(codes)
     channels = _Channels(
         path=tensor.path,
         bits=int(compat.to_numpy(tensor.state.bits)),
@@ -129,6 +133,26 @@ def mean_weights(fused, count, x, y) -> Weights:
         biases=np.array([fused.step.options["shift"]], np.float64),
     )
     return _as_integers(channels, x, y)
+
+
+def patch_weights(fused, size, y) -> Weights:
+    """Returns a kernel that copies a window into channels: ones and zeros.
+
+    Args:
+        fused: A `Fused` operator of the kind "PATCHES".
+        size: (height, width, channels) of the window.
+        y: `Quantization` of its input and of its output.
+    """
+    count = math.prod(size)
+    channels = _Channels(
+        path=f"{fused.output.name}/kernel",
+        bits=8,
+        codes=np.eye(count, dtype=int).reshape(*size, count),
+        axes=(-1,),
+        scales=np.ones(count),
+        biases=np.zeros(count),
+    )
+    return _as_integers(channels, y, y)
 
 
 def table_of(fused, tensors, y) -> Weights:
@@ -215,6 +239,14 @@ def _as_matrix(codes, axes):
     """
     last = np.moveaxis(codes, axes, range(-len(axes), 0))
     return last.reshape(-1, np.prod(last.shape[-len(axes) :]))
+
+
+def _as_groups(codes):
+    """Returns kernels `[places, in, out]` as one, `[1, 1, in, places * out]`.
+
+    Each place is a group of channels.
+    """
+    return np.swapaxes(codes, 0, 1).reshape(1, 1, codes.shape[1], -1)
 
 
 def _in_two_dimensions(codes):

@@ -25,6 +25,7 @@ from kure_tf.integer_graph.linear_layers import (
     dense,
     depthwise,
     einsum_dense,
+    locally_connected,
     separable,
     transposed,
 )
@@ -223,6 +224,8 @@ READERS = {
     "LayerNormalization": layer_normalization,
     "LayerScale": layer_scale,
     "LeakyReLU": _relu,
+    "LocallyConnected1D": locally_connected,
+    "LocallyConnected2D": locally_connected,
     "MaxPooling1D": pool("MAX_POOL_2D"),
     "MaxPooling2D": pool("MAX_POOL_2D"),
     "MultiHeadAttention": attention,

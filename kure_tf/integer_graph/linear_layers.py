@@ -75,6 +75,59 @@ def separable(call):
     return activate(call, y, layer.activation)
 
 
+def locally_connected(call):
+    """Adds a LocallyConnected layer: what each place sees, then its kernel.
+
+    The places are groups of channels of one convolution.
+    """
+    layer, one_axis = call.inner, len(call.inner.kernel_size) == 1
+    (kernel,) = compat.kernels_of(layer) or (None,)
+    if kernel is None:
+        call.refuse("its kernel is not quantized. Use implementation=1.")
+    x = call.quantize(call.inputs[0], "input")
+    if one_axis:
+        x = call.add("RESHAPE", [x], lambda x: x[:, tf.newaxis])
+    size, strides = pair(layer.kernel_size), pair(layer.strides)
+    window = {"strides": strides, "padding": "VALID"}
+
+    def patches(x):
+        return tf.image.extract_patches(
+            x, (1, *size, 1), (1, *strides, 1), (1, 1, 1, 1), "VALID"
+        )
+
+    x = call.add("PATCHES", [x], patches, size=size, dilation=(1, 1), **window)
+    places, summed, made = layer.kernel.shape
+    x = call.add(
+        "RESHAPE",
+        [x],
+        lambda x: tf.reshape(x, [-1, 1, 1, places * summed]),
+    )
+
+    def compute(x):
+        x = tf.reshape(x, [-1, places, summed])
+        kernel = call.rounded("kernel", compat.full_precision(layer.kernel))
+        y = tf.einsum("bpi,pio->bpo", x, kernel)
+        if layer.bias is not None:
+            y += tf.reshape(compat.full_precision(layer.bias), [places, made])
+        return tf.reshape(y, [-1, 1, 1, places * made])
+
+    y = call.add(
+        "CONV_2D",
+        [x],
+        compute,
+        kernel.attribute,
+        reads=None,
+        strides=(1, 1),
+        padding="VALID",
+        dilation=(1, 1),
+        groups=places,
+        of_places=True,
+    )
+    sides = (places,) if one_axis else (layer.output_row, layer.output_col)
+    y = call.add("RESHAPE", [y], lambda y: tf.reshape(y, [-1, *sides, made]))
+    return activate(call, y, layer.activation)
+
+
 def _first_half(call):
     """Returns what computes the depthwise half of a separable layer."""
     window = _window(call.inner, call.inner.padding)

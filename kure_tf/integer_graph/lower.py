@@ -18,6 +18,7 @@ from kure_tf.integer_graph.kernels import (
     LARGEST_SUM,
     affine_weights,
     mean_weights,
+    patch_weights,
     table_of,
     weights_of,
 )
@@ -109,6 +110,8 @@ class Lowering:
             return self._affine(fused, inputs[0], quantization)
         if fused.kind == "FEATURE_MEAN":
             return self._feature_mean(fused, inputs[0], quantization)
+        if fused.kind == "PATCHES":
+            return self._patches(fused, inputs[0], quantization)
         return self._add(fused, inputs, quantization)
 
     def _input(self, value, quantization):
@@ -211,6 +214,17 @@ class Lowering:
         value = fused.output
         return self._emit(operator, value.name, value.shape, quantization)
 
+    def _patches(self, fused, x, quantization):
+        """Adds what each place sees as a convolution that copies codes."""
+        options = dict(fused.step.options)
+        size = (*options.pop("size"), self._tensors[x].shape[-1])
+        weights = patch_weights(fused, size, quantization)
+        operator = Operator(
+            "CONV_2D", (x,), "", weights=weights, options=options
+        )
+        value = fused.output
+        return self._emit(operator, value.name, value.shape, quantization)
+
     def _emit(self, operator, name, shape, quantization):
         """Adds an operator and the tensor it makes; returns the tensor.
 
@@ -267,6 +281,7 @@ def _has_activation(operator):
 def _kind_and_options(fused, quantization):
     """Returns the kind and options of the operator that `fused` becomes."""
     kind, options = fused.kind, dict(fused.step.options)
+    options.pop("of_places", None)
     if kind in ("RELU", "RELU6", "QUANTIZED"):
         return "MUL", {"by": 1}
     if kind == "FLOAT":

@@ -52,6 +52,7 @@ class Step:
         kind: An operator of the integer graph, or what is folded into one:
             "AFFINE" (gain * x + shift), "RELU", "RELU6", "QUANTIZED" (by a
             quantizer); "FEATURE_MEAN" (over the last axis, + shift);
+            "PATCHES" (what each place of a window sees, as channels);
             "IDENTITY" is nothing at all.
         inputs: The values that it reads.
         output: The value that it makes.
