@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from kure_tf.data.ports import input_ports
+from kure_tf.data.ports import check_held, input_ports
 from kure_tf.data.sources import check_count, elements_of, parts_of
 from kure_tf.progress import ProgressBar
 
@@ -137,8 +137,10 @@ def _as_tensor(value, port, what):
             f"Expected numbers in {what}: the model's input {port.name!r} is "
             f"of dtype {port.dtype}. Received text."
         )
-    if dtype.is_integer and tensor.dtype.is_floating:
-        _check_whole(tensor, port, what)
+    if dtype.is_integer and tensor.dtype != dtype:
+        if tensor.dtype.is_floating:
+            _check_whole(tensor, port, what)
+        check_held(tensor, dtype, f"{what} for the input {port.name!r}")
     return tensor if tensor.dtype == dtype else tf.cast(tensor, dtype)
 
 

@@ -33,7 +33,11 @@ _FILES = weakref.WeakKeyDictionary()
 
 
 def _converted(operator, tensors, batch_size):
-    compute = operator.options["compute"]
+    def compute(*inputs):
+        # "_own", the name of a layer, is none for an outermost scope.
+        with tf.name_scope("layers"):
+            return operator.options["compute"](*inputs)
+
     signature = [
         tf.TensorSpec(
             (batch_size, *tensor.shape),

@@ -5,7 +5,7 @@ import collections
 import numpy as np
 import tensorflow as tf
 
-from kure_tf.data.ports import Port
+from kure_tf.data.ports import Port, check_held
 from kure_tf.evaluation import Runner, litert_runner
 from kure_tf.export.float_file import float_file
 from kure_tf.export.integer_operations import operate
@@ -159,6 +159,7 @@ class Simulation:
     def _levels_of(self, name, array):
         quantization = self._graph.quantization(name)
         if quantization is None:
+            check_held(array, tf.int32, f"indices for the input {name!r}")
             return tf.constant(array.astype(np.int32))
         if array.dtype != np.int8:
             array = quantization.codes_of(array)

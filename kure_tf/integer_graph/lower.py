@@ -3,7 +3,9 @@
 import dataclasses
 
 import numpy as np
+import tensorflow as tf
 
+from kure_tf.data.ports import check_held
 from kure_tf.integer_graph.bases import Bases
 from kure_tf.integer_graph.graph import (
     LINEAR,
@@ -116,6 +118,9 @@ class Lowering:
 
     def _input(self, value, quantization):
         """Makes the tensor of an input of the model."""
+        if quantization is None:
+            ends = value.range.lowest, value.range.highest
+            check_held(ends, tf.int32, f"indices for the input {value.name!r}")
         name = self._tensor(value.name, value.shape, quantization)
         self._given.append(name)
         if quantization is None or quantization.lowest == -128:
@@ -175,7 +180,9 @@ class Lowering:
                 raise ValueError(
                     "Expected a product that uses the range of its factors. "
                     f"All of {fused.output.name!r} is below 1/128 of it, for "
-                    "which LiteRT's kernels have too few bits."
+                    "which LiteRT's kernels have too few bits. A normalization "
+                    "over features whose places differ that much in size is "
+                    "left in float by allow_float=True; scale other factors."
                 )
 
     def _affine(self, fused, x, quantization):

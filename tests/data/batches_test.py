@@ -171,6 +171,15 @@ class DtypesTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "integers.*'ids'.*float64"):
             list(batches_of([batch], _two_inputs()))
 
+    def test_integers_that_the_dtype_of_an_input_does_not_hold_are_refused(
+        self,
+    ):
+        """A cast would wrap them around."""
+        for numbers in (_IDS + 2.0**33, np.int64(_IDS) - 2**40):
+            batch = {"a": _X, "ids": numbers}
+            with self.assertRaisesRegex(ValueError, "'ids' that int32 holds"):
+                list(batches_of([batch], _two_inputs()))
+
     def test_open_sizes_may_differ_from_batch_to_batch(self):
         inputs = keras.Input((None, None, 2))
         model = keras.Model(

@@ -22,6 +22,7 @@ from kure_tf.export import (
     write,
 )
 from kure_tf.fake_quantized import Placement
+from kure_tf.quantizers import UniformQuantizer
 
 layers = keras.layers
 _WIDTH = 8
@@ -66,6 +67,17 @@ class _Masked(layers.Layer):
 
     def compute_mask(self, inputs, mask=None):
         return inputs[..., 0] > 0
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+@keras.utils.register_keras_serializable("transformer_test")
+class _Parity(layers.Layer):
+    """0 or 1: a layer of one's own that reads whole numbers."""
+
+    def call(self, inputs):
+        return tf.cast(inputs % 2, tf.float32)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -279,7 +291,7 @@ class TransformerTest(tf.test.TestCase, parameterized.TestCase):
 
     def test_normalization_of_one_feature_is_refused(self):
         model = _made(lambda x: layers.LayerNormalization()(_dense(x, 1)))
-        with self.assertRaisesRegex(ValueError, "below 1/128"):
+        with self.assertRaisesRegex(ValueError, "below 1/128.*allow_float"):
             to_integer_graph(_quantized(model, "8/8"), _ROWS)
 
     def test_steps_of_a_model_with_attention(self):
@@ -288,6 +300,18 @@ class TransformerTest(tf.test.TestCase, parameterized.TestCase):
         clips = _ROWS.reshape(24, 2, 6, _WIDTH)
         model = _made(layers.TimeDistributed(inner), clips.shape[1:])
         self._check(_quantized(model, "8/8", clips), 27.0, clips)
+
+    @pytest.mark.one_keras
+    def test_ids_beyond_int32_are_refused(self):
+        """A file holds no others; they were wrapped around."""
+        model = _made(lambda x: _dense(_Parity()(x)), (6,), dtype="int64")
+        ids = _IDS.astype(np.int64)
+        quantized = _quantized(model, "8/8", ids)
+        with self.assertRaisesRegex(ValueError, "'x' that int32 holds"):
+            to_integer_graph(quantized, ids + 2**33, allow_float=True)
+        graph = to_integer_graph(quantized, ids, allow_float=True)
+        with self.assertRaisesRegex(ValueError, "'x' that int32 holds"):
+            simulate(graph, ids + 2**33)
 
     @parameterized.parameters(False, True)
     def test_ids_beside_values(self, by_name):
@@ -326,6 +350,19 @@ class TransformerTest(tf.test.TestCase, parameterized.TestCase):
         kinds = [operator.kind for operator in graph.operators]
         self.assertEqual(kinds.count("FLOAT"), 2 * allow_float)
         self.assertEqual(kinds.count("RSQRT"), 2 * (not allow_float))
+
+    @parameterized.parameters(
+        ("narrow", "asymmetric"),
+        ("full", "narrow"),
+        ("reference", "signed_or_unsigned"),
+    )
+    @pytest.mark.one_keras
+    def test_other_grids(self, weights, activations):
+        placement = Placement(
+            UniformQuantizer(weights), UniformQuantizer(activations)
+        )
+        quantized = _quantized(_made(_block), "7/7", _ROWS, placement)
+        self._check(quantized, 22.0)
 
     def test_a_trained_model_keeps_its_codes(self):
         quantized = quantize_aware(
