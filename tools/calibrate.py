@@ -1,4 +1,4 @@
-"""Finds step sizes on calibration images and writes step_sizes.json.
+"""Finds step sizes on calibration examples and writes step_sizes.json.
 
 python tools/calibrate.py --model=runs/kure/model.keras --point=4/8 \\
     --ptq=lp_norm --workdir=runs/calibration
@@ -57,7 +57,7 @@ def main():
         )
         print(
             f"{folder / 'step_sizes.json'}: {len(step_sizes.tensors)} tensors, "
-            f"{name} at {point}, {step_sizes.provenance['images']} images."
+            f"{name} at {point}, {step_sizes.provenance['images']} examples."
         )
 
 

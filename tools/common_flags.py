@@ -57,7 +57,7 @@ DATASET = flags.DEFINE_string(
     "'digits' (bundled); 'imagenet'; the name of a TFDS set; folder:PATH, with "
     "a sub-folder of images for each class, below train/, val/ and test/ where "
     "they are; or package.module:function, which returns (train, validation, "
-    "test), each (images, labels) or a tf.data.Dataset of such pairs. The "
+    "test), each (inputs, labels) or a tf.data.Dataset of such pairs. The "
     "module is found as that of --model.",
 )
 DATA_DIR = flags.DEFINE_string(
@@ -71,12 +71,15 @@ IMAGE_SIZE = flags.DEFINE_integer(
     lower_bound=1,
 )
 CALIBRATION_COUNT = flags.DEFINE_integer(
-    "calibration_count", 512, "Training images to calibrate on.", lower_bound=1
+    "calibration_count",
+    512,
+    "Training examples to calibrate on.",
+    lower_bound=1,
 )
 CALIBRATION_SEED = flags.DEFINE_integer(
     "calibration_seed",
     0,
-    "Seed of the draw of the calibration images.",
+    "Seed of the draw of the calibration examples.",
     lower_bound=0,
 )
 WORKDIR = flags.DEFINE_string(

@@ -102,8 +102,8 @@ def _print(folder, result):
         print(
             f"{file['bits']} bits, int{file['container']}: {file['bytes']:,} "
             f"bytes, accuracy {file['accuracy']:.2%} on {file['examples']} "
-            f"images, {file['differing_codes']} of {file['codes']:,} codes not "
-            "as foretold."
+            f"examples, {file['differing_codes']} of {file['codes']:,} codes "
+            "not as foretold."
         )
     sizes = result["artifact"]
     print(

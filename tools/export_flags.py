@@ -24,7 +24,7 @@ flags.register_validator(
 _MIN_AGREEMENT = flags.DEFINE_float(
     "min_agreement",
     0.98,
-    "Least share of test images on which file and Keras model must agree.",
+    "Least share of test examples on which file and Keras model must agree.",
 )
 _MAX_ACCURACY_DROP = flags.DEFINE_float(
     "max_accuracy_drop",

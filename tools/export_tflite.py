@@ -137,7 +137,7 @@ def _print(folder, row, metric):
         value = details[metric.metric_name]
         measured = f"{metric.metric_name} {value:.4g}, "
     latency = (
-        f", {details['latency_ms']:.3f} ms for one image on one thread"
+        f", {details['latency_ms']:.3f} ms for one example on one thread"
         if "latency_ms" in details
         else ""
     )
@@ -147,7 +147,7 @@ def _print(folder, row, metric):
     print(
         f"{folder / details['file']}: {details['file_size']:,} bytes, "
         f"accuracy {100 * row.value:.2f} % on {row.examples} {row.split} "
-        f"images, {measured}agreement with Keras "
+        f"examples, {measured}agreement with Keras "
         f"{100 * details['agreement']:.2f} %, accuracy drop "
         f"{100 * details['accuracy_drop']:.2f} points{latency}."
     )

@@ -72,7 +72,7 @@ def _print(folder, record):
     print(
         f"{folder / 'model.keras'}: test accuracy{at} "
         f"{100 * record['test']['accuracy']:.2f} % on "
-        f"{record['test']['images']} images{measured}, mean kurtosis of "
+        f"{record['test']['images']} examples{measured}, mean kurtosis of "
         f"{len(chosen)} kernels {sum(chosen) / len(chosen):.2f}."
     )
 

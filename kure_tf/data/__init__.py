@@ -1,4 +1,4 @@
-"""Data sets: images and labels with fixed splits.
+"""Data sets: inputs and labels with fixed splits.
 
 A data set that this package knows by name is a function of `__all__`.
 "folder:PATH" is a folder of images. Any other name is one of TensorFlow

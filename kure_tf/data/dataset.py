@@ -2,8 +2,7 @@
 
 import dataclasses
 
-import numpy as np
-
+from kure_tf.data.inputs import is_scaled
 from kure_tf.data.split import (
     Split,
     calibration_draw,
@@ -14,30 +13,31 @@ from kure_tf.data.split import (
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """An image-classification data set.
+    """A data set for classification: of images, rows, sequences or ids.
 
     Attributes:
         name: Such as "digits" or "cifar10".
         num_classes: Labels are 0 .. num_classes - 1.
-        input_shape: (height, width, channels) of every image.
-        train: Images to train on.
-        validation: Images to choose epochs and hyper-parameters on, disjoint
+        input_shape: The shape of every example: of images (height, width,
+            channels).
+        train: Examples to train on.
+        validation: Examples to choose epochs and hyper-parameters on, disjoint
             from the others; None if there are none.
-        calibration: Images to calibrate on, drawn from `train`. Never from
+        calibration: Examples to calibrate on, drawn from `train`. Never from
             `test`, which is only ever evaluated.
-        test: Images to evaluate on.
+        test: Examples to evaluate on.
         notes: Sentences that a report about this data set must carry.
 
     The splits are `Split`s, or objects with the same methods.
 
     Raises:
-        ValueError: If the images of the splits differ in shape, or a label
-            lies outside the classes.
+        ValueError: If the inputs of the splits differ in shape or kind, or a
+            label lies outside the classes.
     """
 
     name: str
     num_classes: int
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[int, ...]
     train: Split
     validation: Split | None
     calibration: Split
@@ -45,15 +45,27 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self):
+        self._check_kind()
         for split in self.splits():
-            if tuple(split.image_shape) != tuple(self.input_shape):
+            if tuple(split.input_shape) != tuple(self.input_shape):
                 raise ValueError(
-                    f"Expected images of shape {list(self.input_shape)} in "
+                    f"Expected inputs of shape {list(self.input_shape)} in "
                     f"all splits of {self.name!r}. Split {split.name!r} has "
-                    f"images of shape {list(split.image_shape)}."
+                    f"inputs of shape {list(split.input_shape)}."
                 )
             if isinstance(split, Split):
                 check_label_range(split.name, split.labels, self.num_classes)
+
+    def _check_kind(self):
+        inputs = [
+            split.inputs for split in self.splits() if isinstance(split, Split)
+        ]
+        if len({is_scaled(one) for one in inputs}) > 1:
+            dtypes = sorted({str(one.dtype) for one in inputs})
+            raise ValueError(
+                "Expected integers in all splits, or images or floating point "
+                f"in all of them. Those of {self.name!r} hold {dtypes}."
+            )
 
     def splits(self) -> tuple[Split, ...]:
         """Returns the splits that there are."""
@@ -78,18 +90,18 @@ def from_arrays(
     """Returns a data set of arrays in memory.
 
     Args:
-        train: Pair of images `[count, height, width, channels]`, uint8 or
-            float, and integer labels `[count]`.
+        train: Pair of inputs `[count, ...]`, which `Split` says more of, and
+            integer labels `[count]`.
         test: The same.
         validation: The same, or None.
         num_classes: Number of classes; the largest label of `train` plus one
             if None.
-        calibration_count: Images drawn from `train` for calibration, all of
+        calibration_count: Examples drawn from `train` for calibration, all of
             them if there are fewer.
         calibration_seed: Seed of that draw.
         name: Name of the data set, for reports.
-        white: Raw value that becomes 1; 255 for uint8 images and 1 for
-            floating-point ones if None.
+        white: Raw value that becomes 1; if None, 255 where `train` holds
+            images of uint8, else 1.
         mean: Per channel, subtracted after the division by `white`.
         std: Per channel, divided by at the end.
         notes: Sentences for reports.
@@ -102,20 +114,20 @@ def from_arrays(
     _check_pairs(train=train, test=test, validation=validation)
     if num_classes is not None:
         check_size("num_classes", num_classes)
-    train_images = np.asarray(train[0])
-    if white is None:
-        white = 255.0 if train_images.dtype == np.uint8 else 1.0
+    training = Split("train", *train, white=white, mean=mean, std=std)
 
     def split(split_name, pair):
-        return Split(split_name, *pair, white=white, mean=mean, std=std)
+        # One white for all: images may be uint8 here and floats there.
+        return Split(
+            split_name, *pair, white=training.white, mean=mean, std=std
+        )
 
-    training = split("train", train)
     if validation is not None:
         validation = split("validation", validation)
     return Dataset(
         name=name,
         num_classes=num_classes or int(training.labels.max()) + 1,
-        input_shape=training.image_shape,
+        input_shape=training.input_shape,
         train=training,
         validation=validation,
         calibration=calibration_draw(
@@ -132,6 +144,6 @@ def _check_pairs(**pairs):
             continue
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(
-                f"Expected {name} as a pair of arrays, images and labels. "
+                f"Expected {name} as a pair of arrays, inputs and labels. "
                 f"Received: {type(pair).__name__}."
             )

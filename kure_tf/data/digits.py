@@ -35,7 +35,7 @@ def digits(*, calibration_count=512, calibration_seed=0) -> Dataset:
     return Dataset(
         name="digits",
         num_classes=10,
-        input_shape=train.image_shape,
+        input_shape=train.input_shape,
         train=train,
         validation=everything.select(
             order[_TEST_COUNT:held_out], name="validation"

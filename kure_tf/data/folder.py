@@ -85,7 +85,7 @@ def folder_dataset(
     return Dataset(
         name=name,
         num_classes=len(classes),
-        input_shape=train.image_shape,
+        input_shape=train.input_shape,
         train=train,
         validation=splits["validation"],
         calibration=calibration_draw(

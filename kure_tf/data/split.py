@@ -12,52 +12,70 @@ from kure_tf.data.augmentation import (
     flip_and_shift,
     parse_augmentation,
 )
+from kure_tf.data.inputs import (
+    check_normalization,
+    checked_inputs,
+    is_image,
+    is_scaled,
+    normalize,
+    white_of,
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """Images and labels of one split, in memory, not yet normalized.
+    """Inputs and labels of one split, in memory, not yet normalized.
 
-    Batches are normalized on the way out:
+    What the inputs are follows from their dtype and shape:
 
-        (x / white - mean) / std          mean and std per channel
+    * uint8 or floating point `[count, height, width, channels]`: images;
+    * other floating point, such as `[count, n]`: rows, sequences, ...;
+    * integers, such as `[count, steps]`: token ids. They stay the integers
+      that they are. uint8 has to be an image, or one axis per example.
 
-    so that the images stay as small as they came (uint8) and models need no
-    layer for it.
+    Images and floating point are normalized on the way out, to float32:
+
+        (x / white - mean) / std     mean and std per channel, the last axis
+
+    so that images stay as small as they came (uint8) and models need no layer
+    for it.
 
     Attributes:
         name: Such as "train" or "test"; reports quote it.
-        images: uint8 or float array `[count, height, width, channels]`.
+        inputs: Array `[count, ...]`.
         labels: int64 array `[count]`.
-        white: The raw value that becomes 1 before mean and std are applied:
-            255 for ordinary images.
+        white: The raw value that becomes 1 before mean and std are applied;
+            None for 255 where the inputs are images of uint8, else 1.
         mean: One number per channel, or None for 0.
         std: One positive number per channel, or None for 1.
     """
 
     name: str
-    images: np.ndarray
+    inputs: np.ndarray
     labels: np.ndarray
     _: dataclasses.KW_ONLY
-    white: float = 255.0
+    white: float | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
 
     def __post_init__(self):
-        images, labels = np.asarray(self.images), np.asarray(self.labels)
-        _check_images(self.name, images)
-        _check_labels(self.name, labels, len(images))
-        channels = images.shape[-1]
+        inputs = checked_inputs(self.name, self.inputs)
+        labels = np.asarray(self.labels)
+        _check_labels(self.name, labels, len(inputs))
+        check_normalization(self.name, inputs, self.white, self.mean, self.std)
+        channels = inputs.shape[-1] if inputs.ndim > 1 else 1
         mean = per_channel("mean", self.mean, channels)
         std = per_channel("std", self.std, channels)
-        if (std is not None and min(std) <= 0) or not self.white > 0:
+        white = white_of(inputs) if self.white is None else self.white
+        if (std is not None and min(std) <= 0) or not white > 0:
             raise ValueError(
                 "Expected a positive std and white. Received: "
-                f"std={std}, white={self.white}."
+                f"std={std}, white={white}."
             )
         for name, value in [
-            ("images", images),
+            ("inputs", inputs),
             ("labels", labels.astype(np.int64, copy=False)),
+            ("white", white),
             ("mean", mean),
             ("std", std),
         ]:
@@ -65,63 +83,64 @@ class Split:
 
     @property
     def count(self) -> int:
-        """How many images there are."""
-        return len(self.images)
+        """How many examples there are."""
+        return len(self.inputs)
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels)."""
-        return tuple(self.images.shape[1:])
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one example: of images (height, width, channels)."""
+        return tuple(self.inputs.shape[1:])
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether the inputs are images."""
+        return is_image(self.inputs.dtype, self.input_shape)
 
     def batches(self, batch_size) -> tf.data.Dataset:
-        """Returns all images once, in fixed order, in normalized batches.
+        """Returns all examples once, in fixed order, in normalized batches.
 
         Args:
-            batch_size: Images per batch; the last one holds what is left.
+            batch_size: Examples per batch; the last one holds what is left.
 
         Returns:
-            Data set of float32 `[batch, height, width, channels]` and int64
-            `[batch]`, whose batch dimension is None, so that a smaller last
-            batch does not compile a function again.
+            Data set of inputs `[batch, ...]` and int64 `[batch]`, whose batch
+            dimension is None, so that a smaller last batch does not compile a
+            function again.
         """
-        images, labels = self._tensors
+        inputs, labels = self._tensors
 
         def load(start):
             window = slice(start, start + batch_size)
-            return self._finish(images[window], labels[window])
+            return self._finish(inputs[window], labels[window])
 
         return self._pipeline(batch_size, load)
 
     def training_batches(
         self, batch_size, *, seed, epoch, augment=()
     ) -> tf.data.Dataset:
-        """Returns all images once, in the order and augmentation of `epoch`.
+        """Returns all examples once, in the order and augmentation of `epoch`.
 
-        Both are a function of (seed, epoch, image): calling this again gives
+        Both are a function of (seed, epoch, example): calling this again gives
         the same batches.
 
         Args:
-            batch_size: Images per batch; the last one holds what is left.
+            batch_size: Examples per batch; the last one holds what is left.
             seed: Integer, 0 or more.
             epoch: Integer, 0 or more.
-            augment: Out of "flip" and "shift" (up to 4 pixels; "shift=2" for
-                2). What a shift brings in is black.
+            augment: For images, out of "flip" and "shift" (up to 4 pixels;
+                "shift=2" for 2). What a shift brings in is black.
 
         Returns:
             Data set like that of `batches`.
 
         Raises:
             ValueError: If an augmentation is unknown, or "crop", which only
-                splits that are read from disk offer.
+                splits that are read from disk offer; or if there is one and
+                the inputs are no images.
         """
         augmentation = parse_augmentation(augment)
-        if augmentation.crop:
-            raise ValueError(
-                "Expected augmentations out of 'flip' and 'shift': images held "
-                "in memory all have one size already. Received: "
-                f"{list(augment)}."
-            )
-        images, labels = self._tensors
+        self._check_augmentation(augmentation, augment)
+        inputs, labels = self._tensors
         draws = draw_epoch(
             self.count, seed=seed, epoch=epoch, augmentation=augmentation
         )
@@ -131,7 +150,7 @@ class Split:
 
         def load(start):
             index = order[start : start + batch_size]
-            batch = tf.gather(images, index)
+            batch = tf.gather(inputs, index)
             if augmentation.flip or augmentation.shift:
                 batch = flip_and_shift(
                     batch,
@@ -145,7 +164,7 @@ class Split:
         return self._pipeline(batch_size, load)
 
     def take(self, count, seed, *, name=None) -> "Split":
-        """Returns `count` images drawn by a seeded permutation.
+        """Returns `count` examples drawn by a seeded permutation.
 
         Args:
             count: How many, 1 .. `self.count`.
@@ -154,48 +173,68 @@ class Split:
             name: Name of the new split; that of this one if None.
 
         Raises:
-            ValueError: If there are not as many images.
+            ValueError: If there are not as many examples.
         """
         check_count(self, count)
         order = np.random.default_rng([seed]).permutation(self.count)
         return self.select(order[:count], name=name)
 
     def select(self, index, *, name=None) -> "Split":
-        """Returns the images `index` (integers, in that order) as a split."""
+        """Returns the examples `index` (integers, in that order) as a split."""
         return dataclasses.replace(
             self,
             name=name or self.name,
-            images=self.images[index],
+            inputs=self.inputs[index],
             labels=self.labels[index],
         )
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns normalized float32 images and int64 labels, all at once."""
-        images, labels = zip(
+        """Returns normalized inputs and int64 labels, all at once."""
+        inputs, labels = zip(
             *self.batches(1024).as_numpy_iterator(), strict=True
         )
-        return np.concatenate(images), np.concatenate(labels)
+        return np.concatenate(inputs), np.concatenate(labels)
 
     @functools.cached_property
     def _tensors(self):
         # Made once: every epoch has a pipeline of its own, and each would
-        # copy the images. On the CPU, because tf.data runs there.
+        # copy the inputs. On the CPU, because tf.data runs there.
         with tf.device("CPU:0"):
-            # tf.constant would hold the images twice.
-            images = tf.io.decode_raw(self.images.tobytes(), self.images.dtype)
-            images = tf.reshape(images, self.images.shape)
-            return images, tf.constant(self.labels)
+            # tf.constant would hold the inputs twice.
+            inputs = tf.io.decode_raw(self.inputs.tobytes(), self.inputs.dtype)
+            inputs = tf.reshape(inputs, self.inputs.shape)
+            return inputs, tf.constant(self.labels)
 
-    def _finish(self, images, labels):
-        images = tf.ensure_shape(images, [None, *self.image_shape])
-        images = normalize(
-            images, white=self.white, mean=self.mean, std=self.std
-        )
-        return images, labels
+    def _check_augmentation(self, augmentation, augment):
+        if augmentation.crop:
+            raise ValueError(
+                "Expected augmentations out of 'flip' and 'shift': images held "
+                "in memory all have one size already. Received: "
+                f"{list(augment)}."
+            )
+        if (augmentation.flip or augmentation.shift) and not self.holds_images:
+            raise ValueError(
+                "Expected no augmentation: 'flip' and 'shift' move the pixels "
+                f"of images, and the split {self.name!r} holds "
+                f"{self.inputs.dtype} inputs of the shape "
+                f"{list(self.input_shape)}. Received: {list(augment)}."
+            )
+
+    def _finish(self, inputs, labels):
+        inputs = tf.ensure_shape(inputs, [None, *self.input_shape])
+        if is_scaled(self.inputs):
+            inputs = normalize(
+                inputs,
+                self.input_shape,
+                white=self.white,
+                mean=self.mean,
+                std=self.std,
+            )
+        return inputs, labels
 
     def _pipeline(self, batch_size, load):
-        # Starts of batches, not single images: one element per batch costs
-        # next to nothing, one per image several microseconds each.
+        # Starts of batches, not single examples: one element per batch costs
+        # next to nothing, one per example several microseconds each.
         check_size("the batch size", batch_size)
         starts = tf.data.Dataset.range(0, self.count, batch_size)
         options = tf.data.Options()
@@ -204,7 +243,7 @@ class Split:
 
 
 def calibration_draw(training, count, seed):
-    """Returns the calibration images: some of the training split.
+    """Returns the calibration examples: some of the training split.
 
     The name of what a seed other than 0 draws says so: reports tell
     measurements apart by it.
@@ -227,26 +266,6 @@ def calibration_draw(training, count, seed):
     return training.take(min(count, training.count), seed, name=name)
 
 
-def normalize(images, *, white=255.0, mean=None, std=None):
-    """Returns float32 `(images / white - mean) / std`, per channel.
-
-    Args:
-        images: Tensor `[..., height, width, channels]` of a static shape there.
-        white: The raw value that becomes 1.
-        mean: One number per channel, or None for 0.
-        std: One number per channel, or None for 1.
-    """
-    shape = [int(side) for side in images.shape[-3:]]
-    mean = np.zeros(shape) + (0.0 if mean is None else mean)
-    std = np.ones(shape) * (1.0 if std is None else std)
-    # One multiplication and one addition by constants as large as an image:
-    # three times as fast as broadcasting over a short last axis.
-    factor = tf.constant(1 / (white * std), tf.float32)
-    return tf.cast(images, tf.float32) * factor + tf.constant(
-        -mean / std, tf.float32
-    )
-
-
 def check_size(name, size):
     """Returns `size`, or raises unless it is an integer of 1 or more."""
     if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
@@ -259,10 +278,10 @@ def check_size(name, size):
 
 
 def check_count(split, count):
-    """Raises unless `count` images can be drawn from `split`."""
+    """Raises unless `count` examples can be drawn from `split`."""
     if not 1 <= count <= split.count:
         raise ValueError(
-            f"Expected to draw 1 .. {split.count} images from the split "
+            f"Expected to draw 1 .. {split.count} examples from the split "
             f"{split.name!r}. Received: {count}."
         )
 
@@ -278,33 +297,10 @@ def check_label_range(name, labels, num_classes):
         )
 
 
-def _check_images(name, images):
-    if images.ndim != 4 or 0 in images.shape[1:]:
-        raise ValueError(
-            "Expected images of shape [count, height, width, channels]. Split "
-            f"{name!r} has the shape {list(images.shape)}. Add a last axis to "
-            "grey images: images[..., np.newaxis]."
-        )
-    if not len(images):
-        raise ValueError(f"Split {name!r} is empty. Expected images.")
-    if images.dtype == np.uint8:
-        return
-    if not np.issubdtype(images.dtype, np.floating):
-        raise ValueError(
-            "Expected images as uint8 or floating point. Split "
-            f"{name!r} holds {images.dtype}."
-        )
-    if not np.isfinite(images).all():
-        raise ValueError(
-            "Expected images of finite numbers. Split "
-            f"{name!r} holds NaN or infinity."
-        )
-
-
 def _check_labels(name, labels, count):
     if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
-            f"Expected one integer label per image, shape [{count}]. Split "
+            f"Expected one integer label per example, shape [{count}]. Split "
             f"{name!r} has {labels.dtype} labels of shape "
             f"{list(labels.shape)}."
         )

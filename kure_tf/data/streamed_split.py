@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf.data.augmentation import parse_augmentation
+from kure_tf.data.inputs import normalize
 from kure_tf.data.quiet_tfds import quiet_tfds
-from kure_tf.data.split import check_count, check_size, normalize
+from kure_tf.data.split import check_count, check_size
 from kure_tf.data.split import per_channel as check_per_channel
 
 _WINDOW_BYTES = 2**29  # Encoded images that are shuffled together.
@@ -51,7 +52,7 @@ class StreamedSplit:
     def __post_init__(self):
         if not self.count:
             raise ValueError(f"Split {self.name!r} is empty. Expected images.")
-        channels = self.image_shape[-1]
+        channels = self.input_shape[-1]
         check_per_channel("mean", self.mean, channels)
         check_per_channel("std", self.std, channels)
 
@@ -60,8 +61,10 @@ class StreamedSplit:
         """How many images there are."""
         return sum(stop - start for _, start, stop in self.ranges)
 
+    holds_images = True  # As `Split.holds_images`.
+
     @property
-    def image_shape(self) -> tuple[int, int, int]:
+    def input_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of the images in batches."""
         return (self.image_size, self.image_size, self._stored_shape[-1])
 
@@ -204,8 +207,15 @@ class StreamedSplit:
             encoded, label = example
             label = self._checked(label, num_classes)
             image = transform(place, decode(encoded))
-            image = tf.ensure_shape(image, self.image_shape)
-            return normalize(image, mean=self.mean, std=self.std), label
+            image = tf.ensure_shape(image, self.input_shape)
+            image = normalize(
+                image,
+                self.input_shape,
+                white=255.0,
+                mean=self.mean,
+                std=self.std,
+            )
+            return image, label
 
         check_size("the batch size", batch_size)
         count = math.ceil(self.count / batch_size)
@@ -229,7 +239,7 @@ class StreamedSplit:
             return tf.identity(label)
 
     def _centre(self, image):
-        if self._stored_shape == self.image_shape:
+        if self._stored_shape == self.input_shape:
             return tf.cast(image, tf.float32)
         return resize_and_cut_centre(
             image, self.image_size, kept=_EVALUATION_CROP

@@ -99,7 +99,7 @@ def tfds_dataset(
     return Dataset(
         name=builder.info.name,
         num_classes=source.num_classes,
-        input_shape=train.image_shape,
+        input_shape=train.input_shape,
         train=train,
         validation=validation,
         calibration=calibration_draw(

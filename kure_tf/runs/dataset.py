@@ -20,10 +20,11 @@ def load_dataset(name, **options) -> data.Dataset:
     Args:
         name: A name that `data.get` knows; or "package.module:function", a
             function without arguments that returns (train, validation, test),
-            each of them images and integer labels: a pair of arrays, or a
+            each of them inputs and integer labels: a pair of arrays, or a
             `tf.data.Dataset` of pairs, batched or not. Validation may be None.
-            Images are uint8, which is divided by 255, or floating point, which
-            is used as it is. A `data.Dataset` is returned as it is.
+            Images of uint8 are divided by 255; floating point (images, rows,
+            sequences) and integers (token ids) are used as they are: see
+            `data.Split`. A `data.Dataset` is returned as it is.
         **options: As for `data.get`; for a function, `calibration_count` and
             `calibration_seed`.
 
@@ -53,8 +54,8 @@ def load_dataset(name, **options) -> data.Dataset:
     )
     if train is None or test is None:
         raise ValueError(
-            f"Expected {name} to return images to train on and images to test "
-            "on. Received None: only validation may be None."
+            f"Expected {name} to return examples to train on and to test on. "
+            "Received None: only validation may be None."
         )
     return data.from_arrays(
         train,
@@ -62,21 +63,20 @@ def load_dataset(name, **options) -> data.Dataset:
         validation=validation,
         name=f"{name} {_digest(train, validation, test)}",
         notes=(
-            f"{name}: the hash is of the values of all its images and labels.",
+            f"{name}: the hash is of the values of all its inputs and labels.",
         ),
         **options,
     )
 
 
 def _arrays(part, what):
-    """Returns images and labels as arrays."""
+    """Returns inputs and labels as arrays."""
     if isinstance(part, tf.data.Dataset):
         return _gathered(part, what)
     if isinstance(part, (tuple, list)) and len(part) == 2:
-        images, labels = map(np.asarray, part)
-        return images, labels
+        return tuple(map(np.asarray, part))
     raise ValueError(
-        f"Expected the {what} as (images, labels), or as a tf.data.Dataset of "
+        f"Expected the {what} as (inputs, labels), or as a tf.data.Dataset of "
         f"such pairs. Received: {_shown(part)}."
     )
 
@@ -90,16 +90,27 @@ def _gathered(part, what):
     spec = part.element_spec
     if not isinstance(spec, tuple) or len(spec) != 2:
         raise ValueError(
-            f"Expected the {what} as a tf.data.Dataset of (image, label). "
+            f"Expected the {what} as a tf.data.Dataset of (input, label). "
             f"Received elements of {spec}."
         )
     pairs = list(part.as_numpy_iterator())
     if not pairs:
-        raise ValueError(f"The {what} are empty: expected images.")
-    single = spec[0].shape.rank == 3 or spec[1].shape.rank == 0
+        raise ValueError(f"The {what} are empty: expected examples.")
+    single = spec[1].shape.rank == 0
     join = np.stack if single else np.concatenate
-    images, labels = zip(*pairs, strict=True)
-    return join(images), join(labels)
+    inputs, labels = zip(*pairs, strict=True)
+    _check_alike(inputs, single, what)
+    return join(inputs), join(labels)
+
+
+def _check_alike(inputs, single, what):
+    shapes = {one.shape if single else one.shape[1:] for one in inputs}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"Expected examples of one shape in the {what}. Received "
+            f"{[list(shape) for shape in sorted(shapes)[:3]]}. Resize images, "
+            "or pad sequences: .padded_batch(32, ([steps], []))."
+        )
 
 
 def _digest(*parts):

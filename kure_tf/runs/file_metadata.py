@@ -13,16 +13,12 @@ def file_metadata(setting, ptq, dataset, facts, labels=()) -> FileMetadata:
         facts: What the report says of model, data and software.
         labels: Names of the classes.
     """
-    split = dataset.test
-    white = getattr(split, "white", 255.0)
-    channels = split.image_shape[-1]
-    mean = split.mean or (0.0,) * channels
-    std = split.std or (1.0,) * channels
+    mean, std = _normalization(dataset.test)
     return FileMetadata(
         description=f"{facts['model']} at {setting.point}, {dataset.name}",
         labels=labels,
-        mean=tuple(white * float(value) for value in mean),
-        std=tuple(white * float(value) for value in std),
+        mean=mean,
+        std=std,
         note={
             "point": str(setting.point),
             "ptq": ptq,
@@ -30,4 +26,19 @@ def file_metadata(setting, ptq, dataset, facts, labels=()) -> FileMetadata:
             "checkpoint_hash": facts["checkpoint_hash"],
             "versions": facts["versions"],
         },
+    )
+
+
+def _normalization(split):
+    """Returns mean and std of pixels as they come; None of what are none."""
+    if not split.holds_images:
+        return None, None
+    white = getattr(split, "white", 255.0)
+    channels = split.input_shape[-1]
+    return tuple(
+        tuple(white * float(value) for value in values)
+        for values in (
+            split.mean or (0.0,) * channels,
+            split.std or (1.0,) * channels,
+        )
     )

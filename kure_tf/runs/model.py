@@ -15,7 +15,7 @@ def load_model(name, dataset, weights=None, safe_mode=True):
         name: Name of a model of `kure_tf.models`; a saved model, see
             `load_saved_model`; or "package.module:function", a function of
             `num_classes` and `input_shape` that can be imported.
-        dataset: The `Dataset` that says how many classes and which images.
+        dataset: The `Dataset` that says how many classes and which inputs.
         weights: `.npz` file of named arrays to start from, or None.
         safe_mode: As for `compat.load_model`, where `name` is a saved model.
 

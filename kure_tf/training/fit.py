@@ -325,12 +325,12 @@ def _check_accumulation(strategy, steps):
 def _check_fit(model, dataset, recipe):
     compat.check_one_input_and_output(model)
     expects = tuple(model.inputs[0].shape)[1:]
-    if len(expects) != 3 or any(
+    if len(expects) != len(dataset.input_shape) or any(
         side not in (None, given)
-        for side, given in zip(expects, dataset.input_shape, strict=False)
+        for side, given in zip(expects, dataset.input_shape, strict=True)
     ):
         raise ValueError(
-            f"Expected images of the shape {list(expects)}, the model's input. "
+            f"Expected inputs of the shape {list(expects)}, the model's own. "
             f"The data set {dataset.name!r} has "
             f"{list(dataset.input_shape)}."
         )

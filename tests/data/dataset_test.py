@@ -29,7 +29,7 @@ class FromArraysTest(tf.test.TestCase, parameterized.TestCase):
 
         dataset = data.from_arrays(train, _pair(6), calibration_count=8)
 
-        drawn = {image.tobytes() for image in dataset.calibration.images}
+        drawn = {image.tobytes() for image in dataset.calibration.inputs}
         self.assertLen(drawn, 8)
         self.assertContainsSubset(drawn, {x.tobytes() for x in train[0]})
 
@@ -49,8 +49,14 @@ class FromArraysTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "holds labels -1"):
             data.from_arrays((images, labels - 1), _pair(6), num_classes=3)
 
+    def test_splits_of_different_kinds_are_refused(self):
+        ids, labels = np.zeros((6, 5), np.int32), np.zeros(6, int)
+
+        with self.assertRaisesRegex(ValueError, "float32', 'int32'"):
+            data.from_arrays((ids, labels), (ids.astype(np.float32), labels))
+
     def test_splits_of_different_shapes_are_refused(self):
-        with self.assertRaisesRegex(ValueError, "'test' has images of shape"):
+        with self.assertRaisesRegex(ValueError, "'test' has inputs of shape"):
             data.from_arrays(_pair(9), _pair(6, shape=(5, 4, 1)))
 
 

@@ -12,7 +12,7 @@ class DigitsTest(tf.test.TestCase, parameterized.TestCase):
         splits = (dataset.train, dataset.validation, dataset.test)
 
         self.assertEqual([s.count for s in splits], [1097, 200, 500])
-        images = np.concatenate([split.images for split in splits])
+        images = np.concatenate([split.inputs for split in splits])
         self.assertLen(np.unique(images.reshape(1797, 64), axis=0), 1797)
 
     def test_class_counts_are_those_of_the_source(self):
@@ -33,7 +33,7 @@ class DigitsTest(tf.test.TestCase, parameterized.TestCase):
         )
         images = np.concatenate(
             [
-                s.images[..., 0]
+                s.inputs[..., 0]
                 for s in dataset.splits()
                 if s.name != "calibration"
             ]
@@ -54,8 +54,8 @@ class DigitsTest(tf.test.TestCase, parameterized.TestCase):
     def test_calibration_comes_from_training(self):
         dataset = digits(calibration_count=100, calibration_seed=3)
 
-        train = {image.tobytes() for image in dataset.train.images}
-        drawn = {image.tobytes() for image in dataset.calibration.images}
+        train = {image.tobytes() for image in dataset.train.inputs}
+        drawn = {image.tobytes() for image in dataset.calibration.inputs}
         self.assertLen(drawn, 100)
         self.assertContainsSubset(drawn, train)
 

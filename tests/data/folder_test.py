@@ -32,7 +32,7 @@ def write_classes(folder, counts, first=0):
 
 
 def values(split):
-    return sorted(int(image[0, 0, 0]) for image in split.images)
+    return sorted(int(image[0, 0, 0]) for image in split.inputs)
 
 
 class FolderDatasetTest(tf.test.TestCase, parameterized.TestCase):
@@ -95,7 +95,7 @@ class FolderDatasetTest(tf.test.TestCase, parameterized.TestCase):
         colours = {
             tuple(int(value) for value in image[0, 0])
             for split in dataset.splits()
-            for image in split.images
+            for image in split.inputs
         }
         greys = {(value,) * 3 for value in (0, 1, 2, 100, 101, 102)}
         self.assertEqual(colours, {(200, 1, 2), *greys})

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
@@ -20,7 +22,7 @@ class BatchesTest(tf.test.TestCase, parameterized.TestCase):
         images, labels = split.arrays()
 
         self.assertEqual(images.dtype, np.float32)
-        self.assertAllClose(images, (split.images / 255 - MEAN) / STD)
+        self.assertAllClose(images, (split.inputs / 255 - MEAN) / STD)
         self.assertAllEqual(labels, np.arange(10))
 
     def test_last_partial_batch_is_kept_and_batch_axis_is_open(self):
@@ -67,7 +69,7 @@ class TrainingBatchesTest(tf.test.TestCase, parameterized.TestCase):
         images, labels = self._epoch(split, seed=0, epoch=0)
 
         self.assertAllEqual(np.sort(labels), np.arange(10))
-        self.assertAllClose(images, split.images[labels] / 255)
+        self.assertAllClose(images, split.inputs[labels] / 255)
 
     def test_same_seed_and_epoch_give_the_same_batches(self):
         augment = ("flip", "shift=1")
@@ -103,6 +105,73 @@ class TrainingBatchesTest(tf.test.TestCase, parameterized.TestCase):
             _split().training_batches(4, seed=0, epoch=0, augment=("crop",))
 
 
+class InputsTest(tf.test.TestCase, parameterized.TestCase):
+    def _split(self, inputs, **options):
+        return Split("train", inputs, np.arange(len(inputs)), **options)
+
+    @parameterized.named_parameters(
+        ("ids", np.int32, (5,)),
+        ("bytes", np.uint8, (5,)),
+        ("wide", np.uint64, (5, 2)),
+        ("one", np.int64, ()),
+    )
+    def test_integers_stay_what_they_are(self, dtype, shape):
+        inputs = np.arange(7 * math.prod(shape)).reshape(7, *shape)
+        split = self._split(inputs.astype(dtype))
+
+        self.assertAllEqual(split.arrays()[0], inputs)
+        self.assertTrue(split.batches(2).element_spec[0].dtype.is_integer)
+        self.assertEqual(split.input_shape, shape)
+        self.assertFalse(split.holds_images)
+
+    @parameterized.named_parameters(
+        ("rows", np.float64, (6,)),
+        ("sequences", np.float32, (4, 3)),
+        ("images", np.float16, (4, 4, 3)),
+        ("volumes", np.float32, (2, 3, 2, 2)),
+    )
+    def test_floating_point_is_used_as_it_is(self, dtype, shape):
+        inputs = np.random.default_rng(0).normal(size=(7, *shape))
+        split = self._split(inputs.astype(dtype))
+
+        found = split.arrays()[0]
+
+        self.assertEqual(found.dtype, np.float32)
+        self.assertAllClose(found, inputs.astype(dtype))
+
+    def test_rows_are_normalized_by_feature(self):
+        inputs = np.random.default_rng(0).normal(size=(7, 3))
+        split = self._split(inputs, mean=MEAN, std=STD)
+
+        found = split.arrays()[0]
+
+        self.assertAllClose(found, (inputs - MEAN) / STD, atol=1e-5)
+
+    def test_training_batches_hold_each_row_once(self):
+        inputs = np.arange(20).reshape(10, 2)
+        batches = self._split(inputs).training_batches(4, seed=0, epoch=0)
+
+        found, labels = zip(*batches.as_numpy_iterator(), strict=True)
+
+        self.assertAllEqual(
+            np.concatenate(found), inputs[np.concatenate(labels)]
+        )
+        self.assertIsNone(batches.element_spec[0].shape[0])
+
+    @parameterized.parameters("flip", "shift=2")
+    def test_pixels_of_rows_are_not_moved(self, augment):
+        split = self._split(np.zeros((4, 6), np.float32))
+
+        with self.assertRaisesRegex(
+            ValueError, r"pixels of images.*'train'.*float32.*\[6\]"
+        ):
+            split.training_batches(2, seed=0, epoch=0, augment=(augment,))
+
+    def test_ids_are_not_scaled(self):
+        with self.assertRaisesRegex(ValueError, "stay what they are.*white=2"):
+            self._split(np.zeros((4, 6), np.int32), white=2)
+
+
 class TakeTest(tf.test.TestCase, parameterized.TestCase):
     def test_draw_depends_on_the_seed_alone_and_repeats_nothing(self):
         split = _split(50)
@@ -113,11 +182,11 @@ class TakeTest(tf.test.TestCase, parameterized.TestCase):
         self.assertLen(set(first.labels), 20)
         self.assertAllEqual(first.labels, split.take(20, seed=1).labels)
         self.assertNotAllEqual(first.labels, split.take(20, seed=2).labels)
-        self.assertAllEqual(first.images, split.images[first.labels])
+        self.assertAllEqual(first.inputs, split.inputs[first.labels])
 
     @parameterized.parameters(0, 51)
     def test_too_few_or_too_many_is_refused(self, count):
-        with self.assertRaisesRegex(ValueError, r"1 \.\. 50 images"):
+        with self.assertRaisesRegex(ValueError, r"1 \.\. 50 examples"):
             _split(50).take(count, seed=0)
 
 
@@ -126,6 +195,9 @@ class BadArraysTest(tf.test.TestCase, parameterized.TestCase):
         ("no_channels", np.zeros((3, 4, 4), np.uint8), [0, 1, 2], "shape"),
         ("empty", np.zeros((0, 4, 4, 1), np.uint8), [], "empty"),
         ("integers", np.zeros((1, 4, 4, 1), np.int32), [0], "uint8 or float"),
+        ("grey", np.zeros((1, 4, 4), np.uint8), [0], "np.newaxis.*np.int32"),
+        ("text", np.array([["a"]]), [0], "ids.*holds <U1"),
+        ("no_rows", np.zeros((2, 0)), [0, 1], "count, ..."),
         ("nan", np.full((1, 4, 4, 1), np.nan), [0], "NaN"),
         ("labels", np.zeros((2, 4, 4, 1), np.uint8), [0], "one integer label"),
         ("real_labels", np.zeros((1, 4, 4, 1), np.uint8), [0.5], "integer"),

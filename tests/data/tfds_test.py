@@ -53,9 +53,9 @@ class TfdsDatasetTest(tf.test.TestCase, parameterized.TestCase):
     def test_images_and_labels_are_those_on_disk_in_order(self):
         dataset = self._get("tiny", calibration_count=10)
 
-        self.assertAllEqual(dataset.train.images, self.train[0])
+        self.assertAllEqual(dataset.train.inputs, self.train[0])
         self.assertAllEqual(dataset.train.labels, self.train[1])
-        self.assertAllEqual(dataset.test.images, self.test[0])
+        self.assertAllEqual(dataset.test.inputs, self.test[0])
         self.assertEqual(dataset.num_classes, 3)
         self.assertEqual(dataset.calibration.count, 10)
         self.assertIsNone(dataset.validation)
@@ -91,7 +91,7 @@ class TfdsDatasetTest(tf.test.TestCase, parameterized.TestCase):
         first = self._get("tiny", validation_count=15, calibration_seed=0)
         second = self._get("tiny", validation_count=15, calibration_seed=1)
 
-        self.assertAllEqual(first.validation.images, second.validation.images)
+        self.assertAllEqual(first.validation.inputs, second.validation.inputs)
 
     def test_streamed_epoch_is_a_function_of_seed_and_epoch(self):
         train = self._get("tiny", memory_limit=0).train
@@ -135,7 +135,7 @@ class TfdsDatasetTest(tf.test.TestCase, parameterized.TestCase):
     def test_validation_is_the_test_split_where_labels_are_withheld(self):
         dataset = self._get("withheld")
 
-        self.assertAllEqual(dataset.test.images, self.test[0])
+        self.assertAllEqual(dataset.test.inputs, self.test[0])
         self.assertIsNone(dataset.validation)
         self.assertIn("'validation'", " ".join(dataset.notes))
 
@@ -162,8 +162,8 @@ class TfdsDatasetTest(tf.test.TestCase, parameterized.TestCase):
         dataset = self._get("tiny", image_size=4)
 
         expected = tf.image.resize(self.test[0], (4, 4), antialias=True)
-        self.assertEqual(dataset.test.images.dtype, np.uint8)
-        self.assertAllClose(dataset.test.images, expected, atol=0.51)
+        self.assertEqual(dataset.test.inputs.dtype, np.uint8)
+        self.assertAllClose(dataset.test.inputs, expected, atol=0.51)
 
     def test_label_outside_the_classes_is_refused(self):
         with self.assertRaisesRegex(ValueError, r"0 \.\. 1.*'train'"):
@@ -182,7 +182,7 @@ class TfdsDatasetTest(tf.test.TestCase, parameterized.TestCase):
     def test_a_set_that_tfds_knows_differently_is_read_as_it_is(self):
         splits = {"train": self.train, "test": self.test}
         write_tfds(self.folder, "mnist", splits, version="9.0.0")
-        self.assertAllEqual(self._get("mnist").test.images, self.test[0])
+        self.assertAllEqual(self._get("mnist").test.inputs, self.test[0])
 
     @parameterized.named_parameters(
         ("record", "damaged-train.tfrecord-00000-of-00002"),

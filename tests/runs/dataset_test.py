@@ -26,8 +26,18 @@ def stream(count, first):
 
 
 def rows(count):
-    values = np.zeros((count, 4), np.float32), np.arange(count) % 3
+    """Returns rows of four numbers, whose labels are their places."""
+    values = np.arange(4 * count).reshape(count, 4), np.arange(count) % 3
     return tf.data.Dataset.from_tensor_slices(values)
+
+
+def padded():
+    """Returns sequences of two lengths, each batch of another one."""
+    two, three = (
+        tf.data.Dataset.from_tensors((tf.zeros((2, n)), tf.zeros(2, tf.int64)))
+        for n in (2, 3)
+    )
+    return two.concatenate(three)
 
 
 @evaluation.metric("right_or_first", higher_is_better=True)
@@ -44,6 +54,8 @@ RETURNED = {
     "none": (pair(9), pair(6), None),
     "endless": (stream(9, 0).repeat(), None, stream(6, 20)),
     "rows": (rows(9), None, rows(6)),
+    "rows_in_batches": (rows(9).batch(4), None, rows(6).batch(4)),
+    "padded": (padded(), None, padded()),
     "text": ("train", None, "test"),
     "ready": make_dataset(),
 }
@@ -74,6 +86,15 @@ class OwnDataTest(tf.test.TestCase, parameterized.TestCase):
             self.assertAllEqual(split.arrays()[1], labels)
         self.assertEqual(dataset.validation is None, name != "single")
 
+    @parameterized.parameters("rows", "rows_in_batches")
+    def test_a_function_returns_rows(self, name):
+        dataset = runs.load_dataset(f"own_for_test:{name}")
+
+        found, labels = dataset.test.arrays()
+        self.assertEqual(dataset.input_shape, (4,))
+        self.assertAllEqual(found, np.arange(24).reshape(6, 4))
+        self.assertAllEqual(labels, np.arange(6) % 3)
+
     def test_a_data_set_is_taken_as_it_is(self):
         found = runs.load_dataset("own_for_test:ready")
 
@@ -97,8 +118,8 @@ class OwnDataTest(tf.test.TestCase, parameterized.TestCase):
         ("two", "train, validation, test.*tuple of 2"),
         ("none", "only validation may be None"),
         ("endless", "training data.*remove .repeat"),
-        ("rows", r"images of shape.*\[9, 4\]"),
-        ("text", r"training data.*\(images, labels\).*str"),
+        ("padded", r"one shape in the training.*\[2\], \[3\].*padded_batch"),
+        ("text", r"training data.*\(inputs, labels\).*str"),
     )
     def test_another_result_is_refused(self, name, message):
         with self.assertRaisesRegex(ValueError, message):

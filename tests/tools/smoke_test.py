@@ -51,7 +51,7 @@ class SmokeTest(absltest.TestCase):
             (run,) = json.loads(report.read_text())["runs"]
         self.assertIn("Keras: keras3 (which saved", results["sweep"][1])
         # There are 3 classes: the right one is always among the best 5.
-        self.assertIn("on 60 images, top_5 1, mean", results["own"][1])
+        self.assertIn("on 60 examples, top_5 1, mean", results["own"][1])
         self.assertEqual(
             [row["point"] for row in run["rows"]], ["FP/FP", "4/FP"]
         )

@@ -271,7 +271,7 @@ class BadInputTest(FitTestCase):
     def test_more_training_images_than_there_are_are_refused(self):
         recipe = dataclasses.replace(RECIPE, train_images=81)
 
-        with self.assertRaisesRegex(ValueError, r"1 \.\. 80 images"):
+        with self.assertRaisesRegex(ValueError, r"1 \.\. 80 examples"):
             fit(make_model(), make_dataset(80), recipe, verbose=0)
 
     def test_tensorboard_needs_a_workdir(self):

@@ -1,0 +1,124 @@
+"""What goes into a model: which inputs are images, and how they are scaled."""
+
+import numpy as np
+import tensorflow as tf
+
+_FORMATS = (
+    "images [count, height, width, channels] of uint8 or floating point, token "
+    "ids [count, steps] of integers, or rows and sequences of floating point"
+)
+
+
+def is_image(dtype, shape) -> bool:
+    """Whether an example is an image: three axes, uint8 or floating point.
+
+    Args:
+        dtype: Of its values.
+        shape: Its shape, without the axis of the examples.
+    """
+    dtype = np.dtype(dtype)
+    return len(shape) == 3 and (
+        dtype == np.uint8 or np.issubdtype(dtype, np.floating)
+    )
+
+
+def white_of(inputs) -> float:
+    """Returns the raw value that becomes 1: 255 for images of uint8, else 1."""
+    image = is_image(inputs.dtype, inputs.shape[1:])
+    return 255.0 if image and inputs.dtype == np.uint8 else 1.0
+
+
+def checked_inputs(split, inputs) -> np.ndarray:
+    """Returns inputs as an array that batches can be cut from.
+
+    Args:
+        split: Name of the split, for errors.
+        inputs: Array `[count, ...]`.
+
+    Raises:
+        ValueError: If they are none, or of no kind that is known.
+    """
+    inputs = np.asarray(inputs)
+    if not inputs.ndim or 0 in inputs.shape[1:]:
+        raise ValueError(
+            "Expected inputs of shape [count, ...]. Split "
+            f"{split!r} has the shape {list(inputs.shape)}."
+        )
+    if not len(inputs):
+        raise ValueError(f"Split {split!r} is empty. Expected examples.")
+    if np.issubdtype(inputs.dtype, np.floating):
+        _check_finite(split, inputs)
+        return inputs
+    if not np.issubdtype(inputs.dtype, np.integer):
+        raise ValueError(
+            f"Expected {_FORMATS}. Split {split!r} holds {inputs.dtype}."
+        )
+    _check_integers(split, inputs)
+    # tf.io.decode_raw does not know the wide unsigned ones.
+    wide = inputs.dtype in (np.uint32, np.uint64)
+    return inputs.astype(np.int64) if wide else inputs
+
+
+def check_normalization(split, inputs, white, mean, std):
+    """Raises a ValueError where integers that stay such are to be scaled."""
+    scaled = white not in (None, 1) or mean is not None or std is not None
+    if scaled and not is_scaled(inputs):
+        raise ValueError(
+            "Expected white, mean and std with images or floating point: "
+            "other integers stay what they are. Split "
+            f"{split!r} holds {inputs.dtype} of shape {list(inputs.shape)}. "
+            "Received: "
+            f"white={white}, mean={mean}, std={std}."
+        )
+
+
+def is_scaled(inputs) -> bool:
+    """Whether batches hold inputs `[count, ...]` as float32, scaled."""
+    floating = np.issubdtype(inputs.dtype, np.floating)
+    return floating or is_image(inputs.dtype, inputs.shape[1:])
+
+
+def normalize(inputs, shape, *, white=1.0, mean=None, std=None):
+    """Returns float32 `(inputs / white - mean) / std`, by the last axis.
+
+    Args:
+        inputs: Tensor of one example or a batch.
+        shape: Shape of one example, `[..., channels]`.
+        white: The raw value that becomes 1.
+        mean: One number per channel, or None for 0.
+        std: One number per channel, or None for 1.
+    """
+    mean = np.zeros(shape) + (0.0 if mean is None else mean)
+    std = np.ones(shape) * (1.0 if std is None else std)
+    # One multiplication and one addition by constants as large as an image:
+    # three times as fast as broadcasting over a short last axis.
+    factor = tf.constant(1 / (white * std), tf.float32)
+    return tf.cast(inputs, tf.float32) * factor + tf.constant(
+        -mean / std, tf.float32
+    )
+
+
+def _check_integers(split, inputs):
+    """Raises where integers are likely to be images of another layout."""
+    shape = list(inputs.shape)
+    if inputs.ndim == 3 and inputs.dtype == np.uint8:
+        raise ValueError(
+            "Expected images of shape [count, height, width, channels]. Split "
+            f"{split!r} has uint8 values of the shape {shape}. Add a last axis "
+            "to grey images: images[..., np.newaxis]. Give what is no image "
+            "another dtype: astype(np.int32) for ids, np.float32 for numbers."
+        )
+    if inputs.ndim == 4 and inputs.dtype != np.uint8:
+        raise ValueError(
+            "Expected images as uint8 or floating point. Split "
+            f"{split!r} holds {inputs.dtype} values of the shape {shape}. "
+            "Images of 0 .. 255 become uint8 by astype(np.uint8)."
+        )
+
+
+def _check_finite(split, inputs):
+    if not np.isfinite(inputs).all():
+        raise ValueError(
+            "Expected inputs of finite numbers. Split "
+            f"{split!r} holds NaN or infinity."
+        )

@@ -1,0 +1,62 @@
+"""Data and models of a user's own, as `package.module:function` names them."""
+
+import numpy as np
+import tensorflow as tf
+
+from kure_tf.compat import keras
+
+_COUNTS = ((0, 90), (1, 30), (2, 60))  # Seed and examples of each split.
+
+
+def _rows(seed, count):
+    labels = np.arange(count) % 3
+    noise = np.random.default_rng(seed).normal(size=(count, 6))
+    return noise + labels[:, np.newaxis], labels
+
+
+def _ids(seed, count):
+    labels = np.arange(count) % 3
+    ids = np.random.default_rng(seed).integers(0, 8, (count, 5))
+    return ids + 6 * labels[:, np.newaxis], labels
+
+
+def rows():
+    """Returns rows of six numbers, of three classes."""
+    return tuple(_rows(seed, count) for seed, count in _COUNTS)
+
+
+def ids():
+    """Returns sequences of five words out of twenty, of three classes."""
+    return tuple(
+        tf.data.Dataset.from_tensor_slices(_ids(seed, count))
+        for seed, count in _COUNTS
+    )
+
+
+def dense(num_classes, input_shape):
+    """Returns a net for rows."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            layers.Dense(8, activation="relu", name="a"),
+            layers.Dense(8, activation="relu", name="b"),
+            layers.Dense(num_classes, name="c"),
+        ],
+        name="dense",
+    )
+
+
+def words(num_classes, input_shape):
+    """Returns a net for ids."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input(input_shape, dtype="int32"),
+            layers.Embedding(20, 6, name="a"),
+            layers.Flatten(),
+            layers.Dense(8, activation="relu", name="b"),
+            layers.Dense(num_classes, name="c"),
+        ],
+        name="words",
+    )

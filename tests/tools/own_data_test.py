@@ -1,0 +1,76 @@
+"""The tools on a user's own data, from training to exact files."""
+
+import json
+import pathlib
+import signal
+import tempfile
+
+import own_data
+import pytest
+from absl.testing import absltest, parameterized
+from forked_tools import Call, run_all
+
+pytestmark = pytest.mark.tool_flow
+
+_OWN = own_data.__name__  # Tools import it by its name.
+_NETS = {"rows": "dense", "ids": "words"}
+
+
+def _calls(data, net):
+    """Yields the name and the `Call`s of tools on a data set and a net."""
+    dataset = f"--dataset={_OWN}:{data}"
+    training = (
+        *(dataset, f"--model={_OWN}:{net}", "--epochs=4", "--batch_size=16"),
+        *("--learning_rate=0.05", "--kurtosis_coefficient=0.5"),
+    )
+    saved = (dataset, f"--model={data}/trained/model.keras", "--ptq=minmax")
+
+    def call(tool, arguments, folder, **options):
+        arguments = (*arguments, f"--workdir={data}/{folder}")
+        return Call(f"{tool}.py", arguments, **options)
+
+    killed_at = f"{data}/killed/checkpoint.npz"
+    yield "train", call("train", training, "trained")
+    yield "killed", call("train", training, "killed", killed_at=killed_at)
+    yield "resumed", call("train", training, "killed")
+    yield "calibrate", call("calibrate", (*saved, "--point=4/4"), "steps")
+    yield "sweep", call("sweep", (*saved, "--points={8,4}/8"), "swept")
+    yield "exact", call("export_tflite", (*saved, "--point=4/4"), "exact")
+    yield "flip", call("train", (*training, "--augment=flip"), "flipped")
+
+
+class OwnDataTest(parameterized.TestCase):
+    @parameterized.product(keras=("keras3", "tf_keras"), data=tuple(_NETS))
+    def test_goes_from_training_to_exact_files(self, keras, data):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            calls = dict(_calls(data, _NETS[data]))
+            results = run_all(calls, folder, keras)
+
+            def read(*path):
+                return json.loads(folder.joinpath(data, *path).read_text())
+
+            for name in ("train", "resumed", "calibrate", "sweep", "exact"):
+                code, printed = results[name]
+                self.assertEqual(code, 0, printed)
+            trained = read("trained", "training.json")
+            resumed = read("killed", "training.json")
+            steps = read("steps", "step_sizes.json")
+            (swept,) = read("swept", "report.json")["runs"]
+            (exact,) = read("exact", "report.json")["runs"]
+        self.assertGreater(trained["test"]["accuracy"], 0.5)  # A third: chance.
+        self.assertEqual(results["killed"][0], -signal.SIGKILL)
+        self.assertEqual(trained["checkpoint_hash"], resumed["checkpoint_hash"])
+        self.assertEqual(set(steps["tensors"]), {"b/kernel", "b/input"})
+        self.assertEqual(
+            [row["point"] for row in swept["rows"]], ["FP/FP", "8/8", "4/8"]
+        )
+        self.assertEqual(swept["rows"][0]["value"], trained["test"]["accuracy"])
+        (file,) = exact["rows"]
+        self.assertEqual(file["details"]["differing_codes"], 0)
+        self.assertEqual(results["flip"][0], 2)
+        self.assertRegex(results["flip"][1], "pixels of images.*'flip'")
+
+
+if __name__ == "__main__":
+    absltest.main()
