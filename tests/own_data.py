@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from kure_tf import evaluation
 from kure_tf.compat import keras
 
 _COUNTS = ((0, 90), (1, 30), (2, 60))  # Seed and examples of each split.
@@ -33,6 +34,20 @@ def ids():
     )
 
 
+def targets():
+    """Returns rows of six numbers, and two sums of them."""
+    parts = (_rows(seed, count)[0] for seed, count in _COUNTS)
+    return tuple(
+        (x, x[:, :4] @ [[1, 0], [0, 1], [1, -1], [0, 1]]) for x in parts
+    )
+
+
+@evaluation.metric("largest_error", higher_is_better=False)
+def largest_error(y, outputs):
+    """Returns the largest error of the values of an example."""
+    return np.abs(y - outputs).max(-1)
+
+
 def dense(num_classes, input_shape):
     """Returns a net for rows."""
     layers = keras.layers
@@ -45,6 +60,14 @@ def dense(num_classes, input_shape):
         ],
         name="dense",
     )
+
+
+def linear(num_classes, input_shape):
+    """Returns a net for targets, compiled with a loss."""
+    del num_classes  # There are none.
+    model = dense(2, input_shape)
+    model.compile("sgd", "mean_absolute_error")
+    return model
 
 
 def words(num_classes, input_shape):

@@ -53,10 +53,22 @@ def main():
         for seed, record in zip(seeds, records, strict=True):
             _print(folder / f"seed{seed}", record)
         print(
-            f"{folder / 'runs.json'}: {len(records)} runs, test accuracy "
-            f"{100 * summary['mean']:.2f} +- "
-            f"{100 * summary['standard_deviation']:.2f} %."
+            f"{folder / 'runs.json'}: {len(records)} runs, test "
+            f"{_spread(summary)}."
         )
+
+
+def _spread(summary):
+    mean, deviation = summary["mean"], summary["standard_deviation"]
+    if "accuracies" in summary:
+        return f"accuracy {100 * mean:.2f} +- {100 * deviation:.2f} %"
+    return f"loss {mean:.4g} +- {deviation:.2g}"
+
+
+def _result(at, test):
+    if "accuracy" in test:
+        return f"accuracy{at} {100 * test['accuracy']:.2f} %"
+    return f"loss{at} {test['loss']:.4g}"
 
 
 def _print(folder, record):
@@ -70,8 +82,7 @@ def _print(folder, record):
     named = record["run"].get("metric")
     measured = f", {named} {record['test'][named]:.4g}" if named else ""
     print(
-        f"{folder / 'model.keras'}: test accuracy{at} "
-        f"{100 * record['test']['accuracy']:.2f} % on "
+        f"{folder / 'model.keras'}: test {_result(at, record['test'])} on "
         f"{record['test']['images']} examples{measured}, mean kurtosis of "
         f"{len(chosen)} kernels {sum(chosen) / len(chosen):.2f}."
     )

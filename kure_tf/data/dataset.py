@@ -3,21 +3,18 @@
 import dataclasses
 
 from kure_tf.data.inputs import is_scaled
-from kure_tf.data.split import (
-    Split,
-    calibration_draw,
-    check_label_range,
-    check_size,
-)
+from kure_tf.data.labels import check_label_range
+from kure_tf.data.split import Split, calibration_draw, check_size
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set for classification: of images, rows, sequences or ids.
+    """A data set: inputs of any kind, with class numbers or targets.
 
     Attributes:
         name: Such as "digits" or "cifar10".
-        num_classes: Labels are 0 .. num_classes - 1.
+        num_classes: Labels are 0 .. num_classes - 1; None where they are
+            targets in floating point.
         input_shape: The shape of every example: of images (height, width,
             channels).
         train: Examples to train on.
@@ -36,7 +33,7 @@ class Dataset:
     """
 
     name: str
-    num_classes: int
+    num_classes: int | None
     input_shape: tuple[int, ...]
     train: Split
     validation: Split | None
@@ -53,8 +50,7 @@ class Dataset:
                     f"all splits of {self.name!r}. Split {split.name!r} has "
                     f"inputs of shape {list(split.input_shape)}."
                 )
-            if isinstance(split, Split):
-                check_label_range(split.name, split.labels, self.num_classes)
+            _check_classes(split, self.num_classes)
 
     def _check_kind(self):
         inputs = [
@@ -90,12 +86,13 @@ def from_arrays(
     """Returns a data set of arrays in memory.
 
     Args:
-        train: Pair of inputs `[count, ...]`, which `Split` says more of, and
-            integer labels `[count]`.
+        train: Pair of inputs `[count, ...]` and labels, which are integers
+            `[count]` for classes or floating point for targets; `Split` says
+            more of both.
         test: The same.
         validation: The same, or None.
-        num_classes: Number of classes; the largest label of `train` plus one
-            if None.
+        num_classes: Number of classes; if None, the largest label of `train`
+            plus one. Targets have none.
         calibration_count: Examples drawn from `train` for calibration, all of
             them if there are fewer.
         calibration_seed: Seed of that draw.
@@ -126,7 +123,7 @@ def from_arrays(
         validation = split("validation", validation)
     return Dataset(
         name=name,
-        num_classes=num_classes or int(training.labels.max()) + 1,
+        num_classes=num_classes or _classes_of(training),
         input_shape=training.input_shape,
         train=training,
         validation=validation,
@@ -136,6 +133,22 @@ def from_arrays(
         test=split("test", test),
         notes=tuple(notes),
     )
+
+
+def _classes_of(split):
+    return int(split.labels.max()) + 1 if split.holds_classes else None
+
+
+def _check_classes(split, num_classes):
+    if split.holds_classes != (num_classes is not None):
+        kind = "class numbers" if split.holds_classes else "targets"
+        raise ValueError(
+            "Expected integers as labels of all splits and num_classes, or "
+            f"floating-point targets in all and none. Split {split.name!r} "
+            f"holds {kind}; num_classes is {num_classes}."
+        )
+    if isinstance(split, Split) and split.holds_classes:
+        check_label_range(split.name, split.labels, num_classes)
 
 
 def _check_pairs(**pairs):

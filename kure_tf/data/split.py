@@ -20,6 +20,7 @@ from kure_tf.data.inputs import (
     normalize,
     white_of,
 )
+from kure_tf.data.labels import checked_labels
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,7 +44,8 @@ class Split:
     Attributes:
         name: Such as "train" or "test"; reports quote it.
         inputs: Array `[count, ...]`.
-        labels: int64 array `[count]`.
+        labels: What the inputs belong to: class numbers, an int64 array
+            `[count]`; or targets, a float32 array `[count, ...]`.
         white: The raw value that becomes 1 before mean and std are applied;
             None for 255 where the inputs are images of uint8, else 1.
         mean: One number per channel, or None for 0.
@@ -60,8 +62,7 @@ class Split:
 
     def __post_init__(self):
         inputs = checked_inputs(self.name, self.inputs)
-        labels = np.asarray(self.labels)
-        _check_labels(self.name, labels, len(inputs))
+        labels = checked_labels(self.name, self.labels, len(inputs))
         check_normalization(self.name, inputs, self.white, self.mean, self.std)
         channels = inputs.shape[-1] if inputs.ndim > 1 else 1
         mean = per_channel("mean", self.mean, channels)
@@ -74,7 +75,7 @@ class Split:
             )
         for name, value in [
             ("inputs", inputs),
-            ("labels", labels.astype(np.int64, copy=False)),
+            ("labels", labels),
             ("white", white),
             ("mean", mean),
             ("std", std),
@@ -92,6 +93,15 @@ class Split:
         return tuple(self.inputs.shape[1:])
 
     @property
+    def holds_classes(self) -> bool:
+        """Whether the labels are class numbers."""
+        return np.issubdtype(self.labels.dtype, np.integer)
+
+    def some_labels(self) -> np.ndarray:
+        """Returns labels of a few hundred examples, in their order."""
+        return self.labels[:256]
+
+    @property
     def holds_images(self) -> bool:
         """Whether the inputs are images."""
         return is_image(self.inputs.dtype, self.input_shape)
@@ -103,9 +113,9 @@ class Split:
             batch_size: Examples per batch; the last one holds what is left.
 
         Returns:
-            Data set of inputs `[batch, ...]` and int64 `[batch]`, whose batch
-            dimension is None, so that a smaller last batch does not compile a
-            function again.
+            Data set of inputs `[batch, ...]` and labels `[batch, ...]`, whose
+            batch dimension is None, so that a smaller last batch does not
+            compile a function again.
         """
         inputs, labels = self._tensors
 
@@ -189,7 +199,7 @@ class Split:
         )
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Returns normalized inputs and int64 labels, all at once."""
+        """Returns normalized inputs and labels, all at once."""
         inputs, labels = zip(
             *self.batches(1024).as_numpy_iterator(), strict=True
         )
@@ -283,26 +293,6 @@ def check_count(split, count):
         raise ValueError(
             f"Expected to draw 1 .. {split.count} examples from the split "
             f"{split.name!r}. Received: {count}."
-        )
-
-
-def check_label_range(name, labels, num_classes):
-    """Raises a ValueError when a label is not in 0 .. num_classes - 1."""
-    low, high = int(np.min(labels)), int(np.max(labels))
-    if low < 0 or high >= num_classes:
-        raise ValueError(
-            f"Expected labels 0 .. {num_classes - 1}, one per class. Split "
-            f"{name!r} holds labels {low} .. {high}. Give num_classes="
-            f"{high + 1}, or renumber the labels."
-        )
-
-
-def _check_labels(name, labels, count):
-    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"Expected one integer label per example, shape [{count}]. Split "
-            f"{name!r} has {labels.dtype} labels of shape "
-            f"{list(labels.shape)}."
         )
 
 

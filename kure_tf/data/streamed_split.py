@@ -61,7 +61,11 @@ class StreamedSplit:
         """How many images there are."""
         return sum(stop - start for _, start, stop in self.ranges)
 
-    holds_images = True  # As `Split.holds_images`.
+    holds_images = holds_classes = True  # As those of `Split`.
+
+    def some_labels(self) -> np.ndarray:
+        """Returns a label: see `Split.some_labels`."""
+        return np.zeros(1, np.int64)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -140,6 +140,7 @@ def _compiled(model, losses):
         ]
 
     def function(labels, outputs):
+        labels = tf.nest.flatten(labels)  # Of one output a tensor will do.
         return tf.add_n(
             [
                 weight * _mean(tf.cast(loss(*_alike(y, one)), tf.float32))

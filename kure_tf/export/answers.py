@@ -7,6 +7,12 @@ from kure_tf.data.batches import batches_of
 from kure_tf.evaluation import top_1
 from kure_tf.evaluation.chance import ChanceCheck
 
+_OTHER_MODELS = (
+    "Of models that are no classifiers write the file by "
+    "write(to_integer_graph(...)), and compare litert_runner(content) with "
+    "integer_runner(graph)."
+)
+
 
 def answers_of(split, model, others, *, names=None, batch_size, progress=True):
     """Yields labels, a model's answers and those of others, batch by batch.
@@ -70,23 +76,22 @@ def _check_classes(model, classes):
             "Expected a classifier with an output for each class: a file is "
             "verified by the class that it names. Received: "
             f"{model.name!r} with one number for each example. Of two classes "
-            "give it Dense(2). Of other models write the file by "
-            "write(to_integer_graph(...)), and compare litert_runner(content) "
-            "with integer_runner(graph)."
+            f"give it Dense(2). {_OTHER_MODELS}"
         )
 
 
 def _check_labels(labels, count, classes):
     if labels is None:
         raise ValueError(
-            "Expected batches of (images, labels), since accuracy needs "
-            "labels. Received: images only."
+            "Expected batches of (inputs, labels), since accuracy needs "
+            "labels. Received: inputs only."
         )
     if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
-            f"Expected one integer label per image, of shape [{count}]. "
+            f"Expected one integer label per example, of shape [{count}]. "
             f"Received: {labels.dtype} labels of shape {list(labels.shape)}. "
-            "One-hot labels become integers by tf.argmax(labels, -1)."
+            "One-hot labels become integers by tf.argmax(labels, -1). "
+            f"{_OTHER_MODELS}"
         )
     if count and not 0 <= labels.min() <= labels.max() < classes:
         raise ValueError(

@@ -20,8 +20,9 @@ def load_dataset(name, **options) -> data.Dataset:
     Args:
         name: A name that `data.get` knows; or "package.module:function", a
             function without arguments that returns (train, validation, test),
-            each of them inputs and integer labels: a pair of arrays, or a
+            each of them inputs and labels: a pair of arrays, or a
             `tf.data.Dataset` of pairs, batched or not. Validation may be None.
+            Labels are integers for classes, floating point for targets.
             Images of uint8 are divided by 255; floating point (images, rows,
             sequences) and integers (token ids) are used as they are: see
             `data.Split`. A `data.Dataset` is returned as it is.
@@ -96,11 +97,28 @@ def _gathered(part, what):
     pairs = list(part.as_numpy_iterator())
     if not pairs:
         raise ValueError(f"The {what} are empty: expected examples.")
-    single = spec[1].shape.rank == 0
+    single = not _is_batched(spec, what)
     join = np.stack if single else np.concatenate
     inputs, labels = zip(*pairs, strict=True)
     _check_alike(inputs, single, what)
     return join(inputs), join(labels)
+
+
+def _is_batched(spec, what):
+    """Whether elements of that `(input, label)` specification are batches."""
+    inputs, labels = (one.shape for one in spec)
+    if labels.rank == 0:
+        return False
+    sizes = {inputs[0] if inputs.rank else None, labels[0]}
+    if len(sizes) > 1:
+        return False
+    if sizes == {None} or (labels.rank == 1 and spec[1].dtype.is_integer):
+        return True
+    raise ValueError(
+        f"Expected to tell examples from batches in the {what}. Received "
+        f"elements of {spec}, which may be either. Batch examples: "
+        ".batch(256); for batches, .unbatch() first."
+    )
 
 
 def _check_alike(inputs, single, what):

@@ -14,7 +14,8 @@ def load_model(name, dataset, weights=None, safe_mode=True):
     Args:
         name: Name of a model of `kure_tf.models`; a saved model, see
             `load_saved_model`; or "package.module:function", a function of
-            `num_classes` and `input_shape` that can be imported.
+            `num_classes` (None where labels are no classes) and `input_shape`
+            that can be imported.
         dataset: The `Dataset` that says how many classes and which inputs.
         weights: `.npz` file of named arrays to start from, or None.
         safe_mode: As for `compat.load_model`, where `name` is a saved model.
@@ -39,6 +40,12 @@ def load_model(name, dataset, weights=None, safe_mode=True):
     elif ":" in name:
         model = user_function(name, **shape)(**shape)
         compat.check_graph_model(model)
+    elif dataset.num_classes is None:
+        raise ValueError(
+            "Expected a saved model or package.module:function for labels that "
+            f"are no classes. Received: {name!r}, and {dataset.name!r} has "
+            "floating-point targets."
+        )
     else:
         model = models.get(name)(**shape)
     if weights:

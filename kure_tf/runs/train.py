@@ -51,7 +51,7 @@ def train(
         teacher: The model that `recipe.distillation` learns from; None for the
             one to start from, before quantization.
         metric: A metric, such as `evaluation.top_5`, that is measured on the
-            test split beside accuracy and loss; None for none.
+            test split beside accuracy (of classes) and loss; None for none.
         tensorboard: Whether to write TensorBoard logs to `folder/logs`.
         strategy: As for `fit`. Of several workers the chief alone writes; all
             else that they do, such as calibrating and evaluating, each does by
@@ -173,8 +173,8 @@ def train_seeds(make_model, dataset, recipe, folder, *, seeds, **options):
 
     Args:
         make_model, dataset, recipe, **options: As for `train`.
-        folder: Gets seed<number> for each seed, and runs.json: accuracies,
-            their mean and their standard deviation.
+        folder: Gets seed<number> for each seed, and runs.json: accuracies (of
+            targets: losses), their mean and their standard deviation.
         seeds: Two seeds or more.
 
     Returns:
@@ -185,12 +185,14 @@ def train_seeds(make_model, dataset, recipe, folder, *, seeds, **options):
         part = folder / f"seed{seeded.seed}"
         _, record = train(make_model, dataset, seeded, part, **options)
         records.append(record)
-    accuracies = [record["test"]["accuracy"] for record in records]
+    classes = dataset.num_classes is not None
+    one, several = ("accuracy", "accuracies") if classes else ("loss", "losses")
+    values = [record["test"][one] for record in records]
     summary = {
         "seeds": list(seeds),
-        "accuracies": accuracies,
-        "mean": statistics.mean(accuracies),
-        "standard_deviation": statistics.stdev(accuracies),
+        several: values,
+        "mean": statistics.mean(values),
+        "standard_deviation": statistics.stdev(values),
         "images": records[0]["test"]["images"],
         "split": "test",
     }

@@ -91,6 +91,7 @@ def check_devices(
     check_budget(budget)
     ptq_method(ptq)
     _check_float(model)
+    _check_classes(dataset)
     plan = SweepPlan(
         batch_size=batch_size,
         reestimate_batch_norm="on" if _reestimates(model, profiles) else "off",
@@ -260,6 +261,16 @@ def _check_float(model):
             "Expected a float model: each device puts quantizers of its own "
             f"into it. Received {model.name!r}, which has some already. "
             "Pass strip_quantizers(model), its float weights."
+        )
+
+
+def _check_classes(dataset):
+    if dataset.num_classes is None:
+        raise ValueError(
+            "Expected labels that are class numbers: devices are judged by "
+            f"their accuracy. {dataset.name!r} has floating-point targets. "
+            "`measure_robustness` (tools: sweep.py) measures a loss or a "
+            "metric."
         )
 
 

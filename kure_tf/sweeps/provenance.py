@@ -51,8 +51,7 @@ def measurement_facts(model, dataset, batch_norm=None, **calibration) -> dict:
         "data_set": dataset.name,
         "split": dataset.test.name,
         "images": dataset.test.count,
-        # The labels of a Dataset are class numbers.
-        "loss_name": loss_of(model, np.zeros(1, np.int64)).name,
+        "loss_name": loss_of(model, dataset.test.some_labels()).name,
         "calibration": {
             "images": dataset.calibration.count,
             "source": f"{dataset.calibration.name} (training images)",

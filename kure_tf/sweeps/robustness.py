@@ -4,8 +4,6 @@ import functools
 import itertools
 import pathlib
 
-import numpy as np
-
 from kure_tf import ptq
 from kure_tf.data.split import calibration_draw
 from kure_tf.evaluation import Evaluator, loss_of
@@ -58,7 +56,8 @@ def measure_robustness(
         plan: A `SweepPlan`.
         name: What the report calls the model.
         metric: What is measured, such as `evaluation.top_5`; the loss stands
-            in the details. None: accuracy.
+            in the details. None: accuracy, or the loss where labels are no
+            classes.
         folder: Where `report.json` is kept after each row. Rows found there
             are not measured again. None keeps nothing.
         provenance: What the report says beyond what is known here.
@@ -147,7 +146,7 @@ class _Bench:
         self._progress = progress
         self.evaluate = Evaluator(
             dataset.test,
-            None if metric is None else (metric, _loss(model)),
+            None if metric is None else (metric, _loss(model, dataset)),
             batch_size=plan.batch_size,
         )
         self._batch_norm = batch_norm_batches(dataset, plan)
@@ -198,9 +197,8 @@ class _Bench:
             )
 
 
-def _loss(model):
-    # The labels of a Dataset are class numbers.
-    return loss_of(model, np.zeros(1, np.int64))
+def _loss(model, dataset):
+    return loss_of(model, dataset.test.some_labels())
 
 
 def _calibration_images(dataset, seed):

@@ -8,7 +8,6 @@ import time
 import tensorflow as tf
 
 from kure_tf import compat, extras
-from kure_tf.compat import keras
 from kure_tf.data import Dataset
 from kure_tf.fake_quantized import check_step_sizes
 from kure_tf.files import made_folder
@@ -21,6 +20,12 @@ from kure_tf.training.checkpoint import (
 )
 from kure_tf.training.divergence import check_epoch, check_start
 from kure_tf.training.frozen_batch_norm import frozen_batch_norm
+from kure_tf.training.objective import (
+    check_objective,
+    loss_name,
+    objective,
+    score_of,
+)
 from kure_tf.training.recipe import Recipe
 from kure_tf.training.replicas import (
     check_shares,
@@ -41,10 +46,11 @@ class TrainingResult:
 
     Attributes:
         history: One dictionary per epoch: `loss` (with regularization),
-            `accuracy`, `val_loss` and `val_accuracy` if there is a validation
-            split, and what callbacks added to the logs.
-        best_epoch: Index into `history` of the best validation accuracy, the
-            earliest of equals; None without a validation split.
+            `accuracy` of classes, `val_loss` and `val_accuracy` if there is a
+            validation split, and what callbacks added to the logs.
+        best_epoch: Index into `history` of the best validation accuracy (of
+            targets: `val_loss`), the earliest of equals; None without a
+            validation split.
         selected_epoch: Index of the epoch whose weights the model has now.
         seconds: Time that the epochs took, those before a resumption too.
         resumed_from: Epochs that a checkpoint had already; 0 for a fresh run.
@@ -73,7 +79,9 @@ def fit(
 
     The loss is the cross-entropy of logits plus the model's own losses
     (regularizers) plus what the recipe adds (weight decay, gradient norms,
-    distillation).
+    distillation). Where labels are targets in floating point, the loss that
+    the model is compiled with takes the place of cross-entropy; without one,
+    that which its last activation says (`evaluation.loss_of`).
 
     A copy of the model is trained, in the recipe's precision and with its
     weight decay; at the end the weights go into `model`, which otherwise stays
@@ -113,7 +121,8 @@ def fit(
     for other draws of dropout.
 
     Args:
-        model: A built functional or sequential model that returns logits.
+        model: A built functional or sequential model that returns logits, or
+            of targets what its loss takes.
         dataset: A `kure_tf.data.Dataset`.
         recipe: A `Recipe`.
         teacher: The model that `recipe.distillation` learns from, not changed:
@@ -179,7 +188,8 @@ class _Run:
     def __init__(
         self, model, teacher, dataset, train, recipe, strategy, workdir
     ):
-        self.dataset, self.train_split, self.recipe = dataset, train, recipe
+        self.model, self.dataset = model, dataset
+        self.train_split, self.recipe = train, recipe
         self.strategy = strategy
         self.steps = math.ceil(train.count / recipe.batch_size)
         with strategy.scope():
@@ -189,6 +199,8 @@ class _Run:
         self.frozen = False
         self.best_epoch, self.best_weights = None, []
         self.identity = run_identity(model, dataset, recipe, teacher)
+        if of_targets := loss_name(model, dataset):
+            self.identity["loss"] = of_targets
         self.path = None
         if workdir is not None:
             self.path = pathlib.Path(workdir) / CHECKPOINT_NAME
@@ -198,8 +210,7 @@ class _Run:
     def _compile(self):
         self.working.compile(
             self.recipe.make_optimizer(self.steps),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            **objective(self.model, self.dataset),
             jit_compile=False,  # XLA is slower on a CPU.
         )
         self.working.optimizer.build(self.working.trainable_variables)
@@ -283,11 +294,11 @@ class _Run:
         self._keep_best()
 
     def _keep_best(self):
-        score = self.history[-1].get("val_accuracy")
+        score = score_of(self.history[-1])
         if score is None:
             return
         if self.best_epoch is not None:
-            if score <= self.history[self.best_epoch]["val_accuracy"]:
+            if score <= score_of(self.history[self.best_epoch]):
                 return
         self.best_epoch = len(self.history) - 1
         if self.recipe.select == "best":
@@ -334,14 +345,7 @@ def _check_fit(model, dataset, recipe):
             f"The data set {dataset.name!r} has "
             f"{list(dataset.input_shape)}."
         )
-    gives = tuple(model.outputs[0].shape)[1:]
-    if gives != (dataset.num_classes,):
-        raise ValueError(
-            f"Expected a model that returns {dataset.num_classes} logits, one "
-            f"per class of {dataset.name!r}. It returns the shape "
-            f"{list(gives)}."
-        )
-    compat.check_returns_logits(model)
+    check_objective(model, dataset, recipe)
     if recipe.select == "best" and dataset.validation is None:
         raise ValueError(
             "select='best' needs a validation split to choose the epoch on, "

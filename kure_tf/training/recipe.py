@@ -79,7 +79,8 @@ class Recipe:
         augment: Augmentations by name: "flip", "shift" (4 pixels), "shift=2",
             "crop"; see `Split` and `StreamedSplit.training_batches`.
         select: Which weights are returned: those of the "last" epoch or of the
-            one with the "best" validation accuracy (the earliest of equals).
+            one with the "best" validation accuracy (of targets: loss), the
+            earliest of equals.
         train_images: Train on as many images, drawn with `seed`; None for all.
         frozen_batch_norm_epochs: In the last so many epochs batch
             normalization trains with its moving statistics, which no longer

@@ -55,6 +55,20 @@ class FromArraysTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "float32', 'int32'"):
             data.from_arrays((ids, labels), (ids.astype(np.float32), labels))
 
+    def test_targets_have_no_classes(self):
+        x = np.zeros((6, 5))
+
+        dataset = data.from_arrays((x, x), (x, x))
+
+        self.assertIsNone(dataset.num_classes)
+        self.assertAllEqual(dataset.test.arrays()[1], x)
+
+    def test_targets_in_one_split_alone_are_refused(self):
+        x, labels = np.zeros((6, 5)), np.zeros(6, int)
+
+        with self.assertRaisesRegex(ValueError, "'test' holds targets"):
+            data.from_arrays((x, labels), (x, x))
+
     def test_splits_of_different_shapes_are_refused(self):
         with self.assertRaisesRegex(ValueError, "'test' has inputs of shape"):
             data.from_arrays(_pair(9), _pair(6, shape=(5, 4, 1)))

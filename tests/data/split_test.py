@@ -172,6 +172,18 @@ class InputsTest(tf.test.TestCase, parameterized.TestCase):
             self._split(np.zeros((4, 6), np.int32), white=2)
 
 
+class LabelsTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters((), (2,), (4, 1))
+    def test_floating_point_is_targets(self, *shape):
+        labels = np.random.default_rng(0).normal(size=(7, *shape))
+        split = Split("train", np.zeros((7, 3)), labels)
+
+        self.assertAllClose(split.arrays()[1], labels)
+        self.assertEqual(split.batches(4).element_spec[1].dtype, tf.float32)
+        self.assertFalse(split.holds_classes)
+        self.assertAllClose(split.take(3, 0).labels.shape, (3, *shape))
+
+
 class TakeTest(tf.test.TestCase, parameterized.TestCase):
     def test_draw_depends_on_the_seed_alone_and_repeats_nothing(self):
         split = _split(50)
@@ -200,7 +212,14 @@ class BadArraysTest(tf.test.TestCase, parameterized.TestCase):
         ("no_rows", np.zeros((2, 0)), [0, 1], "count, ..."),
         ("nan", np.full((1, 4, 4, 1), np.nan), [0], "NaN"),
         ("labels", np.zeros((2, 4, 4, 1), np.uint8), [0], "one integer label"),
-        ("real_labels", np.zeros((1, 4, 4, 1), np.uint8), [0.5], "integer"),
+        ("complex_labels", np.zeros((1, 4, 4, 1), np.uint8), [1j], "integer"),
+        (
+            "nan_labels",
+            np.zeros((1, 4, 4, 1), np.uint8),
+            [np.nan],
+            "labels.*NaN",
+        ),
+        ("few_targets", np.zeros((2, 4)), [0.5], "integer.*targets"),
     )
     def test_error_says_what_is_wrong(self, images, labels, words):
         with self.assertRaisesRegex(ValueError, words):

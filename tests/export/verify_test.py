@@ -308,7 +308,7 @@ class VerifyErrorTest(parameterized.TestCase, tf.test.TestCase):
 
     @parameterized.named_parameters(
         ("empty", [], "images to verify with. Received none"),
-        ("no_labels", [np.zeros((2, 8, 8, 2))], "images only"),
+        ("no_labels", [np.zeros((2, 8, 8, 2))], "inputs only"),
         (
             "wrong_shape",
             [(np.zeros((2, 7, 8, 2)), [0, 1])],

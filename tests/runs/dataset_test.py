@@ -31,6 +31,11 @@ def rows(count):
     return tf.data.Dataset.from_tensor_slices(values)
 
 
+def targets(count):
+    """Returns rows of four numbers, each with its first two."""
+    return rows(count).map(lambda x, _: (x, tf.cast(x[:2], tf.float32)))
+
+
 def padded():
     """Returns sequences of two lengths, each batch of another one."""
     two, three = (
@@ -55,6 +60,9 @@ RETURNED = {
     "endless": (stream(9, 0).repeat(), None, stream(6, 20)),
     "rows": (rows(9), None, rows(6)),
     "rows_in_batches": (rows(9).batch(4), None, rows(6).batch(4)),
+    "targets": (targets(9), None, targets(6)),
+    "targets_in_batches": (targets(9).batch(4), None, targets(6).batch(4)),
+    "either": (targets(9).batch(3, drop_remainder=True), None, targets(6)),
     "padded": (padded(), None, padded()),
     "text": ("train", None, "test"),
     "ready": make_dataset(),
@@ -95,6 +103,21 @@ class OwnDataTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllEqual(found, np.arange(24).reshape(6, 4))
         self.assertAllEqual(labels, np.arange(6) % 3)
 
+    @parameterized.parameters("targets", "targets_in_batches")
+    def test_a_function_returns_targets(self, name):
+        dataset = runs.load_dataset(f"own_for_test:{name}")
+
+        found, labels = dataset.test.arrays()
+        self.assertIsNone(dataset.num_classes)
+        self.assertAllEqual(found, np.arange(24).reshape(6, 4))
+        self.assertAllEqual(labels, found[:, :2])
+
+    def test_a_named_model_is_for_classes(self):
+        dataset = runs.load_dataset("own_for_test:targets")
+
+        with self.assertRaisesRegex(ValueError, "no classes.*'small_cnn'"):
+            runs.load_model("small_cnn", dataset)
+
     def test_a_data_set_is_taken_as_it_is(self):
         found = runs.load_dataset("own_for_test:ready")
 
@@ -118,6 +141,7 @@ class OwnDataTest(tf.test.TestCase, parameterized.TestCase):
         ("two", "train, validation, test.*tuple of 2"),
         ("none", "only validation may be None"),
         ("endless", "training data.*remove .repeat"),
+        ("either", "tell examples from batches.*unbatch"),
         ("padded", r"one shape in the training.*\[2\], \[3\].*padded_batch"),
         ("text", r"training data.*\(inputs, labels\).*str"),
     )

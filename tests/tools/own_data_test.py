@@ -1,5 +1,6 @@
 """The tools on a user's own data, from training to exact files."""
 
+import dataclasses
 import json
 import pathlib
 import signal
@@ -13,6 +14,7 @@ from forked_tools import Call, run_all
 pytestmark = pytest.mark.tool_flow
 
 _OWN = own_data.__name__  # Tools import it by its name.
+_METRIC = f"--metric={_OWN}:largest_error"
 _NETS = {"rows": "dense", "ids": "words"}
 
 
@@ -70,6 +72,33 @@ class OwnDataTest(parameterized.TestCase):
         self.assertEqual(file["details"]["differing_codes"], 0)
         self.assertEqual(results["flip"][0], 2)
         self.assertRegex(results["flip"][1], "pixels of images.*'flip'")
+
+    @parameterized.parameters("keras3", "tf_keras")
+    def test_targets_are_trained_calibrated_and_swept(self, keras):
+        calls = dict(_calls("targets", "linear"))
+        for name in ("train", "sweep"):
+            arguments = (*calls[name].arguments, _METRIC)
+            calls[name] = dataclasses.replace(calls[name], arguments=arguments)
+        del calls["killed"], calls["resumed"], calls["flip"]
+        with tempfile.TemporaryDirectory() as folder:
+            results = run_all(calls, folder, keras)
+            folder = pathlib.Path(folder, "targets")
+            for name in ("train", "calibrate", "sweep"):
+                self.assertEqual(results[name][0], 0, results[name][1])
+            trained = json.loads((folder / "trained/training.json").read_text())
+            report = json.loads((folder / "swept/report.json").read_text())
+        self.assertRegex(results["train"][1], "test loss .*largest_error")
+        first = trained["history"][0]
+        self.assertLess(trained["history"][-1]["loss"], first["loss"])
+        (in_float, *_) = report["runs"][0]["rows"]
+        self.assertEqual(in_float["metric"], "largest_error")
+        self.assertEqual(in_float["value"], trained["test"]["largest_error"])
+        self.assertEqual(
+            report["runs"][0]["provenance"]["loss_name"],
+            "compiled mean_absolute_error",
+        )
+        self.assertEqual(results["exact"][0], 2)
+        self.assertRegex(results["exact"][1], "no classifiers.*integer_graph")
 
 
 if __name__ == "__main__":

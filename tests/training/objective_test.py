@@ -1,0 +1,89 @@
+"""What `fit` trains a model towards where labels are no classes."""
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from kure_tf import data
+from kure_tf.compat import keras
+from kure_tf.training import Recipe, fit
+
+_RECIPE = Recipe(3, learning_rate=0.1, batch_size=8, schedule="constant")
+
+
+def _dataset(validation=False):
+    def pair(seed, count):
+        x = np.random.default_rng(seed).normal(size=(count, 3))
+        return x.astype(np.float32), (x @ [[1], [-2], [0.5]]).astype(np.float32)
+
+    return data.from_arrays(
+        pair(0, 32), pair(1, 16), validation=pair(2, 16) if validation else None
+    )
+
+
+def _model(units=1, activation=None):
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((3,)), keras.layers.Dense(units, activation)]
+    return keras.Sequential(layers)
+
+
+def _losses(model, dataset, recipe=_RECIPE, **options):
+    history = fit(model, dataset, recipe, verbose=0, **options).history
+    return [epoch["loss"] for epoch in history]
+
+
+class TargetsTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(
+        ("mean_absolute_error", lambda error: np.abs(error)),
+        (None, np.square),
+    )
+    def test_the_loss_is_that_of_the_model(self, compiled, of_error):
+        dataset, model = _dataset(), _model()
+        if compiled:
+            model.compile("sgd", compiled)
+        x, y = dataset.train.arrays()
+        truth = np.mean(of_error(model.predict(x, verbose=0) - y))
+        still = Recipe(1, learning_rate=1e-9, batch_size=8)
+
+        (loss,) = _losses(model, dataset, still)
+
+        self.assertAllClose(loss, truth, rtol=1e-4)
+
+    def test_a_linear_model_is_found(self):
+        model = _model()
+        recipe = Recipe(60, learning_rate=0.05, batch_size=8)
+
+        _losses(model, _dataset(), recipe)
+
+        self.assertAllClose(
+            model.get_weights()[0], [[1], [-2], [0.5]], atol=0.01
+        )
+
+    def test_the_best_epoch_has_the_least_loss(self):
+        result = fit(_model(), _dataset(True), _RECIPE, verbose=0)
+
+        losses = [epoch["val_loss"] for epoch in result.history]
+        self.assertEqual(result.best_epoch, int(np.argmin(losses)))
+
+    def test_another_loss_is_another_run(self):
+        folder = self.get_temp_dir()
+        fit(_model(), _dataset(), _RECIPE, workdir=folder, verbose=0)
+        other = _model()
+        other.compile("sgd", "mean_absolute_error")
+
+        with self.assertRaisesRegex(ValueError, "loss is .*squared_error"):
+            fit(other, _dataset(), _RECIPE, workdir=folder, verbose=0)
+
+    def test_outputs_of_another_shape_are_refused(self):
+        with self.assertRaisesRegex(ValueError, r"\[1\].*targets.*\[2\]"):
+            fit(_model(units=2), _dataset(), _RECIPE, verbose=0)
+
+    def test_distillation_is_refused(self):
+        recipe = Recipe(1, learning_rate=0.1, distillation=1.0)
+
+        with self.assertRaisesRegex(ValueError, "class numbers for distill"):
+            fit(_model(), _dataset(), recipe, teacher=_model(), verbose=0)
+
+
+if __name__ == "__main__":
+    tf.test.main()
