@@ -75,6 +75,7 @@ def _arrays(part, what):
     if isinstance(part, tf.data.Dataset):
         return _gathered(part, what)
     if isinstance(part, (tuple, list)) and len(part) == 2:
+        _check_one_array(part, what)
         return tuple(map(np.asarray, part))
     raise ValueError(
         f"Expected the {what} as (inputs, labels), or as a tf.data.Dataset of "
@@ -94,6 +95,7 @@ def _gathered(part, what):
             f"Expected the {what} as a tf.data.Dataset of (input, label). "
             f"Received elements of {spec}."
         )
+    _check_one_array(spec, what)
     pairs = list(part.as_numpy_iterator())
     if not pairs:
         raise ValueError(f"The {what} are empty: expected examples.")
@@ -102,6 +104,23 @@ def _gathered(part, what):
     inputs, labels = zip(*pairs, strict=True)
     _check_alike(inputs, single, what)
     return join(inputs), join(labels)
+
+
+def _check_one_array(pair, what):
+    """Raises unless inputs and labels are each one dense array."""
+    for kind, one in zip(("input", "labels"), pair, strict=True):
+        several = isinstance(one, (tuple, dict))
+        sparse = isinstance(one, tf.TypeSpec) and not isinstance(
+            one, tf.TensorSpec
+        )
+        if several or sparse:
+            raise ValueError(
+                f"Expected one dense array as {kind} of each example in the "
+                f"{what}. Received: {_shown(one)}. Several inputs or outputs "
+                "are for functions: kure_tf.evaluate_robustness, ptq.calibrate "
+                "and export.export_exact take them. Ragged tensors become "
+                "dense by .to_tensor()."
+            )
 
 
 def _is_batched(spec, what):
@@ -142,5 +161,6 @@ def _digest(*parts):
 
 
 def _shown(value):
-    length = f" of {len(value)}" if isinstance(value, (tuple, list)) else ""
+    sized = isinstance(value, (tuple, list, dict))
+    length = f" of {len(value)}" if sized else ""
     return f"{type(value).__name__}{length}"

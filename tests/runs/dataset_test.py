@@ -36,6 +36,15 @@ def targets(count):
     return rows(count).map(lambda x, _: (x, tf.cast(x[:2], tf.float32)))
 
 
+def two_inputs(count):
+    return rows(count).map(lambda x, y: ((x, x), y))
+
+
+def ragged():
+    ids = tf.ragged.constant([[1], [2, 3]])
+    return tf.data.Dataset.from_tensor_slices((ids, [0, 1]))
+
+
 def padded():
     """Returns sequences of two lengths, each batch of another one."""
     two, three = (
@@ -63,6 +72,13 @@ RETURNED = {
     "targets": (targets(9), None, targets(6)),
     "targets_in_batches": (targets(9).batch(4), None, targets(6).batch(4)),
     "either": (targets(9).batch(3, drop_remainder=True), None, targets(6)),
+    "two_inputs": (two_inputs(9), None, two_inputs(6)),
+    "named_inputs": (
+        ({"a": np.zeros((9, 4)), "b": np.zeros((9, 4))}, np.zeros(9, int)),
+        None,
+        None,
+    ),
+    "ragged": (ragged(), None, ragged()),
     "padded": (padded(), None, padded()),
     "text": ("train", None, "test"),
     "ready": make_dataset(),
@@ -141,6 +157,9 @@ class OwnDataTest(tf.test.TestCase, parameterized.TestCase):
         ("two", "train, validation, test.*tuple of 2"),
         ("none", "only validation may be None"),
         ("endless", "training data.*remove .repeat"),
+        ("two_inputs", "one dense array as input.*training.*tuple of 2"),
+        ("named_inputs", "one dense array as input.*training.*dict of 2"),
+        ("ragged", "one dense array as input.*RaggedTensorSpec.*to_tensor"),
         ("either", "tell examples from batches.*unbatch"),
         ("padded", r"one shape in the training.*\[2\], \[3\].*padded_batch"),
         ("text", r"training data.*\(inputs, labels\).*str"),
