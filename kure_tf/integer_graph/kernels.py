@@ -309,5 +309,6 @@ def _check(path, sums, ratios):
             "Expected step sizes with (input * weight) / output below "
             f"{LARGEST_RATIO:.0f}: XNNPACK refuses the whole file otherwise. "
             f"Channel {worst} of {path!r} has {ratios[worst]:.4g}. Look at "
-            "the batch normalization behind it (a variance near 0?)."
+            "the batch normalization behind it (a variance near 0?), and at "
+            "what reads it: a trained step size of 1e-8 has collapsed."
         )
