@@ -20,6 +20,7 @@ from kure_tf.compat.arguments import (
     with_arguments,
     with_mask_of,
 )
+from kure_tf.compat.attention import zeroes_the_unseeing
 from kure_tf.compat.batch_norm import batch_norms_of, calling
 from kure_tf.compat.clone import (
     clone_model,
@@ -98,6 +99,7 @@ __all__ = [
     "products_of",
     "changing_products",
     "with_mask_of",
+    "zeroes_the_unseeing",
     "with_arguments",
     "inputs_of",
     "call_like",

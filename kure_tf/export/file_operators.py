@@ -127,12 +127,13 @@ def _elementwise(options):
 
 
 def _limit(operator, graph):
-    limit = np.array(operator.options["with"], np.int8)
+    constants = {}
+    if "with" in operator.options:
+        tensor = graph.tensors[operator.output]
+        limit = np.array(operator.options["with"], tensor.dtype)
+        constants["limit"] = limit, tensor.quantization
     return FileOperator(
-        operator.kind,
-        2,
-        "MaximumMinimumOptions",
-        constants={"limit": (limit, graph.quantization(operator.output))},
+        operator.kind, 2, "MaximumMinimumOptions", constants=constants
     )
 
 

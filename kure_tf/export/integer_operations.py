@@ -51,7 +51,23 @@ def _sums(operator, levels, shape):
 
 
 def _maximum(operator, inputs, x, y, kernels):
-    return tf.maximum(inputs[0], operator.options["with"] - y.zero_point)
+    return tf.maximum(*_compared(operator, inputs, x, y))
+
+
+def _minimum(operator, inputs, x, y, kernels):
+    return tf.minimum(*_compared(operator, inputs, x, y))
+
+
+def _compared(operator, inputs, x, y):
+    """Returns the levels of two inputs, or of one and of a constant.
+
+    It is codes that are compared, and what masks others has a grid of its own.
+    """
+    if "with" not in operator.options:
+        return inputs[0], inputs[1] + (x[1].zero_point - y.zero_point)
+    zero_point = 0 if y is None else y.zero_point
+    limit = np.float32(operator.options["with"]) - zero_point
+    return inputs[0], tf.cast(limit, inputs[0].dtype)
 
 
 def _add(operator, inputs, x, y, kernels):
@@ -76,7 +92,8 @@ def _mean(operator, inputs, x, y, kernels):
 
 
 def _gather(operator, inputs, x, y, kernels):
-    return tf.gather(operator.weights.codes.astype(np.float32), inputs[0])
+    levels = operator.weights.codes.astype(np.float32) - y.zero_point
+    return tf.gather(levels, inputs[0])
 
 
 def _batch_matmul(operator, inputs, x, y, kernels):
@@ -107,11 +124,6 @@ def _window_sums(operator, codes):
 
 def _leaky_relu(operator, inputs, x, y, kernels):
     return kernels.leaky_relu(inputs[0], operator.options["slope"], x[0], y)
-
-
-def _minimum(operator, inputs, x, y, kernels):
-    limit = np.float32(operator.options["with"]) - y.zero_point
-    return tf.minimum(inputs[0], limit)
 
 
 def _prelu(operator, inputs, x, y, kernels):

@@ -10,6 +10,7 @@ import tensorflow as tf
 from kure_tf import compat
 from kure_tf.compat import keras
 from kure_tf.integer_graph.activations import activate
+from kure_tf.integer_graph.masks import check_use, reshaped
 from kure_tf.integer_graph.matrix_products import matrix_product, turned
 from kure_tf.integer_graph.steps import Value
 
@@ -29,6 +30,7 @@ class _Given(NamedTuple):
     tensor: object
     value: Value
     reads: str
+    mask: Value | None
 
 
 def attention(call):
@@ -53,7 +55,11 @@ def attention(call):
     if causal:
         ends = query.tensor.shape[1], key.tensor.shape[1]
         scores = _causal(call, scores, *ends, sharing)
+    scores = _masked(call, scores, query, (value, key), sharing)
     weights = activate(call, scores, keras.activations.softmax)
+    if query.mask is not None and compat.zeroes_the_unseeing(call.inner):
+        mask = _of_queries(call, query.mask, sharing)
+        weights = call.add("MUL", [weights, mask], tf.multiply)
     weights = call.quantize(weights, "probabilities")
     context = call.quantize(matrix_product(call, weights, v), "context")
     context = _by_places(call, context, sharing)
@@ -74,7 +80,8 @@ def dot_attention(call):
     """Adds Attention, whose inputs are multiplied as they are."""
     layer, given = call.inner, _bound(call)
     query, value, *key = given.pop("inputs")
-    _check_masks(call, [query[0], value[0]], given)
+    check_use(call)
+    _check_arguments(call, given)
     if layer.score_mode != "dot":
         call.refuse('it has no product of query and key. Use score_mode="dot".')
     q, key = query[1], key[0] if key else value
@@ -103,28 +110,27 @@ def _arguments(call):
     given, found = _bound(call), {}
     for argument, name in _QUANTIZERS.items():
         tensor, value = given.pop(argument, None) or found["value"][:2]
-        one = _Given(tensor, value, name if name in call.hosted else "input")
+        reads = name if name in call.hosted else "input"
+        one = _Given(tensor, value, reads, value.mask)
         same = [other for other in found.values() if other.tensor is tensor]
         found[argument] = same[0] if same else _in_a_row(call, one)
-    tensors = [one.tensor for one in found.values()]
-    _check_masks(call, tensors, given)
+    _check_arguments(call, given)
     if getattr(call.inner, "sliding_window", None):
         call.refuse("it has a sliding window. Use sliding_window=None.")
     return *found.values(), bool(given.get("use_causal_mask"))
 
 
-def _check_masks(call, tensors, given):
-    """Raises if there is a mask, of the tensors or among the arguments."""
-    masks = [getattr(tensor, "_keras_mask", None) for tensor in tensors]
-    masks += [
+def _check_arguments(call, given):
+    """Raises if there is a mask among the arguments."""
+    masks = [
         argument
         for name, argument in given.items()
         if name.endswith("mask") and name != "use_causal_mask"
     ]
     if any(mask is not None for mask in tf.nest.flatten(masks)):
         call.refuse(
-            "it is given a mask, which no operator takes. use_causal_mask=True "
-            "is one that is known beforehand."
+            "it is given a mask of its own, which no operator takes. "
+            "use_causal_mask=True is one that is known beforehand."
         )
 
 
@@ -238,3 +244,45 @@ def _causal(call, scores, queries, keys, sharing=None):
 
     limits = np.where(seen, np.inf, -np.inf)
     return call.add("MINIMUM", [scores], limited, like=scores, highest=limits)
+
+
+def _masked(call, scores, query, keys, sharing):
+    """Adds limits: the lowest code where a query or a key does not count.
+
+    Args:
+        call: The `LayerCall` that gets them.
+        scores: `[example, head, query, key]`.
+        query: The `_Given` whose places are queries.
+        keys: Those whose places are keys.
+        sharing: How many heads of queries a head of keys has.
+    """
+    for mask in dict.fromkeys(one.mask for one in keys if one.mask):
+        limit = reshaped(call, mask, [1, 1, -1])
+        scores = call.add("MINIMUM", [scores, limit], _limited, like=scores)
+    if query.mask is None:
+        return scores
+    limit = _of_queries(call, query.mask, sharing)
+    return call.add("MINIMUM", [scores, limit], _limited, like=scores)
+
+
+def _of_queries(call, mask, sharing):
+    """Adds a mask of queries as `[example, head, query, key]`."""
+    rows = [reshaped(call, mask, [1, -1, 1])] * sharing
+    if sharing == 1:
+        return rows[0]
+    return call.add(
+        "CONCATENATION",
+        rows,
+        lambda *xs: tf.concat(xs, 2),
+        axis=2,
+        quantization=mask.quantization,
+    )
+
+
+def _limited(x, seen):
+    """Returns scores, far below the largest of each query where unseen."""
+    seen = tf.broadcast_to(seen > 0.5, tf.shape(x))
+    largest = tf.reduce_max(tf.where(seen, x, x.dtype.min), -1)
+    some = tf.reduce_any(seen, -1)  # A query may see none at all.
+    lowest = tf.reduce_min(tf.where(some, largest, tf.reduce_max(x)))
+    return tf.where(seen, x, lowest - _UNSEEN - math.log(x.shape[-1]))

@@ -57,7 +57,7 @@ class Bases:
 
     def wanted_by(self, fused) -> Quantization | None:
         """Returns what an operator wants its input in; None for the base."""
-        if fused.kind == "CONCATENATION":
+        if fused.kind in ("CONCATENATION", "HELD"):
             return self.of(fused.output)
         if fused.kind not in LINEAR:
             return None

@@ -41,7 +41,7 @@ class Fused:
     def reads_indices(self, value) -> bool:
         """Whether `value`, one of the inputs, is indices for it."""
         if self.kind != "FLOAT":
-            return self.kind == "GATHER"
+            return self.kind in ("GATHER", "MASK")
         found = self.step.options["indices"][self.inputs.index(value)]
         return value.is_whole if found is None else found
 

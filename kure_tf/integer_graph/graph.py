@@ -70,10 +70,10 @@ class Weights:
     Attributes:
         path: Path of the kernel in the Keras model, "conv1/kernel".
         bits: Bit-width of the grid that the codes lie on.
-        codes: int8, within -127..127, in the layout of Keras:
+        codes: int8, within -127..127 but for masks, in the layout of Keras:
             `[height, width, in, out]`, `[height, width, in, multiplier]`
             (depthwise), `[height, width, out, in]` (transposed), `[in, out]`,
-            `[rows, features]` (a table).
+            `[rows, features]` or `[rows]` (a table).
             Batch normalization with a negative gain has changed their sign.
         scales: float32 `[1]` or `[channels]`: step sizes times the gains of
             the batch normalization behind.

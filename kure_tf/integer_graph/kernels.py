@@ -155,6 +155,23 @@ def patch_weights(fused, size, y) -> Weights:
     return _as_integers(channels, y, y)
 
 
+def mask_table(fused, y) -> Weights:
+    """Returns the codes of a mask at index 0 and at all others.
+
+    Args:
+        fused: A `Fused` operator of the kind "MASK".
+        y: `Quantization` of its output.
+    """
+    codes = np.array([-128, 127], np.int8)
+    return Weights(
+        path=f"{fused.output.name}/table",
+        bits=8,
+        codes=codes[::-1] if fused.step.options["inverse"] else codes,
+        scales=np.float32([y.scale]),
+        biases=np.zeros(0, np.int32),
+    )
+
+
 def table_of(fused, tensors, y) -> Weights:
     """Returns the table of an embedding in the codes of its output.
 

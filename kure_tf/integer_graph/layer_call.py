@@ -165,7 +165,7 @@ class LayerCall:
         for tensor, value in zip(self.tensors, self.inputs, strict=True):
             sure, given = (
                 looks_up or _are_indices(tensor),
-                self._is_given(value),
+                self.is_given(value),
             )
             if sure and not given:
                 self.refuse(
@@ -175,12 +175,12 @@ class LayerCall:
             found.append(None if inside and given and not sure else sure)
         return tuple(found)
 
-    def _is_given(self, value):
+    def is_given(self, value) -> bool:
         """Whether a value is an input of the model, or moved from there."""
         for step in self._steps:
             if step.output is value:
                 moved = step.kind in (*SAME_CODES, "IDENTITY")
-                return moved and self._is_given(step.inputs[0])
+                return moved and self.is_given(step.inputs[0])
         return True
 
     def merge_times(self):

@@ -29,6 +29,7 @@ from kure_tf.integer_graph.linear_layers import (
     separable,
     transposed,
 )
+from kure_tf.integer_graph.masks import check_use, mask_operation
 from kure_tf.integer_graph.matrix_products import dot
 from kure_tf.integer_graph.operations import operation_of, read_operation
 from kure_tf.integer_graph.recurrent_layers import bidirectional, recurrent
@@ -53,9 +54,10 @@ def read_layer(call):
     Raises:
         ValueError: If no integer operator computes the layer; it is named.
     """
-    refuse_masks(call)
     if operation_of(call.layer) is not None:
-        return read_operation(call)
+        return mask_operation(call) or read_operation(call)
+    if type(call.inner).__name__ not in _TAKING_MASKS:
+        check_use(call)
     _check_wrapper(call)
     read = READERS.get(type(call.inner).__name__)
     if read is None or not _is_keras_own(type(call.inner)):
@@ -67,24 +69,6 @@ def read_layer(call):
         if "ZeroPadding" not in type(call.inner).__name__:
             call.refuse("LiteRT has channels last. Received channels first.")
     return call.quantize(read(call), "output")
-
-
-def refuse_masks(call):
-    """Raises for what makes a mask: exact files have none."""
-    masking = isinstance(call.inner, keras.layers.Masking)
-    given = any(tf.as_dtype(x.dtype).is_bool for x in call.tensors)
-    masking = masking or _has_mask(call.outputs) and not given
-    # Keras 3 computes masks by operations between layers.
-    if masking or operation_of(call.layer) in ("any", "not_equal"):
-        call.refuse(
-            "it makes a mask, which exact files do not have. Build the model "
-            "without Masking, mask_zero=True and own layers that compute one."
-        )
-
-
-def _has_mask(tensors):
-    masks = [getattr(tensor, "_keras_mask", None) for tensor in tensors]
-    return any(mask is not None for mask in masks)
 
 
 def _check_wrapper(call):
@@ -181,6 +165,20 @@ def _softmax(call):
 
 BETTER_IN_FLOAT = ("LayerNormalization", "RMSNormalization")
 """Layers that lose much in 8 bits where variances differ much."""
+
+_TAKING_MASKS = (
+    "BatchNormalization",  # In training alone.
+    "Bidirectional",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "GRU",
+    "GlobalAveragePooling1D",
+    "GroupedQueryAttention",
+    "LSTM",
+    "MultiHeadAttention",
+    "RNN",
+    "SimpleRNN",
+)
 
 READERS = {
     "Activation": _activation,

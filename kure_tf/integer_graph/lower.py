@@ -19,6 +19,7 @@ from kure_tf.integer_graph.kernels import (
     LARGEST_LEVEL,
     LARGEST_SUM,
     affine_weights,
+    mask_table,
     mean_weights,
     patch_weights,
     table_of,
@@ -89,7 +90,8 @@ class Lowering:
         fused = self._makers.get(value)
         if fused is not None and fused.kind in SAME_CODES:
             x = self._store(fused.inputs[0], quantization)
-            return self._add(fused, [x], self._tensors[x].quantization)
+            others = map(self._store, fused.inputs[1:])
+            return self._add(fused, [x, *others], self._tensors[x].quantization)
         base = self._in_base(value)
         if quantization in (None, self._bases.of(value)):
             return base
@@ -106,6 +108,8 @@ class Lowering:
         fused = self._makers.get(value)
         if fused is None:
             return self._input(value, quantization)
+        if fused.kind == "HELD":
+            return self._held(fused, quantization)
         wanted = self._bases.wanted_by(fused)
         inputs = [self._store(x, wanted) for x in fused.inputs]
         if fused.kind == "AFFINE":
@@ -114,6 +118,8 @@ class Lowering:
             return self._feature_mean(fused, inputs[0], quantization)
         if fused.kind == "PATCHES":
             return self._patches(fused, inputs[0], quantization)
+        if fused.kind == "MASK":
+            return self._mask(fused, inputs[0], quantization)
         return self._add(fused, inputs, quantization)
 
     def _input(self, value, quantization):
@@ -140,7 +146,7 @@ class Lowering:
     def _add(self, fused, inputs, quantization):
         """Adds the operator that `fused` describes; returns its tensor."""
         kind, options = _kind_and_options(fused, quantization)
-        if kind == "MINIMUM" and np.all(options["with"] == 127):
+        if kind == "MINIMUM" and np.all(options.get("with", 0) == 127):
             # Saturation does it.
             return inputs[0]
         weights = None
@@ -232,6 +238,32 @@ class Lowering:
         value = fused.output
         return self._emit(operator, value.name, value.shape, quantization)
 
+    def _mask(self, fused, indices, quantization):
+        """Adds a mask of indices: 0 and all others look up their code."""
+        name, shape = fused.output.name, fused.output.shape
+        index = self._append(
+            Operator("MINIMUM", (indices,), "", options={"with": 1}),
+            f"{name}_index",
+            shape,
+            None,
+        )
+        weights = mask_table(fused, quantization)
+        operator = Operator("GATHER", (index,), "", weights=weights)
+        return self._append(operator, name, shape, quantization)
+
+    def _held(self, fused, quantization):
+        """Adds what a mask lets through of one value, and of another."""
+        name, shape = fused.output.name, fused.output.shape
+        parts = []
+        for number in range(2):
+            value, mask = fused.inputs[number], fused.inputs[2 + number]
+            inputs = self._store(value, quantization), self._store(mask)
+            operator = Operator("MINIMUM", inputs, "")
+            part = f"{name}_{'new' if number == 0 else 'before'}"
+            parts.append(self._append(operator, part, shape, quantization))
+        operator = Operator("MAXIMUM", tuple(parts), "")
+        return self._append(operator, name, shape, quantization)
+
     def _emit(self, operator, name, shape, quantization):
         """Adds an operator and the tensor it makes; returns the tensor.
 
@@ -294,8 +326,8 @@ def _kind_and_options(fused, quantization):
     if kind == "FLOAT":
         del options["indices"]
         options["compute"] = fused.step.compute
-    if kind == "MINIMUM":
-        options["with"] = quantization.codes_of(options["highest"])
+    if "highest" in options:
+        options["with"] = quantization.codes_of(options.pop("highest"))
     return kind, options
 
 

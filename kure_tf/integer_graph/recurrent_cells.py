@@ -6,6 +6,7 @@ import tensorflow as tf
 from kure_tf import compat
 from kure_tf.integer_graph.activations import activate
 from kure_tf.integer_graph.linear_layers import pair
+from kure_tf.integer_graph.masks import held
 
 
 class _Cell:
@@ -23,6 +24,7 @@ class _Cell:
     def __init__(self, call, cell, prefix):
         self._call, self._cell, self.prefix = call, cell, prefix
         self._first, self._before = {}, None
+        self._carried = None  # Beside the output: c of an LSTM.
 
     def _add(self, role, kind, inputs, compute, **options):
         """Adds a step; `role` is what its value is at each time step."""
@@ -66,13 +68,20 @@ class _Cell:
         """Adds the product of an input, with the quantizer of that name."""
         return self._linear(x, "kernel", name, self.biases()[0])
 
-    def step(self, x):
+    def step(self, x, *mask):
         """Adds a time step; returns its output.
 
         Args:
             x: The product of its input.
+            *mask: The mask of this step, and its inverse; none if it counts
+                for all examples.
         """
-        self._before = self._step(x, self._before)
+        before, carried = self._before, self._carried
+        self._before = self._step(x, before)
+        if mask:
+            self._before = held(self._call, self._before, before, *mask)
+        if mask and self._carried is not None:
+            self._carried = held(self._call, self._carried, carried, *mask)
         return self._before
 
     def _of_state(self, state):
@@ -131,8 +140,6 @@ class _Simple(_Cell):
 
 class _LSTM(_Cell):
     """c = f c + i activation(new);  h = o activation(c)."""
-
-    _carried = None  # c, once there was a step.
 
     def _step(self, x, before):
         if before is not None:

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from kure_tf import compat
+from kure_tf.integer_graph.masks import at_time, held, mask_of
 from kure_tf.integer_graph.recurrent_cells import CELLS
 
 
@@ -53,12 +54,15 @@ _MERGED = {
 def _unrolled(call, layer, prefix):
     """Adds the steps of `layer`; `prefix` starts the names of its tensors."""
     first, *others = _cells_of(call, layer, prefix)
-    count, outputs = _checked_length(call, layer), []
+    count, outputs, mask = _checked_length(call, layer), [], mask_of(call)
     inputs, times = first.of_inputs(call.inputs[0], count), range(count)
     for time in times[::-1] if layer.go_backwards else times:
-        x = first.step(_at_time(call, inputs, time, first.axes))
+        seen = () if mask is None else _seen(call, mask, time, first.axes)
+        x = first.step(_at_time(call, inputs, time, first.axes), *seen)
         for cell in others:
-            x = cell.step(cell.of_input(x, f"{cell.prefix}input"))
+            x = cell.step(cell.of_input(x, f"{cell.prefix}input"), *seen)
+        if seen and layer.zero_output_for_mask:
+            x = held(call, x, None, *seen)
         outputs.append(x)
     if not layer.return_sequences:
         return outputs[-1]
@@ -97,8 +101,8 @@ def _checked_length(call, layer):
     """Returns the number of time steps."""
     leaves = tf.nest.flatten((call.args, call.kwargs))
     x, *others = filter(compat.is_symbolic, leaves)
-    if others or getattr(x, "_keras_mask", None) is not None:
-        call.refuse("it is given a mask or a state, which no operator takes.")
+    if any(other is not call.kwargs.get("mask") for other in others):
+        call.refuse("it is given a state, which no operator takes.")
     if layer.stateful:
         call.refuse("an exact file keeps no state. Use stateful=False.")
     if getattr(layer, "time_major", False):
@@ -110,6 +114,11 @@ def _checked_length(call, layer):
             "number, or leave the layer in float: allow_float=True."
         )
     return count
+
+
+def _seen(call, mask, time, axes):
+    """Adds the mask of one time step, and its inverse."""
+    return [at_time(call, one, time, axes) for one in (mask, mask.inverse)]
 
 
 def _at_time(call, value, time, axes):

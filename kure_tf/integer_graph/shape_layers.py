@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from kure_tf.integer_graph.linear_layers import over_rows, pair
+from kure_tf.integer_graph.masks import mask_of, reshaped
 
 
 def zero_padding(call):
@@ -56,13 +57,32 @@ def global_pool(kind, compute):
 
     def read(call):
         axes = (1, 2) if "2D" in type(call.inner).__name__ else (1,)
-        y = call.add(kind, call.inputs, lambda x: compute(x, axes), axes=axes)
+        x, mask = call.inputs[0], mask_of(call)
+        if mask is not None and kind == "MEAN":
+            mask = reshaped(call, mask, [-1, 1])
+            x = call.add("MUL", [x, mask], tf.multiply, like=x)
+        y = call.add(kind, [x], lambda x: compute(x, axes), axes=axes)
+        if mask is not None and kind == "MEAN":
+            y = _over_share(call, y, mask)
         if not call.inner.keepdims:
             return y
         # MEAN that keeps its axes rounds in another way.
         return call.add("RESHAPE", [y], _unsqueezed(len(axes)))
 
     return read
+
+
+def _over_share(call, mean, mask):
+    """Adds a mean over all places over the share of them that counts."""
+    share = call.add("MEAN", [mask], lambda x: tf.reduce_mean(x, 1), axes=(1,))
+    root = call.add("RSQRT", [share], _root)
+    y = call.add("MUL", [mean, root], tf.multiply)
+    return call.add("MUL", [y, root], tf.multiply)
+
+
+def _root(share):
+    """Returns its inverse square root; where nothing counts, 0."""
+    return tf.where(share > 0, tf.math.rsqrt(share), 0.0)
 
 
 def _unsqueezed(count):

@@ -33,6 +33,9 @@ class Value:
             input.
         merged: `(times, value)` where it has the examples of that value as
             time steps.
+        mask: The value of 1 where its places count, else 0; None where all
+            do. That of indices, too, and of a mask the mask itself.
+        inverse: Of a mask: 1 where its places do not count.
     """
 
     name: str
@@ -42,6 +45,8 @@ class Value:
     dtype: str = "float32"
     is_whole: bool = True
     merged: tuple | None = None
+    mask: "Value | None" = None
+    inverse: "Value | None" = None
 
 
 @dataclasses.dataclass(eq=False)
@@ -52,7 +57,9 @@ class Step:
         kind: An operator of the integer graph, or what is folded into one:
             "AFFINE" (gain * x + shift), "RELU", "RELU6", "QUANTIZED" (by a
             quantizer); "FEATURE_MEAN" (over the last axis, + shift);
-            "PATCHES" (what each place of a window sees, as channels);
+            "PATCHES" (what each place of a window sees, as channels); "MASK"
+            (1 where an index is not 0; "inverse" where it is), "HELD" (the
+            first input where the third is 1, else the second);
             "IDENTITY" is nothing at all.
         inputs: The values that it reads.
         output: The value that it makes.

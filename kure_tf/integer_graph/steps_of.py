@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.integer_graph.layer_call import LayerCall
+from kure_tf.integer_graph.masks import check_model, check_steps, mask_behind
 from kure_tf.integer_graph.steps import Steps, Value, needed
 
 
@@ -37,13 +38,18 @@ def _walk(model, inputs, steps, read):
     for call in compat.calls_of(model):
         leaves = tf.nest.flatten((call.args, call.kwargs))
         given = [known[id(t)] for t in leaves if compat.is_symbolic(t)]
+        layer_call = LayerCall(call, given, steps)
         if compat.is_graph_model(call.layer):
+            check_model(layer_call)
             made = _walk(call.layer, given, steps, read)
         else:
-            layer_call = LayerCall(call, given, steps)
             _check_call(layer_call, call)
             value = _read(layer_call, steps, read)
-            made = [_named(value, layer_call)]
+            if value not in given:
+                value.name = layer_call.name
+            if value.mask is None:
+                value.mask = mask_behind(layer_call, given)
+            made = [value]
         outputs = tf.nest.flatten(call.outputs)
         known.update(zip(map(id, outputs), made, strict=True))
     return [known[id(tensor)] for tensor in tf.nest.flatten(model.outputs)]
@@ -53,6 +59,7 @@ def _read(layer_call, steps, read):
     """Adds the steps of one layer; what is called at each step, opened."""
     if not layer_call.times:
         return read(layer_call)
+    check_steps(layer_call)
     layer_call.merge_times()
     if not compat.is_graph_model(layer_call.inner):
         value = read(layer_call)
@@ -71,13 +78,6 @@ def _read(layer_call, steps, read):
     inputs = layer_call.inputs
     (value,) = _walk(layer_call.inner, inputs, steps, read_inside)
     return layer_call.part_times(value)
-
-
-def _named(value, layer_call):
-    """Gives what a layer puts out the name of the layer alone."""
-    if value not in layer_call.inputs:
-        value.name = layer_call.name
-    return value
 
 
 def _check_call(layer_call, call):

@@ -13,9 +13,9 @@ from kure_tf.integer_graph.layer_call import NoIntegerOperatorError
 from kure_tf.integer_graph.layers import (
     BETTER_IN_FLOAT,
     read_layer,
-    refuse_masks,
 )
 from kure_tf.integer_graph.lower import Lowering
+from kure_tf.integer_graph.masks import check_use
 from kure_tf.integer_graph.steps import measure
 from kure_tf.integer_graph.steps_of import steps_of
 from kure_tf.settings.operating_point import FP
@@ -95,8 +95,8 @@ def _read_or_leave(call):
 
 
 def _left_in_float(call):
-    """Leaves a layer in float that neither makes a mask nor keeps a state."""
-    refuse_masks(call)
+    """Leaves a layer in float that neither reads a mask nor keeps a state."""
+    check_use(call)
     if getattr(call.inner, "stateful", False):
         call.refuse("an exact file keeps no state. Use stateful=False.")
     return call.leave_in_float()

@@ -258,15 +258,6 @@ class TransformerTest(tf.test.TestCase, parameterized.TestCase):
         model = _quantized(_made(make, (6,), dtype="int32"), "8/8", _IDS)
         self._check(model, 25.0, _IDS)
 
-    def test_masks_are_refused(self):
-        def make(x):
-            x = layers.Embedding(400, _WIDTH, mask_zero=True, name="table")(x)
-            return layers.Dense(3)(layers.GlobalAveragePooling1D()(x))
-
-        model = _quantized(_made(make, (6,), dtype="int32"), "8/8", _IDS)
-        with self.assertRaisesRegex(ValueError, "mask_zero=True"):
-            to_integer_graph(model, _IDS, allow_float=True)
-
     @parameterized.parameters(False, True)
     def test_masks_of_own_layers_are_refused(self, allow_float):
         def make(x):

@@ -1,0 +1,175 @@
+"""Masks in integer operators: which places of a sequence count.
+
+They come from indices, of which 0 counts for nothing. A mask is int8, too: its
+code is 127 where a place counts, else -128. The minimum of it and any codes is
+these codes, or the lowest one.
+"""
+
+import inspect
+
+import tensorflow as tf
+
+from kure_tf import compat
+from kure_tf.compat import keras
+from kure_tf.integer_graph.graph import Quantization
+
+_GRID = Quantization(1 / 255, -128)  # Values 0 and 1.
+_WAY_OUT = (
+    "Exact files have the mask that an Embedding of mask_zero=True makes, up "
+    "to recurrent layers, attention and GlobalAveragePooling1D."
+)
+
+
+def mask_behind(call, given):
+    """Returns the mask that a layer puts out, None if there is none.
+
+    Args:
+        call: The `LayerCall`.
+        given: The values that it was given.
+
+    Raises:
+        ValueError: If no operators make it.
+    """
+    if not any(map(_is_masked, call.outputs)):
+        return None
+    if getattr(call.inner, "mask_zero", False):
+        return _of_indices(call, given[0])
+    masks = {value.mask for value in given if value.mask is not None}
+    passes_on = compat.is_stock(call.inner) and not _is_masking(call.inner)
+    if len(masks) != 1 or not passes_on:
+        call.refuse(
+            f"it makes a mask. {_WAY_OUT} Build the model without Masking and "
+            "own layers that compute one."
+        )
+    return masks.pop()
+
+
+def _is_masking(layer):
+    return isinstance(layer, keras.layers.Masking)
+
+
+def _is_masked(tensor):
+    return getattr(tensor, "_keras_mask", None) is not None
+
+
+def _of_indices(call, indices):
+    """Adds the mask of indices, and its inverse, once."""
+    if indices.mask is None:
+        mask = _added(call, indices, inverse=False)
+        mask.mask, mask.inverse = mask, _added(call, indices, inverse=True)
+        indices.mask = mask
+    return indices.mask
+
+
+def _added(call, indices, inverse):
+    def compute(x):
+        return tf.cast((x != 0) != inverse, tf.float32)
+
+    name = "unseen" if inverse else "seen"
+    mask = call.add(
+        "MASK", [indices], compute, quantization=_GRID, inverse=inverse
+    )
+    mask.name = f"{indices.name}/{name}"
+    return mask
+
+
+def mask_operation(call):
+    """Reads what Keras 3 computes masks with, between layers.
+
+    Returns:
+        The mask; None for another operation.
+
+    Raises:
+        ValueError: If it makes another mask than that of indices.
+    """
+    if not _is_for_masks(call):
+        return None
+    first, *others = dict.fromkeys(call.inputs)
+    if not others and type(call.layer).__name__ == "NotEqual":
+        constants = [x for x in call.args if not compat.is_symbolic(x)]
+        if constants == [0] and call.is_given(first):
+            return _of_indices(call, first)
+    if not others and first.mask is first:
+        return first  # Of a layer of several inputs with one mask.
+    _refuse(call)
+
+
+def _is_for_masks(call):
+    names = ("NotEqual", "Any", "LogicalAnd", "LogicalOr")
+    return type(call.layer).__name__ in names
+
+
+def mask_of(call):
+    """Returns the mask that a layer of one input is given, None if none."""
+    tensor = call.kwargs.get("mask")
+    if tensor is None:
+        return call.inputs[0].mask
+    for given, value in zip(call.tensors, call.inputs, strict=True):
+        if given is tensor and value.mask is value:
+            return value
+    _refuse(call)
+
+
+def check_use(call):
+    """Raises if a layer makes something of a mask, or makes it."""
+    if _is_for_masks(call) or _is_masking(call.inner):
+        _refuse(call)
+    names = inspect.signature(call.inner.call).parameters
+    if any(name == "mask" or name.endswith("_mask") for name in names):
+        _check_none(call)
+
+
+def check_steps(call):
+    """Raises if a layer is called at each step of what has a mask."""
+    _check_none(call)
+
+
+def check_model(call):
+    """Raises if a mask goes into a nested model, or comes out."""
+    _check_none(call)
+    if any(map(_is_masked, call.outputs)):
+        _refuse(call)
+
+
+def _check_none(call):
+    if any(value.mask for value in call.inputs):
+        _refuse(call)
+
+
+def _refuse(call):
+    call.refuse(f"it is given or makes a mask. {_WAY_OUT}")
+
+
+def reshaped(call, mask, shape):
+    """Adds a mask of another shape, of which -1 is the number of places."""
+
+    def compute(x):
+        sizes = [x.shape[1] if size == -1 else size for size in shape]
+        return tf.reshape(x, [-1, *sizes])
+
+    return call.add("RESHAPE", [mask], compute)
+
+
+def at_time(call, mask, time, axes):
+    """Adds the mask of one time step, of so many axes of size 1."""
+    row = call.add(
+        "SLICE", [mask], lambda x: x[:, time : time + 1], begin=(0, time)
+    )
+    return reshaped(call, row, [1] * axes) if axes > 1 else row
+
+
+def held(call, new, before, seen, unseen):
+    """Adds `new` where a mask counts, else `before`, on one grid.
+
+    Args:
+        call: The `LayerCall` that gets it.
+        new, before: Values of one shape; None of `before` is 0.
+        seen, unseen: The mask and its inverse, which broadcast against them.
+    """
+    if before is None:
+        return call.add("MUL", [new, seen], tf.multiply, like=new)
+
+    def compute(new, before, seen, unseen):
+        return tf.where(seen > 0.5, new, before)
+
+    return call.add("HELD", [new, before, seen, unseen], compute, like=new)
