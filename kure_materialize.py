@@ -61,11 +61,13 @@ def materialize(source, bits, *, activation_bits=None, container=8) -> bytes:
     Of a .kure file, its path or bytes. `activation_bits` None: the most held;
     `container` 4: int4 where codes fit. ValueError if no such file is held.
     """
-    held, asked = points(source), (bits, activation_bits, container)
+    held = points(source)
     for point in held:  # The most activation bits come first.
         if point == (bits, activation_bits or point[1], container):
             return _made(source, point).tobytes()
-    raise ValueError(f"Expected one of the files {held}. Received: {asked}.")
+    said = ", ".join("W{}/A{} in int{}".format(*point) for point in held)
+    asked = "W{}/A{} in int{}".format(bits, activation_bits or "?", container)
+    raise ValueError(f"Expected one of these files: {said}. Received: {asked}.")
 
 
 def _made(source, point):
@@ -145,9 +147,10 @@ def main(arguments=None):
     """Writes the file that the flags ask for: whole, or not at all."""
     parser = argparse.ArgumentParser("kure_materialize")
     parser.add_argument("source", metavar="FILE")
-    parser.add_argument("--bits", type=int, required=True)
-    parser.add_argument("--activations", type=int, dest="activation_bits")
-    parser.add_argument("--container", type=int, default=8)
+    add = parser.add_argument
+    add("--bits", type=int, required=True, help="of the weights")
+    add("--activations", type=int, dest="activation_bits", help="the most held")
+    add("--container", type=int, default=8, help="4: int4 where codes fit")
     parser.add_argument("--out", help="default: FILE_BITS.tflite")
     arguments = sys.argv[1:] if arguments is None else arguments
     _check_options(parser, arguments)
@@ -159,7 +162,8 @@ def main(arguments=None):
         new.replace(path)
     except (OSError, ValueError) as error:
         new.unlink(missing_ok=True)
-        parser.exit(1, f"{error}\n")
+        parser.exit(2, f"{error}\n")
+    print(f"Wrote {path}: {pathlib.Path(path).stat().st_size:,} bytes.")
 
 
 if __name__ == "__main__":

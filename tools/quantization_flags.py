@@ -12,7 +12,8 @@ PLACEMENT = flags.DEFINE_list(
     "placement",
     ["paper"],
     "'paper' (per tensor, ends in float) or 'tflite' (batch norm folded, per "
-    "channel, ends at 8 bits); both separated by a comma. Of two, the one that "
+    "channel, ends at 8 bits); both separated by a comma. In exact files the "
+    "ends of 'paper' have 8 bits, too. Of two placements, the one that "
     "folds batch norm is not measured with it re-estimated.",
 )
 flags.register_validator(

@@ -66,7 +66,7 @@ def _check_one_output(model):
             "Expected a classifier of one output [batch, classes]. Received: "
             f"{model.name!r} with the outputs {names}. Export a model of the "
             "one that the labels belong to: keras.Model(model.inputs, "
-            "model.outputs[0])."
+            f"model.outputs[0]). {_OTHER_MODELS}"
         )
 
 

@@ -29,6 +29,8 @@ class Value:
             time step.
         quantization: Its codes, where its operator or a quantizer says them.
         dtype: Name of the dtype of an input; "float32" for all others.
+        features: `(lowest, highest)`, the range of each entry of the last axis;
+            of an input, once `measure` has seen it.
         is_whole: Whether `measure` has seen nothing but whole numbers, of an
             input.
         merged: `(times, value)` where it has the examples of that value as
@@ -43,6 +45,7 @@ class Value:
     range: Range = dataclasses.field(default_factory=Range)
     quantization: Quantization | None = None
     dtype: str = "float32"
+    features: tuple | None = None
     is_whole: bool = True
     merged: tuple | None = None
     mask: "Value | None" = None
@@ -116,6 +119,7 @@ def measure(steps, batches):
         tensors = dict(zip(steps.inputs, batch, strict=True))
         for value, tensor in tensors.items():
             _note(value, tensor)
+            _note_features(value, tensor)
             value.is_whole &= bool(tf.reduce_all(tensor == tf.round(tensor)))
         left = collections.Counter(v for s in steps.steps for v in s.inputs)
         for step in steps.steps:
@@ -139,3 +143,14 @@ def _note(value, tensor):
     value.shape = tuple(tensor.shape[1:])
     value.range.lowest = min(value.range.lowest, lowest)
     value.range.highest = max(value.range.highest, highest)
+
+
+def _note_features(value, tensor):
+    axes = range(len(tensor.shape) - 1)
+    low, high = (
+        f(tensor, axes).numpy() for f in (tf.reduce_min, tf.reduce_max)
+    )
+    if value.features is not None:
+        low = np.minimum(low, value.features[0])
+        high = np.maximum(high, value.features[1])
+    value.features = low, high

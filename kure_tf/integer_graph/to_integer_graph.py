@@ -14,6 +14,7 @@ from kure_tf.integer_graph.layers import (
     BETTER_IN_FLOAT,
     read_layer,
 )
+from kure_tf.integer_graph.lost_features import warn_of_lost_features
 from kure_tf.integer_graph.lower import Lowering
 from kure_tf.integer_graph.masks import check_use
 from kure_tf.integer_graph.steps import measure
@@ -76,7 +77,11 @@ def to_integer_graph(model, calibration, *, allow_float=False) -> IntegerGraph:
     measure(steps, (tf.nest.flatten(batch.inputs) for batch in batches))
     operators, outputs = fuse(steps)
     operators = fold_input_scales(operators, steps.inputs, outputs)
-    return Lowering(operators, steps.inputs, outputs, kernels).graph(model.name)
+    lowering = Lowering(operators, steps.inputs, outputs, kernels)
+    graph = lowering.graph(model.name)
+    for value, name in zip(steps.inputs, graph.inputs, strict=True):
+        warn_of_lost_features(value, graph.quantization(name))
+    return graph
 
 
 def _read_or_leave(call):

@@ -3,7 +3,13 @@
 import numbers
 
 _COUNTS = ("examples", "images")
-_DIRECTIONS = {"accuracy": True, "loss": False}
+_HIGHER = ("accuracy", "auc", "mean_io_u", "precision", "r2_score", "recall")
+_LOWER = (
+    *("loss", "mae", "mse", "mean_absolute_error", "mean_squared_error"),
+    "root_mean_squared_error",
+)
+_DIRECTIONS = {**dict.fromkeys(_HIGHER, True), **dict.fromkeys(_LOWER, False)}
+"""Of accuracy and loss, and of Keras' metrics by their names."""
 
 
 def result_fields(

@@ -62,10 +62,18 @@ class ResultTest(parameterized.TestCase):
             self.assertEqual(fields["examples"], 9)
             self.assertEqual(fields["details"], {})
 
+    @parameterized.parameters(
+        ("mae", False), ("mean_squared_error", False), ("auc", True)
+    )
+    def test_the_direction_of_usual_metrics_is_known(self, metric, higher):
+        found = result_fields({"loss": 0.2, metric: 0.1}, examples=7)
+        self.assertEqual(found["metric"], metric)
+        self.assertEqual(found["higher_is_better"], higher)
+
     @parameterized.named_parameters(
         ("nothing", {}, {}, r"dictionary of metrics, such as.*Received: \[\]"),
         ("metric", {"loss": 0.1}, {"metric": "mae"}, "with 'mae'.*'loss'"),
-        ("direction", {"mae": 0.1}, {}, "higher 'mae' is better.*Pass"),
+        ("direction", {"gap": 0.1}, {}, "higher 'gap' is better.*Pass"),
         ("count", {"accuracy": 0.1}, {"examples": None},
          "how many examples the accuracy.*examples="),
     )  # fmt: skip
