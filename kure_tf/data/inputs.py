@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from kure_tf.data.ports import check_held
+
 _FORMATS = (
     "images [count, height, width, channels] of uint8 or floating point, token "
     "ids [count, steps] of integers, or rows and sequences of floating point"
@@ -46,6 +48,8 @@ def checked_inputs(split, inputs) -> np.ndarray:
         )
     if not len(inputs):
         raise ValueError(f"Split {split!r} is empty. Expected examples.")
+    # tf.io.decode_raw reads bytes in this machine's order.
+    inputs = inputs.astype(inputs.dtype.newbyteorder("="), copy=False)
     if np.issubdtype(inputs.dtype, np.floating):
         _check_finite(split, inputs)
         return inputs
@@ -55,8 +59,10 @@ def checked_inputs(split, inputs) -> np.ndarray:
         )
     _check_integers(split, inputs)
     # tf.io.decode_raw does not know the wide unsigned ones.
-    wide = inputs.dtype in (np.uint32, np.uint64)
-    return inputs.astype(np.int64) if wide else inputs
+    if inputs.dtype not in (np.uint32, np.uint64):
+        return inputs
+    check_held(inputs, tf.int64, f"whole numbers in the split {split!r}")
+    return inputs.astype(np.int64)
 
 
 def check_normalization(split, inputs, white, mean, std):
@@ -117,8 +123,10 @@ def _check_integers(split, inputs):
 
 
 def _check_finite(split, inputs):
-    if not np.isfinite(inputs).all():
+    with np.errstate(over="ignore"):
+        narrow = inputs.astype(np.float32, copy=False)
+    if not np.isfinite(narrow).all():
         raise ValueError(
-            "Expected inputs of finite numbers. Split "
-            f"{split!r} holds NaN or infinity."
+            "Expected inputs of finite numbers that float32 holds. Split "
+            f"{split!r} holds NaN, infinity or a number beyond 3.4e38."
         )

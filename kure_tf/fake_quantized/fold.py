@@ -67,6 +67,10 @@ class FoldedAway(keras.layers.Layer):
     It takes the arguments that batch normalization takes.
     """
 
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
     def call(self, inputs, training=None, mask=None):
         return inputs
 

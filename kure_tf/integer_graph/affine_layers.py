@@ -11,7 +11,8 @@ def batch_norm(call):
     """Adds batch normalization, as it is in inference."""
     _check_axis(call)
     gain, shift = gain_and_shift(call.inner)
-    return call.add("AFFINE", call.inputs, call.compute, gain=gain, shift=shift)
+    x = call.inputs[:1]  # Without its mask, which counts in training alone.
+    return call.add("AFFINE", x, call.compute, gain=gain, shift=shift)
 
 
 def rescaling(call):

@@ -57,9 +57,9 @@ def attention(call):
         scores = _causal(call, scores, *ends, sharing)
     scores = _masked(call, scores, query, (value, key), sharing)
     weights = activate(call, scores, keras.activations.softmax)
-    if query.mask is not None and compat.zeroes_the_unseeing(call.inner):
-        mask = _of_queries(call, query.mask, sharing)
-        weights = call.add("MUL", [weights, mask], tf.multiply)
+    if compat.zeroes_the_unseeing(call.inner):
+        for mask in _masks(call, query, (value, key), sharing):
+            weights = call.add("MUL", [weights, mask], tf.multiply)
     weights = call.quantize(weights, "probabilities")
     context = call.quantize(matrix_product(call, weights, v), "context")
     context = _by_places(call, context, sharing)
@@ -256,13 +256,18 @@ def _masked(call, scores, query, keys, sharing):
         keys: Those whose places are keys.
         sharing: How many heads of queries a head of keys has.
     """
-    for mask in dict.fromkeys(one.mask for one in keys if one.mask):
-        limit = reshaped(call, mask, [1, 1, -1])
-        scores = call.add("MINIMUM", [scores, limit], _limited, like=scores)
-    if query.mask is None:
-        return scores
-    limit = _of_queries(call, query.mask, sharing)
-    return call.add("MINIMUM", [scores, limit], _limited, like=scores)
+    for mask in _masks(call, query, keys, sharing):
+        scores = call.add("MINIMUM", [scores, mask], _limited, like=scores)
+    return scores
+
+
+def _masks(call, query, keys, sharing):
+    """Adds the masks of scores, of keys and of queries."""
+    found = dict.fromkeys(one.mask for one in keys if one.mask)
+    masks = [reshaped(call, mask, [1, 1, -1]) for mask in found]
+    if query.mask is not None:
+        masks.append(_of_queries(call, query.mask, sharing))
+    return masks
 
 
 def _of_queries(call, mask, sharing):

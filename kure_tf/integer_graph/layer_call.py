@@ -15,6 +15,8 @@ from kure_tf.integer_graph.grids import quantization_of
 from kure_tf.integer_graph.steps import Step, Value
 from kure_tf.settings.operating_point import FP
 
+# FoldedAway is of kure_tf, QuantizeLayer of tensorflow-model-optimization.
+_ROOTS = ("keras", "tf_keras", "kure_tf", "tensorflow_model_optimization")
 _TFMOT_WRAPPER = "QuantizeWrapperV2"  # Around layers without quantizers too.
 
 
@@ -54,6 +56,11 @@ class LayerCall:
         self.times = _times(call, depth)
         if self.times is None:
             self.inner, self.times = self._whole, ()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its class is not a user's, who may compute something else."""
+        return type(self.inner).__module__.partition(".")[0] in _ROOTS
 
     def add(
         self,

@@ -44,9 +44,6 @@ from kure_tf.integer_graph.shape_layers import (
     zero_padding,
 )
 
-# FoldedAway is of kure_tf, QuantizeLayer of tensorflow-model-optimization.
-_ROOTS = ("keras", "tf_keras", "kure_tf", "tensorflow_model_optimization")
-
 
 def read_layer(call):
     """Adds the steps of one `LayerCall`; returns the value of its output.
@@ -60,7 +57,7 @@ def read_layer(call):
         check_use(call)
     _check_wrapper(call)
     read = READERS.get(type(call.inner).__name__)
-    if read is None or not _is_keras_own(type(call.inner)):
+    if read is None or not call.is_known:
         call.refuse(
             "no integer operator computes it. Leave the layer out, write it "
             "with other layers, or leave it in float: allow_float=True."
@@ -88,13 +85,8 @@ def _check_wrapper(call):
         )
 
 
-def _is_keras_own(kind):
-    # A subclass may compute something else.
-    return kind.__module__.partition(".")[0] in _ROOTS
-
-
 def _identity(call):
-    return call.add("IDENTITY", call.inputs, lambda x: x)
+    return call.add("IDENTITY", call.inputs[:1], lambda x: x)
 
 
 def _quantize_layer(call):
@@ -171,6 +163,7 @@ _TAKING_MASKS = (
     "Bidirectional",
     "ConvLSTM1D",
     "ConvLSTM2D",
+    "FoldedAway",
     "GRU",
     "GlobalAveragePooling1D",
     "GroupedQueryAttention",
@@ -178,6 +171,7 @@ _TAKING_MASKS = (
     "MultiHeadAttention",
     "RNN",
     "SimpleRNN",
+    "SyncBatchNormalization",
 )
 
 READERS = {

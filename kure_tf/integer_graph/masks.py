@@ -7,10 +7,11 @@ these codes, or the lowest one.
 
 import inspect
 
+import numpy as np
 import tensorflow as tf
 
 from kure_tf import compat
-from kure_tf.compat import keras
+from kure_tf.compat import IS_KERAS_3, keras
 from kure_tf.integer_graph.graph import Quantization
 
 _GRID = Quantization(1 / 255, -128)  # Values 0 and 1.
@@ -18,6 +19,13 @@ _WAY_OUT = (
     "Exact files have the mask that an Embedding of mask_zero=True makes, up "
     "to recurrent layers, attention and GlobalAveragePooling1D."
 )
+
+_SKIPPING = (
+    keras.layers.Maximum,
+    keras.layers.Minimum,
+    keras.layers.Multiply,
+)
+"""Layers that leave out of what they merge what does not count, in Keras 3."""
 
 
 def mask_behind(call, given):
@@ -34,14 +42,35 @@ def mask_behind(call, given):
         return None
     if getattr(call.inner, "mask_zero", False):
         return _of_indices(call, given[0])
-    masks = {value.mask for value in given if value.mask is not None}
-    passes_on = compat.is_stock(call.inner) and not _is_masking(call.inner)
-    if len(masks) != 1 or not passes_on:
+    read = list(zip(call.tensors, given, strict=True))
+    if "query" in (arguments := _arguments(call)):  # Its mask goes on.
+        read = [one for one in read if one[0] is arguments["query"]]
+    masked = [one for one in read if one[1].mask is not None]
+    masks = {value.mask for _, value in masked}
+    places = {tensor.shape[1] for tensor, _ in masked}
+    if len(masks) != 1 or not _passes_on(call, places):
         call.refuse(
             f"it makes a mask. {_WAY_OUT} Build the model without Masking and "
             "own layers that compute one."
         )
     return masks.pop()
+
+
+def _passes_on(call, places):
+    """Whether an output of so many places has the mask of what is read."""
+    return (
+        call.is_known
+        and not _is_masking(call.inner)
+        and places == {tensor.shape[1] for tensor in call.outputs}
+    )
+
+
+def _arguments(call):
+    """Returns the arguments of a call by name."""
+    if not isinstance(call.layer, keras.layers.Layer):
+        return {}
+    signature = inspect.signature(call.inner.call)
+    return signature.bind(*call.args, **call.kwargs).arguments
 
 
 def _is_masking(layer):
@@ -54,11 +83,11 @@ def _is_masked(tensor):
 
 def _of_indices(call, indices):
     """Adds the mask of indices, and its inverse, once."""
-    if indices.mask is None:
+    if indices.seen is None:
         mask = _added(call, indices, inverse=False)
         mask.mask, mask.inverse = mask, _added(call, indices, inverse=True)
-        indices.mask = mask
-    return indices.mask
+        indices.seen = mask
+    return indices.seen
 
 
 def _added(call, indices, inverse):
@@ -85,25 +114,33 @@ def mask_operation(call):
     if not _is_for_masks(call):
         return None
     first, *others = dict.fromkeys(call.inputs)
-    if not others and type(call.layer).__name__ == "NotEqual":
-        constants = [x for x in call.args if not compat.is_symbolic(x)]
-        if constants == [0] and call.is_given(first):
+    leaves = tf.nest.flatten((call.args, call.kwargs))
+    constants = [x for x in leaves if not compat.is_symbolic(x)]
+    name = type(call.layer).__name__
+    if name == "NotEqual" and not others and call.is_given(first):
+        if np.array_equal(constants, [0]):
             return _of_indices(call, first)
-    if not others and first.mask is first:
-        return first  # Of a layer of several inputs with one mask.
+    if name in ("LogicalAnd", "LogicalOr") and not others and not constants:
+        if first.mask is first:  # Of a layer of several inputs with one mask.
+            return first
     _refuse(call)
 
 
 def _is_for_masks(call):
-    names = ("NotEqual", "Any", "LogicalAnd", "LogicalOr")
-    return type(call.layer).__name__ in names
+    """Whether it is an operation of Keras 3 that says yes or no."""
+    return not isinstance(call.layer, keras.layers.Layer) and all(
+        tf.as_dtype(tensor.dtype).is_bool for tensor in call.outputs
+    )
 
 
 def mask_of(call):
     """Returns the mask that a layer of one input is given, None if none."""
-    tensor = call.kwargs.get("mask")
+    arguments = _arguments(call)
+    tensor = arguments.get("mask")
     if tensor is None:
-        return call.inputs[0].mask
+        # tf_keras fills in none where the call says that there is none.
+        hidden = "mask" in arguments and not IS_KERAS_3
+        return None if hidden else call.inputs[0].mask
     for given, value in zip(call.tensors, call.inputs, strict=True):
         if given is tensor and value.mask is value:
             return value
@@ -115,6 +152,8 @@ def check_use(call):
     if _is_for_masks(call) or _is_masking(call.inner):
         _refuse(call)
     names = inspect.signature(call.inner.call).parameters
+    if IS_KERAS_3 and isinstance(call.inner, _SKIPPING):
+        _check_none(call)
     if any(name == "mask" or name.endswith("_mask") for name in names):
         _check_none(call)
 

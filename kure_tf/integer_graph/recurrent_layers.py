@@ -101,7 +101,7 @@ def _checked_length(call, layer):
     """Returns the number of time steps."""
     leaves = tf.nest.flatten((call.args, call.kwargs))
     x, *others = filter(compat.is_symbolic, leaves)
-    if any(other is not call.kwargs.get("mask") for other in others):
+    if len(others) > (mask_of(call) in call.inputs):
         call.refuse("it is given a state, which no operator takes.")
     if layer.stateful:
         call.refuse("an exact file keeps no state. Use stateful=False.")

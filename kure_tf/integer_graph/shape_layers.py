@@ -1,9 +1,12 @@
 """Layers that pool, pad, cut, turn, enlarge or reshape."""
 
+import numpy as np
 import tensorflow as tf
 
+from kure_tf.integer_graph.graph import Quantization
 from kure_tf.integer_graph.linear_layers import over_rows, pair
 from kure_tf.integer_graph.masks import mask_of, reshaped
+from kure_tf.integer_graph.matrix_products import matrix_product
 
 
 def zero_padding(call):
@@ -57,13 +60,12 @@ def global_pool(kind, compute):
 
     def read(call):
         axes = (1, 2) if "2D" in type(call.inner).__name__ else (1,)
-        x, mask = call.inputs[0], mask_of(call)
-        if mask is not None and kind == "MEAN":
-            mask = reshaped(call, mask, [-1, 1])
-            x = call.add("MUL", [x, mask], tf.multiply, like=x)
-        y = call.add(kind, [x], lambda x: compute(x, axes), axes=axes)
-        if mask is not None and kind == "MEAN":
-            y = _over_share(call, y, mask)
+        mask = mask_of(call) if kind == "MEAN" else None
+        if mask is None:
+            x = call.inputs[:1]
+            y = call.add(kind, x, lambda x: compute(x, axes), axes=axes)
+        else:
+            y = _mean_of_seen(call, call.inputs[0], mask)
         if not call.inner.keepdims:
             return y
         # MEAN that keeps its axes rounds in another way.
@@ -72,12 +74,31 @@ def global_pool(kind, compute):
     return read
 
 
-def _over_share(call, mean, mask):
-    """Adds a mean over all places over the share of them that counts."""
-    share = call.add("MEAN", [mask], lambda x: tf.reduce_mean(x, 1), axes=(1,))
+def _mean_of_seen(call, x, mask):
+    """Adds the mean over those places that count, so many of all.
+
+        share = mean(mask)
+        y = (mask / sqrt(share)) x / (places sqrt(share))
+
+    Each factor is as large for few places as for many, within a root.
+    """
+    places = call.tensors[0].shape[1]
+    if places is None:
+        call.refuse("the number of its places is open. Give keras.Input one.")
+    # A place more is a code more, if there are not too many.
+    grid = Quantization(float(np.float32(max(1 / places, 1 / 255))), -128)
+    share = call.add(
+        "MEAN",
+        [reshaped(call, mask, [-1, 1])],
+        lambda x: tf.reduce_mean(x, 1),
+        axes=(1,),
+        quantization=grid,
+    )
     root = call.add("RSQRT", [share], _root)
-    y = call.add("MUL", [mean, root], tf.multiply)
-    return call.add("MUL", [y, root], tf.multiply)
+    weights = call.add("MUL", [mask, root], tf.multiply)
+    y = matrix_product(call, reshaped(call, weights, [1, -1]), x)
+    y = call.add("RESHAPE", [y], lambda y: y[:, 0])
+    return call.add("MUL", [y, call.affine(root, 1 / places)], tf.multiply)
 
 
 def _root(share):

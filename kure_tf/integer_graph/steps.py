@@ -36,7 +36,8 @@ class Value:
         merged: `(times, value)` where it has the examples of that value as
             time steps.
         mask: The value of 1 where its places count, else 0; None where all
-            do. That of indices, too, and of a mask the mask itself.
+            do. Of a mask the mask itself.
+        seen: Of indices: the mask that an embedding makes of them, if any.
         inverse: Of a mask: 1 where its places do not count.
     """
 
@@ -49,6 +50,7 @@ class Value:
     is_whole: bool = True
     merged: tuple | None = None
     mask: "Value | None" = None
+    seen: "Value | None" = None
     inverse: "Value | None" = None
 
 

@@ -99,7 +99,7 @@ def _gathered(part, what):
     pairs = list(part.as_numpy_iterator())
     if not pairs:
         raise ValueError(f"The {what} are empty: expected examples.")
-    single = not _is_batched(spec, what)
+    single = not _is_batched(spec, pairs, what)
     join = np.stack if single else np.concatenate
     inputs, labels = zip(*pairs, strict=True)
     _check_alike(inputs, single, what)
@@ -113,7 +113,8 @@ def _check_one_array(pair, what):
         sparse = isinstance(one, tf.TypeSpec) and not isinstance(
             one, tf.TensorSpec
         )
-        if several or sparse:
+        ragged = isinstance(one, (tf.RaggedTensor, tf.SparseTensor))
+        if several or sparse or ragged:
             raise ValueError(
                 f"Expected one dense array as {kind} of each example in the "
                 f"{what}. Received: {_shown(one)}. Several inputs or outputs "
@@ -123,15 +124,20 @@ def _check_one_array(pair, what):
             )
 
 
-def _is_batched(spec, what):
-    """Whether elements of that `(input, label)` specification are batches."""
+def _is_batched(spec, pairs, what):
+    """Whether `(input, label)` pairs of that specification are batches."""
     inputs, labels = (one.shape for one in spec)
-    if labels.rank == 0:
+    if np.ndim(pairs[0][1]) == 0:
         return False
+    if labels.rank is None and all(len(x) == len(y) for x, y in pairs):
+        return True
     sizes = {inputs[0] if inputs.rank else None, labels[0]}
     if len(sizes) > 1:
         return False
-    if sizes == {None} or (labels.rank == 1 and spec[1].dtype.is_integer):
+    if sizes == {None}:
+        return True
+    classes = labels.rank == 1 and spec[1].dtype.is_integer
+    if classes and inputs.rank != 1:
         return True
     raise ValueError(
         f"Expected to tell examples from batches in the {what}. Received "

@@ -25,6 +25,20 @@ class BatchesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllClose(images, (split.inputs / 255 - MEAN) / STD)
         self.assertAllEqual(labels, np.arange(10))
 
+    def test_bytes_of_another_order_are_the_same_numbers(self):
+        for dtype in ("<i4", ">i4", "<f4", ">f4"):
+            numbers = np.arange(6).reshape(2, 3).astype(dtype)
+            x, _ = Split("train", numbers, np.arange(2)).arrays()
+            self.assertAllEqual(x, [[0, 1, 2], [3, 4, 5]])
+
+    def test_numbers_that_batches_cannot_hold_are_refused(self):
+        for numbers, held in (
+            (np.full((2, 3), 2**63, np.uint64), "int64"),
+            (np.full((2, 3), 1e300), "float32"),
+        ):
+            with self.assertRaisesRegex(ValueError, f"{held} holds"):
+                Split("train", numbers, np.arange(2))
+
     def test_last_partial_batch_is_kept_and_batch_axis_is_open(self):
         batches = _split(10).batches(4)
 

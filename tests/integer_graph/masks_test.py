@@ -10,7 +10,8 @@ from foretold_files import check_foretold
 from litert_files import at_point
 
 from kure_tf.compat import IS_KERAS_3, keras
-from kure_tf.export import simulate, to_integer_graph
+from kure_tf.evaluation import litert_runner
+from kure_tf.export import integer_runner, simulate, to_integer_graph, write
 
 layers = keras.layers
 _NORMAL = keras.initializers.RandomNormal(stddev=0.5, seed=0)
@@ -98,6 +99,12 @@ _CASES = {
         _with_itself(dropout=0.1)(x)
     ),
     "block": _block,
+    "normalized": lambda x: layers.GRU(4)(
+        layers.ReLU()(layers.BatchNormalization()(layers.Dense(5)(x)))
+    ),
+    "sum_with_what_has_none": lambda x: layers.GRU(4)(
+        layers.Add()([x, layers.Dense(8)(x)])
+    ),
 }
 if IS_KERAS_3:
     _CASES["shared_keys"] = lambda x: _mean(
@@ -160,6 +167,13 @@ class MasksTest(tf.test.TestCase, parameterized.TestCase):
             "'own'",
         ),
         (
+            "of_twice_as_many_places",
+            lambda x: layers.GRU(4)(
+                layers.Concatenate(axis=1, name="both")([x, x])
+            ),
+            " mask",
+        ),
+        (
             "of_plain_attention",
             lambda x: _mean(layers.Attention(name="dot")([x, x])),
             "'dot'.*mask",
@@ -171,6 +185,86 @@ class MasksTest(tf.test.TestCase, parameterized.TestCase):
                 to_integer_graph(
                     _quantized(make), _IDS, allow_float=allow_float
                 )
+
+    @parameterized.parameters("Multiply", "Maximum")
+    @pytest.mark.skipif(not IS_KERAS_3, reason="tf_keras multiplies all")
+    def test_a_merge_that_leaves_out_what_does_not_count_is_refused(self, name):
+        def make(x):
+            merge = getattr(layers, name)(name="merge")
+            return _mean(merge([x, layers.Dense(8)(x)]))
+
+        with self.assertRaisesRegex(ValueError, "'merge'.* mask"):
+            to_integer_graph(_quantized(make), _IDS, allow_float=True)
+
+    @pytest.mark.skipif(not IS_KERAS_3, reason="tf_keras has no such operation")
+    def test_a_mask_and_a_constant_are_refused(self):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((6,), dtype="int32", name="x")
+        x = layers.Embedding(50, 8)(inputs)
+        mask = keras.ops.not_equal(inputs, 0)
+        mask = keras.ops.logical_and(mask, np.arange(6)[np.newaxis] < 3)
+        model = keras.Model(
+            inputs, layers.Dense(3)(layers.GRU(4)(x, mask=mask))
+        )
+        quantized = at_point(model, _IDS, "8/8", "tflite")
+        with self.assertRaisesRegex(ValueError, "makes a mask"):
+            to_integer_graph(quantized, _IDS)
+
+    @pytest.mark.skipif(IS_KERAS_3, reason="Keras 3 fills the mask in")
+    def test_a_mask_that_is_switched_off_is(self):
+        model = _quantized(lambda x: layers.GRU(4)(x, mask=None))
+        check_foretold(self, model, _IDS, 25.0)
+
+    @parameterized.parameters(0.0, 0.1)
+    def test_a_memory_of_padding_alone(self, dropout):
+        """Keras 3 then gives 0 or the mean, as there is dropout or not."""
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((6,), dtype="int32", name="x")
+        queries = layers.Embedding(50, 8, embeddings_initializer=_NORMAL)
+        x = _ATTENTION(dropout=dropout)(queries(inputs), _table(inputs))
+        outputs = layers.Dense(3)(layers.Flatten()(x))
+        model = keras.Model(inputs, outputs)
+        ids = np.where(np.arange(48)[:, np.newaxis] % 4 == 0, 0, _IDS)
+        quantized = at_point(model, ids, "8/8", "tflite")
+        check_foretold(self, quantized, ids, 24.0)
+
+    @pytest.mark.one_keras
+    def test_means_of_few_places_among_many(self):
+        """They are as good as those of many."""
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((120,), dtype="int32", name="x")
+        model = keras.Model(inputs, layers.Dense(3)(_mean(_table(inputs))))
+        random = np.random.default_rng(0)
+        ids = random.integers(1, 50, (48, 120)).astype(np.int32)
+        lengths = np.where(np.arange(48) % 2, 120, random.integers(1, 6, 48))
+        ids[np.arange(120) >= lengths[:, np.newaxis]] = 0
+        quantized = at_point(model, ids, "8/8", "tflite")
+        graph = check_foretold(self, quantized, ids, 27.0)
+        answers = graph.quantization(graph.outputs[0]).values_of(
+            simulate(graph, ids)
+        )
+        expected = quantized(ids).numpy()
+        for some in (slice(0, None, 2), slice(1, None, 2)):
+            error = np.sum((answers[some] - expected[some]) ** 2)
+            power = np.sum(expected[some] ** 2)
+            self.assertGreater(10 * np.log10(power / error), 22.0)
+
+    def test_attention_between_two_padded_sequences(self):
+        keras.utils.set_random_seed(0)
+        inputs = [keras.Input((6,), dtype="int32", name=n) for n in "ab"]
+        queries, memory = map(_table, inputs)
+        x = _mean(_ATTENTION()(queries, memory))
+        model = keras.Model(inputs, layers.Dense(3)(x))
+        examples = (_IDS, _IDS[::-1])
+        quantized = at_point(model, (examples,), "8/8", "tflite")
+        graph = to_integer_graph(quantized, [(examples,)])
+        (answers,) = integer_runner(graph).outputs(list(examples))
+        given = dict(zip("ab", examples, strict=True))
+        (found,) = litert_runner(write(graph)).outputs(given)
+        self.assertAllEqual(found, answers)
+        expected = quantized(list(examples)).numpy()
+        error = np.sum((answers - expected) ** 2)
+        self.assertGreater(10 * np.log10(np.sum(expected**2) / error), 24.0)
 
     def test_two_masks_are_refused(self):
         keras.utils.set_random_seed(0)
