@@ -21,7 +21,7 @@ MOST_LEVELS = 1 << 8
 """Levels up to which nodes are close beside the distance of two."""
 
 _PER_LEVEL = 1 << 4  # Nodes from level to level, at the least.
-_BLOCK = 1 << 15  # Numbers at work at a time: what the cache holds.
+_BLOCK = 1 << 16  # Numbers at work at a time: what the cache holds.
 
 
 class CountedRows:
@@ -43,7 +43,7 @@ class CountedRows:
 
     def __init__(self, rows, largest, levels, offset=0.0):
         self._axis = _Axis(float(levels[0]), float(levels[1]), float(offset))
-        self._size = rows.shape[1]
+        self.size = rows.shape[1]
         nodes = self._axis.size
         self._counts = np.empty((len(rows), nodes), np.float32)
         at_once = max(1, _BLOCK // max(rows.shape[1], nodes))
@@ -51,19 +51,21 @@ class CountedRows:
             some = slice(first, first + at_once)
             self._counts[some] = self._axis.counted(rows[some], largest[some])
 
-    def mean_squared_errors(self, ratios) -> np.ndarray:
+    def mean_squared_errors(self, ratios, rows=None) -> np.ndarray:
         """Returns the errors `[rows, ratios]` over the largest steps squared.
 
         Args:
             ratios: Tuple of steps over the largest ones. What they cost at each
                 node is kept for other rows.
+            rows: Booleans: which rows to take; None for all.
         """
-        found = np.empty((len(self._counts), len(ratios)), np.float32)
+        counts = self._counts if rows is None else self._counts[rows]
+        found = np.empty((len(counts), len(ratios)), np.float32)
         for first in range(0, len(ratios), COLUMNS):
             some = slice(first, first + COLUMNS)
             costs = _costs(self._axis, ratios[some])
-            np.matmul(self._counts, costs, out=found[:, some])
-        found /= self._size
+            np.matmul(counts, costs, out=found[:, some])
+        found /= self.size
         return found
 
 
@@ -111,14 +113,13 @@ class _Axis:
             np.minimum(at, size - 2, out=at)
         # Each row has places of its own, which are larger than its counts: the
         # sum of what is in a place tells how many they were.
-        starts = count + size * np.arange(len(rows), dtype=np.float64)
-        at = at + starts[:, np.newaxis]
-        places = at.astype(np.int64)
-        end = count + size * len(rows)
-        sums = np.bincount(places.reshape(-1), at.reshape(-1), end)[count:]
-        places = np.arange(count, end, dtype=np.float64)
-        counts = np.rint(sums / (places + 0.5))
-        sums -= counts * places  # What counts for the next node.
+        starts, numbers, inverses = _places(count, size, len(rows))
+        at = np.add(at, starts[:, np.newaxis], dtype=np.float64).reshape(-1)
+        sums = np.bincount(at.astype(np.int64), at, count + numbers.size)
+        sums = sums[count:]
+        counts = sums * inverses
+        np.rint(counts, out=counts)
+        sums -= counts * numbers  # What counts for the next node.
         counts -= sums
         counts[1:] += sums[:-1]
         return counts.reshape(len(rows), size)
@@ -132,6 +133,13 @@ class _Axis:
         return (nodes - (codes + self.offset) * ratios) ** 2
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=4)
+def _places(first, size, rows):
+    """Returns where rows start, all places, and factors from sums to counts."""
+    places = first + np.arange(size * rows, dtype=np.float64)
+    return places[::size], places, 1 / (places + 0.5)
+
+
+@functools.lru_cache(maxsize=64)
 def _costs(axis, ratios):
     return axis.costs(np.array(ratios)).astype(np.float32)

@@ -11,7 +11,6 @@ import functools
 import numpy as np
 
 from kure_tf.ops.counted_rows import (
-    COLUMNS,
     MOST_LEVELS,
     NODES,
     CountedRows,
@@ -48,6 +47,10 @@ _LONGEST_COUNTED = 1 << 15  # but not more.
 _CODES_APART = 0.09  # What a code moves by from a shared ratio to the next one,
 _WIDEST = 0.01  # which is no farther than this
 _DENSE = (0.1, 1.06)  # between these.
+_WHOLE = 1 << 4  # Ratios whose costs are kept as one matrix.
+_ROUGH = 1 << 3  # One of so many shared ratios is tried first,
+_AT_ONCE = 1 << 2  # and those around so many neighbours of these together,
+_NEAR = 2.5  # where the error is this over sqrt(n) of itself above the least.
 _SMOOTH = 1 << 11  # Values whose errors are smooth between shared ratios.
 _BESIDE, _BESIDE_LONG = (0.7, 0.3), (0.5,)  # Where to look, in that distance.
 _SMALLEST = 1e-30  # A step of which float32 holds the inverse, and more.
@@ -228,22 +231,9 @@ def _best_of_counted(rows, largest, grid):
     """
     levels, offset, _ = grid
     counted = CountedRows(rows, largest, levels, offset)
-    ratios, spacing = _shared_ratios(*levels)
-    one = ratios.index(1.0)
-    first = one + 1
-    found = [counted.mean_squared_errors(ratios[:first])]
-
-    def errors(steps):
-        return np.sqrt(found[0][:, one:]) * steps
-
-    ends = rows.min(axis=1), rows.max(axis=1)
-    least = _least_ratio(errors, ends, rows.shape[1], largest, grid)
-    # Matrices of costs are kept: whole ones, for other rows.
-    count = COLUMNS * (1 + np.count_nonzero(ratios[first:] > least) // COLUMNS)
-    found.append(counted.mean_squared_errors(ratios[first : first + count]))
-    starts = _lowest(
-        np.log(ratios[: first + count]), np.concatenate(found, axis=1), 2
-    )
+    logs, rough, spacing = _shared_ratios(*levels)
+    rough, found = _errors_far_apart(counted, logs, rough, rows, largest, grid)
+    starts = _lowest(*_errors_between(counted, logs, rough, found), 2)
     long = rows.shape[1] >= _SMOOTH
     for distance in _BESIDE_LONG if long else _BESIDE:
         around, squares = _better(
@@ -251,6 +241,47 @@ def _best_of_counted(rows, largest, grid):
         )
         starts = _vertex(around, squares)[:, np.newaxis]
     return np.exp(starts[:, 0]) * largest
+
+
+def _errors_far_apart(counted, logs, rough, rows, largest, grid):
+    """Returns which ratios were tried, from the largest on, and the errors."""
+    first = 1 + np.searchsorted(-logs[rough], 0.0)  # Down to 1.
+    found = _errors_at(counted, logs[rough[:first]])
+
+    def errors(steps):
+        return np.sqrt(found[:, -1:]) * steps
+
+    ends = rows.min(axis=1), rows.max(axis=1)
+    least = _least_ratio(errors, ends, rows.shape[1], largest, grid)
+    # Matrices of costs are kept: whole ones, for other rows.
+    below = np.count_nonzero(logs[rough[first:]] > np.log(least))
+    last = first + _WHOLE * (1 + below // _WHOLE)
+    more = _errors_at(counted, logs[rough[first:last]])
+    return rough[:last], np.concatenate([found, more], axis=1)
+
+
+def _errors_between(counted, logs, rough, found):
+    """Returns all ratios, as logarithms, and the errors of the rows there.
+
+    A row is looked at between ratios that cost it hardly more than its best.
+    Elsewhere its error is that of the next larger ratio tried.
+    """
+    near = found <= found.min(axis=1, keepdims=True) * (
+        1 + _NEAR / np.sqrt(counted.size)
+    )
+    widths = np.diff(rough, append=rough[-1] + 1)
+    errors = np.repeat(found, widths, axis=1)
+    for first in np.arange(0, len(rough) - 1, _AT_ONCE):
+        some = rough[first : first + _AT_ONCE + 1]
+        part = slice(some[0], some[-1])
+        rows = near[:, first : first + len(some)].any(axis=1)
+        if rows.any() and part.stop - part.start >= len(some):
+            errors[rows, part] = _errors_at(counted, logs[part], rows)
+    return logs[: errors.shape[1]], errors
+
+
+def _errors_at(counted, logs, rows=None):
+    return counted.mean_squared_errors(tuple(np.exp(logs)), rows)
 
 
 def _better(rows, starts, distance, largest, grid):
@@ -299,21 +330,27 @@ def _vertex(x, y):
 
 @functools.lru_cache(maxsize=16)
 def _shared_ratios(low, high):
-    """Returns ratios, the largest first, and how far most are apart.
+    """Returns ratios, which to try first, and how far most are apart.
+
+    The ratios are logarithms, the largest first. One in `_ROUGH` is tried
+    first, 1 among them, and all of those far apart.
 
     They are close where the best are likely: so that no code moves by more than
     `_CODES_APART`.
     """
     spacing = min(_WIDEST, _CODES_APART / max(-low, high))
-    logs = []
+    logs, rough = [], []
     for first, last, width in (
         (_SMALLEST_RATIO, _DENSE[0], _SPACING),
         (*_DENSE, spacing),
         (_DENSE[1], _LARGEST_RATIO, _SPACING),
     ):
         start, end = np.ceil(np.log([first, last]) / width)
-        logs.append(width * np.arange(start, end))
-    return tuple(np.exp(np.concatenate(logs)[::-1])), spacing
+        numbers = np.arange(start, end)
+        logs.append(width * numbers)
+        rough.append((width > spacing) | (numbers % _ROUGH == 0))
+    logs, rough = np.concatenate(logs)[::-1], np.concatenate(rough)[::-1]
+    return logs, np.flatnonzero(rough), spacing
 
 
 def _search(errors, ends, count, largest, grid, moved):
@@ -338,7 +375,7 @@ def _best_apart(steps, errors, count, distance):
     for i in range(count):
         found[:, i] = _at(steps, np.argmin(errors, axis=1))
         near = np.abs(steps - found[:, i : i + 1]) < distance * steps
-        errors[near] = np.inf
+        np.copyto(errors, np.inf, where=near)
     return found
 
 

@@ -64,6 +64,17 @@ class CountedRowsTest(parameterized.TestCase):
         ]
         np.testing.assert_allclose(errors[0], errors[1])
 
+    def test_errors_of_some_rows_are_those_among_all(self):
+        rows = np.random.default_rng(0).normal(size=(5, 90)).astype(np.float32)
+        counted = CountedRows(rows, np.abs(rows).max(axis=1), (-1, 1))
+        some = np.array([True, False, False, True, True])
+
+        np.testing.assert_allclose(
+            counted.mean_squared_errors((1.0, 0.7), some),
+            counted.mean_squared_errors((1.0, 0.7))[some],
+            rtol=1e-5,
+        )
+
 
 if __name__ == "__main__":
     absltest.main()
