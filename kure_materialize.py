@@ -158,12 +158,13 @@ def main(arguments=None):
     path = asked.pop("out") or "{source}_{bits}.tflite".format(**asked)
     new = pathlib.Path(f"{path}.{os.getpid()}.tmp")  # Two may run at once.
     try:
-        new.write_bytes(materialize(**asked))
+        content = materialize(**asked)
+        new.write_bytes(content)
         new.replace(path)
     except (OSError, ValueError) as error:
         new.unlink(missing_ok=True)
         parser.exit(2, f"{error}\n")
-    print(f"Wrote {path}: {pathlib.Path(path).stat().st_size:,} bytes.")
+    print(f"Wrote {path}: {len(content):,} bytes.")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from kure_tf.data.ports import check_held, input_ports
+from kure_tf.data.held import check_held
+from kure_tf.data.ports import input_ports
 from kure_tf.data.sources import check_count, elements_of, parts_of
 from kure_tf.progress import ProgressBar
 

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from kure_tf.data.ports import check_held
+from kure_tf.data.held import check_held
 
 _FORMATS = (
     "images [count, height, width, channels] of uint8 or floating point, token "

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import numpy as np
 import tensorflow as tf
 
 from kure_tf import compat
@@ -86,28 +85,6 @@ def in_order(inputs, ports) -> list:
             f"((a, b), labels). Received {len(inputs)}."
         )
     return list(inputs)
-
-
-def check_held(numbers, dtype, what):
-    """Raises a ValueError if a dtype does not hold whole numbers.
-
-    A cast would wrap them around.
-
-    Args:
-        numbers: Tensor or array.
-        dtype: A `tf.DType` of integers.
-        what: What errors call them.
-    """
-    numbers = np.asarray(numbers)
-    if not numbers.size or numbers.dtype == bool:
-        return
-    low, high = numbers.min(), numbers.max()
-    if low < dtype.min or high > dtype.max:
-        raise ValueError(
-            f"Expected {what} that {dtype.name} holds, from {dtype.min} to "
-            f"{dtype.max}. Received: {low} to {high}. Map them to smaller "
-            "numbers in front of the model."
-        )
 
 
 def _port(name, tensor):

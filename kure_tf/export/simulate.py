@@ -5,7 +5,8 @@ import collections
 import numpy as np
 import tensorflow as tf
 
-from kure_tf.data.ports import Port, check_held
+from kure_tf.data.held import check_held
+from kure_tf.data.ports import Port
 from kure_tf.evaluation import Runner, litert_runner
 from kure_tf.export.float_file import float_file
 from kure_tf.export.integer_operations import operate

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from kure_tf.data.ports import check_held
+from kure_tf.data.held import check_held
 from kure_tf.integer_graph.bases import Bases
 from kure_tf.integer_graph.graph import (
     LINEAR,
