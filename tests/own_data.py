@@ -34,6 +34,27 @@ def ids():
     )
 
 
+def tags():
+    """Returns sequences of five words, with one of three classes for each."""
+    parts = [
+        np.random.default_rng(seed).integers(0, 20, (count, 5))
+        for seed, count in _COUNTS
+    ]
+    return tuple((ids, ids % 3) for ids in parts)
+
+
+def masks():
+    """Returns images in batches, with one of two classes for each pixel."""
+
+    def part(seed, count):
+        images = np.random.default_rng(seed).integers(0, 256, (count, 4, 4, 2))
+        brighter = images[..., :1] > images[..., 1:]
+        images = images.astype(np.uint8), brighter.astype(np.uint8)
+        return tf.data.Dataset.from_tensor_slices(images).batch(16)
+
+    return tuple(part(seed, count) for seed, count in _COUNTS)
+
+
 def targets():
     """Returns rows of six numbers, and two sums of them."""
     parts = (_rows(seed, count)[0] for seed, count in _COUNTS)
@@ -82,4 +103,32 @@ def words(num_classes, input_shape):
             layers.Dense(num_classes, name="c"),
         ],
         name="words",
+    )
+
+
+def tagger(num_classes, input_shape):
+    """Returns a net for tags."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input(input_shape, dtype="int32"),
+            layers.Embedding(20, 6, name="a"),
+            layers.Dense(8, activation="relu", name="b"),
+            layers.Dense(num_classes, name="c"),
+        ],
+        name="tagger",
+    )
+
+
+def pixels(num_classes, input_shape):
+    """Returns a net for masks."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            layers.Conv2D(8, 1, activation="relu", name="a"),
+            layers.Conv2D(8, 3, padding="same", activation="relu", name="b"),
+            layers.Conv2D(num_classes, 1, name="c"),
+        ],
+        name="pixels",
     )

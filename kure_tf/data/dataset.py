@@ -51,6 +51,7 @@ class Dataset:
                     f"inputs of shape {list(split.input_shape)}."
                 )
             _check_classes(split, self.num_classes)
+            _check_label_shape(split, self.train)
 
     def _check_kind(self):
         inputs = [
@@ -87,8 +88,8 @@ def from_arrays(
 
     Args:
         train: Pair of inputs `[count, ...]` and labels, which are integers
-            `[count]` for classes or floating point for targets; `Split` says
-            more of both.
+            `[count]` for classes (`[count, ...]`: of each position) or floating
+            point for targets; `Split` says more of both.
         test: The same.
         validation: The same, or None.
         num_classes: Number of classes; if None, the largest label of `train`
@@ -137,6 +138,15 @@ def from_arrays(
 
 def _classes_of(split):
     return int(split.labels.max()) + 1 if split.holds_classes else None
+
+
+def _check_label_shape(split, train):
+    if split.label_shape != train.label_shape:
+        raise ValueError(
+            f"Expected labels of shape {list(train.label_shape)} for each "
+            f"example, as in {train.name!r}. Split {split.name!r} has labels "
+            f"of shape {list(split.label_shape)}."
+        )
 
 
 def _check_classes(split, num_classes):

@@ -8,28 +8,32 @@ def checked_labels(split, labels, count) -> np.ndarray:
 
     Args:
         split: Name of the split, for errors.
-        labels: One integer per example, or floating point.
+        labels: Integers `[count]` or, for each position of an example,
+            `[count, ...]`, where a last axis of 1 is left away; or floating
+            point `[count, ...]`.
         count: How many examples there are.
 
     Raises:
-        ValueError: If they are neither, not as many, or not finite.
+        ValueError: If they are neither, not as many, none or not finite.
     """
     labels = np.asarray(labels)
-    if np.issubdtype(labels.dtype, np.floating) and labels.shape[:1] == (
-        count,
-    ):
+    fits = labels.shape[:1] == (count,) and 0 not in labels.shape
+    if fits and np.issubdtype(labels.dtype, np.floating):
         if not np.isfinite(labels).all():
             raise ValueError(
                 "Expected labels of finite numbers. Split "
                 f"{split!r} holds NaN or infinity."
             )
         return labels.astype(np.float32, copy=False)
-    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+    if not fits or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
-            f"Expected one integer label per example, shape [{count}], or "
-            f"floating-point targets of shape [{count}, ...]. Split {split!r} "
-            f"has {labels.dtype} labels of shape {list(labels.shape)}."
+            f"Expected one integer label per example, shape [{count}], or per "
+            f"position of each, [{count}, ...]; or floating-point targets of "
+            f"shape [{count}, ...]. Split {split!r} has {labels.dtype} labels "
+            f"of shape {list(labels.shape)}."
         )
+    if labels.ndim > 1 and labels.shape[-1] == 1:
+        labels = labels[..., 0]
     return labels.astype(np.int64, copy=False)
 
 

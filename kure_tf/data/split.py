@@ -45,7 +45,8 @@ class Split:
         name: Such as "train" or "test"; reports quote it.
         inputs: Array `[count, ...]`.
         labels: What the inputs belong to: class numbers, an int64 array
-            `[count]`; or targets, a float32 array `[count, ...]`.
+            `[count]`, or `[count, ...]` with one for each position (pixel,
+            step); or targets, a float32 array `[count, ...]`.
         white: The raw value that becomes 1 before mean and std are applied;
             None for 255 where the inputs are images of uint8, else 1.
         mean: One number per channel, or None for 0.
@@ -96,6 +97,11 @@ class Split:
     def holds_classes(self) -> bool:
         """Whether the labels are class numbers."""
         return np.issubdtype(self.labels.dtype, np.integer)
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """The shape of one example's labels: () for one class number."""
+        return tuple(self.labels.shape[1:])
 
     def some_labels(self) -> np.ndarray:
         """Returns labels of a few hundred examples, in their order."""
@@ -228,6 +234,15 @@ class Split:
                 f"of images, and the split {self.name!r} holds "
                 f"{self.inputs.dtype} inputs of the shape "
                 f"{list(self.input_shape)}. Received: {list(augment)}."
+            )
+        moves = augmentation.flip or augmentation.shift
+        if moves and self.label_shape[:2] == self.input_shape[:2]:
+            raise ValueError(
+                "Expected no augmentation: 'flip' and 'shift' move the pixels "
+                "of images and would leave their labels where they are. The "
+                f"split {self.name!r} has labels of shape "
+                f"{list(self.label_shape)} for each image. Received: "
+                f"{list(augment)}."
             )
 
     def _finish(self, inputs, labels):

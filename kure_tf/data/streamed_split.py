@@ -62,6 +62,7 @@ class StreamedSplit:
         return sum(stop - start for _, start, stop in self.ranges)
 
     holds_images = holds_classes = True  # As those of `Split`.
+    label_shape = ()
 
     def some_labels(self) -> np.ndarray:
         """Returns a label: see `Split.some_labels`."""

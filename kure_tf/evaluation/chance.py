@@ -3,6 +3,8 @@
 import math
 import warnings
 
+import numpy as np
+
 _FEWEST = 50  # Below, a bad draw looks like a bad model.
 
 
@@ -21,8 +23,9 @@ class ChanceCheck:
     def add(self, labels, right):
         """Counts a batch: its class numbers, and how many were right."""
         self._right += right
-        for label in labels.tolist():
-            self._counts[label] = self._counts.get(label, 0) + 1
+        classes, counts = np.unique(labels, return_counts=True)
+        for label, count in zip(classes.tolist(), counts, strict=True):
+            self._counts[label] = self._counts.get(label, 0) + int(count)
 
     def warn(self, name):
         """Warns if the model `name` is no better than its commonest class.
@@ -37,7 +40,7 @@ class ChanceCheck:
         if self._right / count <= limit:
             warnings.warn(
                 f"{name!r} is right on {100 * self._right / count:.1f} % of "
-                f"{count:,} examples; the commonest class alone is "
+                f"{count:,} labels; the commonest class alone is "
                 f"{100 * share:.1f} %. So what is measured of it says little. "
                 "Is it trained, and are images and labels those that it was "
                 "trained on?",

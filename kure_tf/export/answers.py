@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf.data.batches import batches_of
-from kure_tf.evaluation import top_1
 from kure_tf.evaluation.chance import ChanceCheck
+from kure_tf.ops.cross_entropy import checked_labels
 
 _OTHER_MODELS = (
     "Of models that are no classifiers write the file by "
@@ -33,12 +33,11 @@ def answers_of(split, model, others, *, names=None, batch_size, progress=True):
 
     Raises:
         ValueError: If the model has several outputs or a single number,
-            labels are not one class number per example, or the model puts out
-            NaN or infinity.
+            labels are not one class number per example (or per position, where
+            it names a class at each), or the model puts out NaN or infinity.
     """
     _check_one_output(model)
-    classes = model.output_ports[0].shape[-1]
-    _check_classes(model, classes)
+    _check_classes(model)
     chance = ChanceCheck()
     for batch in batches_of(
         split,
@@ -48,14 +47,14 @@ def answers_of(split, model, others, *, names=None, batch_size, progress=True):
         finite=True,
         progress=progress,
     ):
-        _check_labels(batch.labels, batch.count, classes)
+        labels = _checked_labels(batch.labels, model.output_ports[0].shape)
         inputs = [np.asarray(x) for x in tf.nest.flatten(batch.inputs)]
         (expected,) = model.outputs(inputs)
         _check_finite(expected, model)
         if names is not None:
             inputs = dict(zip(names, inputs, strict=True))
-        chance.add(batch.labels, int(top_1(batch.labels, expected).sum()))
-        yield batch.labels, expected, [one.outputs(inputs) for one in others]
+        chance.add(labels, int((expected.argmax(-1) == labels).sum()))
+        yield labels, expected, [one.outputs(inputs) for one in others]
     chance.warn(model.name)
 
 
@@ -70,8 +69,8 @@ def _check_one_output(model):
         )
 
 
-def _check_classes(model, classes):
-    if classes == 1:
+def _check_classes(model):
+    if model.output_ports[0].shape[-1] == 1:
         raise ValueError(
             "Expected a classifier with an output for each class: a file is "
             "verified by the class that it names. Received: "
@@ -80,24 +79,19 @@ def _check_classes(model, classes):
         )
 
 
-def _check_labels(labels, count, classes):
+def _checked_labels(labels, shape):
     if labels is None:
         raise ValueError(
             "Expected batches of (inputs, labels), since accuracy needs "
             "labels. Received: inputs only."
         )
-    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+    if not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
-            f"Expected one integer label per example, of shape [{count}]. "
-            f"Received: {labels.dtype} labels of shape {list(labels.shape)}. "
-            "One-hot labels become integers by tf.argmax(labels, -1). "
-            f"{_OTHER_MODELS}"
+            "Expected integer labels, class numbers. Received: "
+            f"{labels.dtype} labels of shape {list(labels.shape)}. One-hot "
+            f"labels become integers by tf.argmax(labels, -1). {_OTHER_MODELS}"
         )
-    if count and not 0 <= labels.min() <= labels.max() < classes:
-        raise ValueError(
-            f"Expected labels 0 .. {classes - 1}, one per output of the "
-            f"model. Received labels {labels.min()} .. {labels.max()}."
-        )
+    return checked_labels(labels, shape)
 
 
 def _check_finite(outputs, model):

@@ -50,7 +50,8 @@ def export_exact(
     Args:
         model: What `fake_quantize_model` or `quantize_aware` returned, at an
             operating point without floats (see `to_integer_graph`), with one
-            output `[batch, classes]`.
+            output `[batch, classes]`, or `[batch, ..., classes]` of each
+            position.
         path: Where to write; must end in ".tflite".
         calibration: Some hundred images like those of training, for the
             ranges of tensors without a quantizer, such as sums.
@@ -220,13 +221,14 @@ class _Pair:
 
     def __init__(self, kernels, runner, codes):
         self._kernels, self.runner, self._per_example = kernels, runner, codes
-        self._codes = self._differing = self._agreed = self._right = 0
+        self._codes = self._differing = 0
+        self._agreed = self._right = 0.0
 
     def add(self, labels, expected, received, differing):
         self._codes += len(labels) * self._per_example
         self._differing += int(differing.sum())
-        self._agreed += int(top_1(expected.argmax(-1), received).sum())
-        self._right += int(top_1(labels, received).sum())
+        self._agreed += float(top_1(expected.argmax(-1), received).sum())
+        self._right += float(top_1(labels, received).sum())
 
     def answers(self, examples):
         return Answers(
@@ -250,12 +252,12 @@ def _answers(pairs, model, split, **options):
     """Returns what an `ExactVerification` says of the answers."""
     runners = [pair.runner for pair in pairs]
     names = [port.name for port in runners[0].input_ports]
-    examples = right = 0
+    examples, right = 0, 0.0
     for labels, expected, found in answers_of(
         split, model, runners, names=names, **options
     ):
         examples += len(labels)
-        right += int(top_1(labels, expected).sum())
+        right += float(top_1(labels, expected).sum())
         for pair, outputs in zip(pairs, found, strict=True):
             pair.add(labels, expected, *outputs)
     return {

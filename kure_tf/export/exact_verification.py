@@ -18,6 +18,8 @@ class Answers:
         agreement: Share of examples (0..1) for which the file and the
             fake-quantized Keras model name the same class. The model leaves
             biases and sums in float: at 4-bit activations 95 to 99 % is usual.
+            Where it names a class at each position: the mean over examples of
+            the share of positions, and so are the accuracies.
         accuracy: Top-1 accuracy of the file (0..1).
     """
 

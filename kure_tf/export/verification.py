@@ -15,7 +15,8 @@ class Verification:
         images: How many images were run.
         agreement: Share of images (0..1) for which both name the same class
             first. Between equal outputs, frequent among int8 codes, the class
-            of the lower number wins.
+            of the lower number wins. Where there is a class for each position:
+            the mean over images of the share of positions; so are accuracies.
         keras_accuracy: Accuracy of the Keras model (0..1).
         tflite_accuracy: Accuracy of the file (0..1).
         accuracy_drop: The first minus the second.

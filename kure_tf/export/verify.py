@@ -35,9 +35,11 @@ def verify(
     Args:
         tflite: What `to_tflite` returned.
         model: The Keras model that it was made from, of one input and one
-            output `[batch, classes]`: logits or probabilities.
+            output `[batch, classes]`, or `[batch, ..., classes]` of each
+            position: logits or probabilities.
         split: A `Split`, or an iterable of batches `(images, labels)` with
-            integer labels, such as a `tf.data.Dataset`.
+            integer labels, such as a `tf.data.Dataset`. Of labels for each
+            position an example counts by the share of its positions.
         min_agreement: Smallest share of images (0..1) for which the file must
             name the same class as the model.
         max_accuracy_drop: How much accuracy (0..1; 0.010 is one point) the
@@ -99,9 +101,9 @@ def verify(
 @dataclasses.dataclass
 class _Counts:
     images: int = 0
-    agreed: int = 0
-    keras_correct: int = 0
-    tflite_correct: int = 0
+    agreed: float = 0.0  # Sums over examples of shares of their positions.
+    keras_correct: float = 0.0
+    tflite_correct: float = 0.0
     nan_outputs: int = 0
 
 
@@ -111,13 +113,13 @@ def _compare(file, model, split, step, progress):
     for labels, expected, ((received, *_),) in answers_of(
         split, model, [file], batch_size=step, progress=progress
     ):
-        finite = np.isfinite(received).all(-1)
+        finite = np.isfinite(received.reshape(len(labels), -1)).all(-1)
         # NaN is no answer, though argmax names the class where it stands.
-        agreed = top_1(expected.argmax(-1), received) & finite
+        agreed = top_1(expected.argmax(-1), received) * finite
         counts.images += len(labels)
-        counts.agreed += int(agreed.sum())
-        counts.keras_correct += int(top_1(labels, expected).sum())
-        counts.tflite_correct += int((top_1(labels, received) & finite).sum())
+        counts.agreed += float(agreed.sum())
+        counts.keras_correct += float(top_1(labels, expected).sum())
+        counts.tflite_correct += float((top_1(labels, received) * finite).sum())
         counts.nan_outputs += int((~finite).sum())
     return counts
 
@@ -151,10 +153,11 @@ def _check_pair(tflite, model):
             f"{model.name!r} has {len(model.inputs)} and {len(model.outputs)}."
         )
     output = list(model.outputs[0].shape)
-    if len(output) != 2 or output[1] is None or output[1] < 2:
+    if len(output) < 2 or output[-1] is None or output[-1] < 2:
         raise ValueError(
-            "Expected a classifier with the output shape [batch, classes] and "
-            f"2 classes or more. That of {model.name!r} is {output}. A single "
+            "Expected a classifier with the output shape [batch, classes], or "
+            "[batch, ..., classes] of each position, and 2 classes or more. "
+            f"That of {model.name!r} is {output}. A single "
             "sigmoid names no class: end in keras.layers.Dense(2)."
         )
     for port, tensor in [

@@ -22,7 +22,8 @@ def load_dataset(name, **options) -> data.Dataset:
             function without arguments that returns (train, validation, test),
             each of them inputs and labels: a pair of arrays, or a
             `tf.data.Dataset` of pairs, batched or not. Validation may be None.
-            Labels are integers for classes, floating point for targets.
+            Labels are integers for classes, one per example or per position
+            of it, floating point for targets.
             Images of uint8 are divided by 255; floating point (images, rows,
             sequences) and integers (token ids) are used as they are: see
             `data.Split`. A `data.Dataset` is returned as it is.
@@ -102,7 +103,8 @@ def _gathered(part, what):
     single = not _is_batched(spec, pairs, what)
     join = np.stack if single else np.concatenate
     inputs, labels = zip(*pairs, strict=True)
-    _check_alike(inputs, single, what)
+    for kind, arrays in (("examples", inputs), ("labels", labels)):
+        _check_alike(kind, arrays, single, what)
     return join(inputs), join(labels)
 
 
@@ -125,19 +127,30 @@ def _check_one_array(pair, what):
 
 
 def _is_batched(spec, pairs, what):
-    """Whether `(input, label)` pairs of that specification are batches."""
-    inputs, labels = (one.shape for one in spec)
-    if np.ndim(pairs[0][1]) == 0:
+    """Whether `(input, label)` pairs of that specification are batches.
+
+    Of what has labels for each position the first axes of input and labels are
+    alike in single examples as well.
+    """
+    (x, y), (inputs, labels) = pairs[0], (one.shape for one in spec)
+    if np.ndim(y) == 0 or np.ndim(x) == 0:
         return False
-    if labels.rank is None and all(len(x) == len(y) for x, y in pairs):
-        return True
-    sizes = {inputs[0] if inputs.rank else None, labels[0]}
+    if spec[0].dtype == tf.uint8 and np.ndim(x) in (3, 4):
+        return np.ndim(x) == 4  # Images.
+    if any(len(x) != len(y) for x, y in pairs):
+        return False
+    sizes = {shape[0] if shape.rank else None for shape in (inputs, labels)}
     if len(sizes) > 1:
         return False
-    if sizes == {None}:
+    of_rows = np.ndim(x) > 1
+    if (
+        sizes == {None}
+        and of_rows
+        and _cut_from_one([len(y) for _, y in pairs])
+    ):
         return True
-    classes = labels.rank == 1 and spec[1].dtype.is_integer
-    if classes and inputs.rank != 1:
+    # Nothing else is as likely as batches of images or sequences with classes.
+    if np.ndim(y) == 1 and spec[1].dtype.is_integer and np.ndim(x) > 2:
         return True
     raise ValueError(
         f"Expected to tell examples from batches in the {what}. Received "
@@ -146,11 +159,16 @@ def _is_batched(spec, pairs, what):
     )
 
 
-def _check_alike(inputs, single, what):
-    shapes = {one.shape if single else one.shape[1:] for one in inputs}
+def _cut_from_one(sizes):
+    """Whether batches of these sizes may have been cut from one row."""
+    return set(sizes[:-1]) <= {sizes[0]} and sizes[-1] <= sizes[0]
+
+
+def _check_alike(kind, arrays, single, what):
+    shapes = {one.shape if single else one.shape[1:] for one in arrays}
     if len(shapes) > 1:
         raise ValueError(
-            f"Expected examples of one shape in the {what}. Received "
+            f"Expected {kind} of one shape in the {what}. Received "
             f"{[list(shape) for shape in sorted(shapes)[:3]]}. Resize images, "
             "or pad sequences: .padded_batch(32, ([steps], []))."
         )

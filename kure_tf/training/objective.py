@@ -8,8 +8,9 @@ from kure_tf.evaluation import loss_of
 def objective(model, dataset) -> dict:
     """Returns loss and metrics as Keras' `compile` takes them.
 
-    Of classes the cross-entropy of logits, and the accuracy. Of targets the
-    loss that the model is compiled with, or what `loss_of` says of it.
+    Of classes the cross-entropy of logits, and the accuracy; of labels for each
+    position both are means over all of them. Of targets the loss that the model
+    is compiled with, or what `loss_of` says of it.
     """
     if dataset.num_classes is not None:
         return {
@@ -46,12 +47,7 @@ def check_objective(model, dataset, recipe):
     """Raises a ValueError unless the outputs fit what the labels are."""
     gives = tuple(model.outputs[0].shape)[1:]
     if dataset.num_classes is not None:
-        if gives != (dataset.num_classes,):
-            raise ValueError(
-                f"Expected a model that returns {dataset.num_classes} logits, "
-                f"one per class of {dataset.name!r}. It returns the shape "
-                f"{list(gives)}."
-            )
+        _check_logits(gives, dataset)
         compat.check_returns_logits(model)
         return
     if recipe.distillation:
@@ -62,10 +58,29 @@ def check_objective(model, dataset, recipe):
         )
     if compat.output_losses_of(model) is not None:
         return  # What it is compiled with says what fits.
-    has = dataset.train.labels.shape[1:]
+    has = dataset.train.label_shape
     if gives != has and (gives, has) != ((1,), ()):
         raise ValueError(
             f"Expected a model that returns the shape {list(has)}, that of the "
             f"targets of {dataset.name!r}, or one that is compiled with a "
             f"loss. It returns the shape {list(gives)}."
         )
+
+
+def _check_logits(gives, dataset):
+    classes, places = dataset.num_classes, dataset.train.label_shape
+    if len(gives) == len(places) + 1 and all(
+        one in (None, other)
+        for one, other in zip(gives, (*places, classes), strict=True)
+    ):
+        return
+    of_places = ""
+    if places:
+        of_places = (
+            f" at each position of its labels, {[*places, classes]}. One-hot "
+            "labels become class numbers by np.argmax(labels, -1)"
+        )
+    raise ValueError(
+        f"Expected a model that returns {classes} logits, one per class of "
+        f"{dataset.name!r}{of_places}. It returns the shape {list(gives)}."
+    )

@@ -55,6 +55,12 @@ class FromArraysTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "float32', 'int32'"):
             data.from_arrays((ids, labels), (ids.astype(np.float32), labels))
 
+    def test_labels_of_other_positions_are_refused(self):
+        x, labels = np.zeros((6, 5)), np.zeros((6, 5), int)
+
+        with self.assertRaisesRegex(ValueError, r"\[5\].*'test'.*\[4\]"):
+            data.from_arrays((x, labels), (x, labels[:, 1:]))
+
     def test_targets_have_no_classes(self):
         x = np.zeros((6, 5))
 

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -197,6 +198,27 @@ class LabelsTest(tf.test.TestCase, parameterized.TestCase):
         self.assertFalse(split.holds_classes)
         self.assertAllClose(split.take(3, 0).labels.shape, (3, *shape))
 
+    @parameterized.parameters(((7, 5), (5,)), ((7, 5, 1), (5,)), ((7, 1), ()))
+    def test_integers_are_classes_of_examples_or_positions(self, given, shape):
+        labels = np.arange(np.prod(given), dtype=np.uint8).reshape(given)
+        split = Split("train", np.zeros((7, 5, 3)), labels)
+
+        self.assertAllEqual(split.arrays()[1], labels.reshape(7, *shape))
+        self.assertEqual(split.label_shape, shape)
+        self.assertTrue(split.holds_classes)
+        self.assertEqual(split.labels.dtype, np.int64)
+
+    @parameterized.parameters(int, float)
+    def test_labels_of_pixels_do_not_move_with_them(self, dtype):
+        labels = np.zeros((10, 4, 4), dtype)
+        split = dataclasses.replace(_split(), labels=labels)
+
+        for augment in ("flip", "shift=2"):
+            with self.assertRaisesRegex(
+                ValueError, r"leave their labels where they are.*'train'.*4, 4"
+            ):
+                split.training_batches(2, seed=0, epoch=0, augment=(augment,))
+
 
 class TakeTest(tf.test.TestCase, parameterized.TestCase):
     def test_draw_depends_on_the_seed_alone_and_repeats_nothing(self):
@@ -233,6 +255,13 @@ class BadArraysTest(tf.test.TestCase, parameterized.TestCase):
             [np.nan],
             "labels.*NaN",
         ),
+        (
+            "few_labels",
+            np.zeros((2, 4)),
+            np.zeros((1, 4), int),
+            r"position of each, \[2, ...\]",
+        ),
+        ("no_positions", np.zeros((2, 4)), np.zeros((2, 0), int), "position"),
         ("few_targets", np.zeros((2, 4)), [0.5], "integer.*targets"),
     )
     def test_error_says_what_is_wrong(self, images, labels, words):

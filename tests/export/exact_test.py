@@ -127,6 +127,31 @@ class ExportExactTest(tf.test.TestCase, parameterized.TestCase):
             right = np.argmax(logits, -1) == self.labels
             self.assertAlmostEqual(accuracy, right.mean())
 
+    def test_a_class_for_each_position_counts_by_its_share(self):
+        inputs = keras.Input(_SHAPE)
+        outputs = keras.layers.Conv2D(3, 3, name="logits")(inputs)
+        model = randomized(keras.Model(inputs, outputs, name="pixels"))
+        model = at_point(model, self.images, "4/4")
+        places = model.output_shape[1:-1]
+        labels = np.arange(48 * np.prod(places)).reshape(48, *places) % 3
+
+        found = export_exact(
+            model,
+            self.path,
+            [self.images],
+            [(self.images, labels[..., np.newaxis])],
+            progress=False,
+        )
+
+        self.assertEqual(found.differing_codes, 0)
+        self.assertEqual(found.codes, labels.size * 3)
+        graph = to_integer_graph(model, [self.images])
+        answers = np.argmax(simulate(graph, self.images), -1)
+        own = np.argmax(model(self.images), -1)
+        self.assertAlmostEqual(found.file_accuracy, np.mean(answers == labels))
+        self.assertAlmostEqual(found.keras_accuracy, np.mean(own == labels))
+        self.assertAlmostEqual(found.agreement, np.mean(own == answers))
+
     def test_a_file_that_was_tampered_with_is_not_written(self):
         write = exact_module.write
 

@@ -322,7 +322,7 @@ class VerifyErrorTest(parameterized.TestCase, tf.test.TestCase):
         (
             "outside",
             [(np.zeros((2, 8, 8, 2)), [0, 4])],
-            "labels 0 .. 3.*labels 0 .. 4",
+            r"labels in 0\.\.3.*from 0 to 4",
         ),
     )
     def test_unusable_splits(self, batches, message):

@@ -36,6 +36,18 @@ def targets(count):
     return rows(count).map(lambda x, _: (x, tf.cast(x[:2], tf.float32)))
 
 
+def tags(count):
+    """Returns rows of four numbers, each with the places of its numbers."""
+    return rows(count).map(lambda x, _: (x, tf.range(4)))
+
+
+def masks(count, dtype=tf.uint8):
+    """Returns images, each with one class for each pixel."""
+    return stream(count, 0).map(
+        lambda x, _: (tf.cast(100 * x, dtype), tf.cast(100 * x, tf.int32))
+    )
+
+
 def two_inputs(count):
     return rows(count).map(lambda x, y: ((x, x), y))
 
@@ -48,7 +60,9 @@ def ragged():
 def padded():
     """Returns sequences of two lengths, each batch of another one."""
     two, three = (
-        tf.data.Dataset.from_tensors((tf.zeros((2, n)), tf.zeros(2, tf.int64)))
+        tf.data.Dataset.from_tensors(
+            (tf.zeros((2, n, 1)), tf.zeros(2, tf.int64))
+        )
         for n in (2, 3)
     )
     return two.concatenate(three)
@@ -72,6 +86,16 @@ RETURNED = {
     "targets": (targets(9), None, targets(6)),
     "targets_in_batches": (targets(9).batch(4), None, targets(6).batch(4)),
     "either": (targets(9).batch(3, drop_remainder=True), None, targets(6)),
+    "tags_in_batches": (tags(9).batch(4), None, tags(6).batch(4)),
+    "tags": (tags(9), None, tags(6)),
+    "masks": (masks(9), None, masks(6)),
+    "masks_in_batches": (masks(9).batch(4), None, masks(6).batch(4)),
+    "float_masks": (masks(9, tf.float32), None, masks(6, tf.float32)),
+    "sequences": (
+        rows(9).batch(3, drop_remainder=True),
+        None,
+        rows(6).batch(3, drop_remainder=True),
+    ),
     "two_inputs": (two_inputs(9), None, two_inputs(6)),
     "named_inputs": (
         ({"a": np.zeros((9, 4)), "b": np.zeros((9, 4))}, np.zeros(9, int)),
@@ -128,6 +152,24 @@ class OwnDataTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllEqual(found, np.arange(24).reshape(6, 4))
         self.assertAllEqual(labels, found[:, :2])
 
+    def test_a_function_returns_labels_of_positions(self):
+        dataset = runs.load_dataset("own_for_test:tags_in_batches")
+
+        found, labels = dataset.test.arrays()
+        self.assertEqual(dataset.num_classes, 4)
+        self.assertAllEqual(found, np.arange(24).reshape(6, 4))
+        self.assertAllEqual(labels, np.tile(np.arange(4), (6, 1)))
+
+    @parameterized.parameters("masks", "masks_in_batches")
+    def test_a_function_returns_labels_of_pixels(self, name):
+        dataset = runs.load_dataset(f"own_for_test:{name}")
+
+        self.assertEqual(dataset.input_shape, (4, 4, 1))
+        self.assertAllEqual(
+            dataset.test.labels, dataset.test.inputs.squeeze(-1)
+        )
+        self.assertAllEqual(dataset.test.labels[:, 0, 0], np.arange(6))
+
     def test_a_named_model_is_for_classes(self):
         dataset = runs.load_dataset("own_for_test:targets")
 
@@ -161,7 +203,10 @@ class OwnDataTest(tf.test.TestCase, parameterized.TestCase):
         ("named_inputs", "one dense array as input.*training.*dict of 2"),
         ("ragged", "one dense array as input.*RaggedTensorSpec.*to_tensor"),
         ("either", "tell examples from batches.*unbatch"),
-        ("padded", r"one shape in the training.*\[2\], \[3\].*padded_batch"),
+        ("tags", "tell examples from batches.*unbatch"),
+        ("float_masks", "tell examples from batches.*unbatch"),
+        ("sequences", "tell examples from batches.*unbatch"),
+        ("padded", r"examples of one shape.*\[2, 1\], \[3, 1\].*padded_batch"),
         ("text", r"training data.*\(inputs, labels\).*str"),
     )
     def test_another_result_is_refused(self, name, message):

@@ -15,7 +15,12 @@ pytestmark = pytest.mark.tool_flow
 
 _OWN = own_data.__name__  # Tools import it by its name.
 _METRIC = f"--metric={_OWN}:largest_error"
-_NETS = {"rows": "dense", "ids": "words"}
+_NETS = {
+    "rows": "dense",
+    "ids": "words",
+    "tags": "tagger",
+    "masks": "pixels",
+}
 
 
 def _calls(data, net):

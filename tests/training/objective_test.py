@@ -85,5 +85,52 @@ class TargetsTest(tf.test.TestCase, parameterized.TestCase):
             fit(_model(), _dataset(), recipe, teacher=_model(), verbose=0)
 
 
+class LabelsOfPositionsTest(tf.test.TestCase):
+    def setUp(self):
+        super().setUp()
+        ids = np.random.default_rng(0).integers(0, 6, (32, 5))
+        self.dataset = data.from_arrays((ids, ids % 3), (ids, ids % 3))
+
+    def _model(self, classes=3, steps=5):
+        keras.utils.set_random_seed(0)
+        layers = [
+            keras.Input((steps,), dtype="int32"),
+            keras.layers.Embedding(6, 4),
+            keras.layers.Dense(classes),
+        ]
+        return keras.Sequential(layers)
+
+    def test_the_loss_is_the_mean_over_all_positions(self):
+        model = self._model()
+        ids, labels = self.dataset.train.arrays()
+        logits = np.float64(model(ids))
+        log_sum = np.log(np.exp(logits).sum(-1))
+        own = np.take_along_axis(logits, labels[..., np.newaxis], -1)[..., 0]
+        still = Recipe(1, learning_rate=1e-9, batch_size=8)
+
+        (epoch,) = fit(model, self.dataset, still, verbose=0).history
+
+        self.assertAllClose(epoch["loss"], np.mean(log_sum - own), rtol=1e-4)
+        self.assertAllClose(
+            epoch["accuracy"], np.mean(logits.argmax(-1) == labels)
+        )
+
+    def test_a_net_of_steps_takes_any_number(self):
+        history = fit(
+            self._model(steps=None), self.dataset, _RECIPE, verbose=0
+        ).history
+
+        self.assertLess(history[-1]["loss"], history[0]["loss"])
+
+    def test_outputs_for_other_positions_are_refused(self):
+        model = self._model()
+        pooled = keras.layers.GlobalAveragePooling1D()(model.outputs[0])
+        for other in (self._model(4), keras.Model(model.inputs, pooled)):
+            with self.assertRaisesRegex(
+                ValueError, r"3 logits.*\[5, 3\].*One-hot.*returns"
+            ):
+                fit(other, self.dataset, _RECIPE, verbose=0)
+
+
 if __name__ == "__main__":
     tf.test.main()
