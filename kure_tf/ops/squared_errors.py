@@ -5,10 +5,12 @@ It compiles for each shape, so values and step sizes are put into one shape, of
 a size at which that loop is quickest.
 """
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
-_PIECES = 1 << 13  # Pieces of rows in a call,
+_PIECES = 1 << 12  # Pieces of rows in a call,
 _WIDTH = 1 << 5  # values in a piece,
 _STEPS = 1 << 5  # and step sizes that it is looked at with.
 
@@ -39,15 +41,24 @@ def mean_squared_errors(rows, step_sizes, levels, offset=0.0) -> np.ndarray:
     scales = _in_pieces(1 / step_sizes, _STEPS, 1.0)
     pieces, windows = values.shape[1], scales.shape[1]
     # Each row is looked at through each window of its step sizes.
-    jobs = count * windows
-    found = np.empty((jobs, _STEPS))
+    scales = scales.reshape(-1, 1, _STEPS)
+    jobs = len(scales)
     at_once = _PIECES // pieces
+    grid = np.float32([*levels, offset])
+    all_values = np.zeros((_PIECES, _WIDTH), np.float32)
+    all_scales = np.ones((_PIECES, _STEPS), np.float32)
+    found = np.empty((jobs, _STEPS))
     for first in range(0, jobs, at_once):
-        row, window = np.divmod(
-            np.arange(first, min(first + at_once, jobs)), windows
+        some = slice(first, min(first + at_once, jobs))
+        used = (some.stop - first) * pieces
+        row = np.arange(first, some.stop) // windows
+        shape = (len(row), pieces, -1)
+        np.take(
+            values, row, 0, out=all_values[:used].reshape(shape), mode="clip"
         )
-        sums = _sums_of(values[row], scales[row, window], levels, offset)
-        found[first : first + at_once] = sums
+        all_scales[:used].reshape(shape)[:] = scales[some]
+        sums = _sums(all_values, all_scales, grid)[:used].reshape(shape)
+        found[some] = _sums_of_pieces(sums)
     sums = found.reshape(count, -1)[:, : step_sizes.shape[1]]
     # What fills up the last piece of a row is zeros.
     zero = -offset - np.clip(np.rint(-offset), *levels)
@@ -63,23 +74,31 @@ def _in_pieces(rows, width, filler):
     return cut.reshape(count, pieces, width)
 
 
-def _sums_of(values, scales, levels, offset):
-    """Returns the sums of `[jobs, pieces, width]` at `[jobs, steps]` scales."""
-    jobs, pieces, _ = values.shape
-    used = jobs * pieces
-    of_jobs = np.zeros((_PIECES, _WIDTH), np.float32)
-    of_jobs[:used] = values.reshape(used, _WIDTH)
-    at = np.ones((_PIECES, _STEPS), np.float32)
-    at[:used] = np.repeat(scales, pieces, axis=0)
+def _sums_of_pieces(sums):
+    """Returns the sums along axis 1, in float64 where they are many."""
+    count = sums.shape[1]
+    if count > 2:
+        return sums.sum(axis=1, dtype=np.float64)
+    return sums[:, 0] + sums[:, 1] if count == 2 else sums[:, 0]
+
+
+def _sums(values, scales, grid):
+    """Returns the sums of `[pieces, width]` at `[pieces, steps]` scales."""
     # On a GPU the last bits, and so the steps found, would be others.
     with tf.device("CPU:0"):
-        sums = _sums(of_jobs, at, *np.float32([*levels, offset])).numpy()
-    sums = sums[:used].reshape(jobs, pieces, _STEPS)
-    return sums.sum(axis=1, dtype=np.float64)
+        tensors = [tf.constant(x) for x in (values, scales, grid)]
+        return _compiled()(*tensors).numpy()
 
 
-@tf.function(jit_compile=True, autograph=False)
-def _sums(values, scales, low, high, offset):
-    v = values[..., tf.newaxis] * scales[..., tf.newaxis, :] - offset
-    errors = v - tf.clip_by_value(tf.round(v), low, high)
-    return tf.reduce_sum(errors * errors, axis=-2)
+@functools.cache
+def _compiled():
+    """Returns the loop, traced: finding the trace takes as long as a call."""
+
+    @tf.function(jit_compile=True, autograph=False)
+    def sums(values, scales, grid):
+        v = values[..., tf.newaxis] * scales[..., tf.newaxis, :] - grid[2]
+        errors = v - tf.clip_by_value(tf.round(v), grid[0], grid[1])
+        return tf.reduce_sum(errors * errors, axis=-2)
+
+    shapes = (_PIECES, _WIDTH), (_PIECES, _STEPS), (3,)
+    return sums.get_concrete_function(*map(tf.TensorSpec, shapes))

@@ -13,7 +13,7 @@ from kure_tf.fake_quantized import (
     set_operating_point,
 )
 from kure_tf.ops.checks import check_kind
-from kure_tf.ops.step_search import lp_errors
+from kure_tf.ops.lp_errors import lp_errors
 from kure_tf.ptq.calibration_loss import CalibrationLoss
 from kure_tf.quantizers import Quantizer
 from kure_tf.settings import StepSizes, TensorStep

@@ -1,8 +1,9 @@
 import numpy as np
 from absl.testing import absltest, parameterized
 
+from kure_tf.ops.lp_errors import lp_errors
 from kure_tf.ops.squared_errors import LONGEST, mean_squared_errors
-from kure_tf.ops.step_search import best_step_sizes, lp_errors
+from kure_tf.ops.step_search import best_step_sizes
 
 
 def _brute_force(rows, step_sizes, levels, offset):
