@@ -99,11 +99,15 @@ def _given(calibration):
 
 def _print(folder, result):
     for file in result["files"]:
+        if file["loss"] is None:
+            found = f"accuracy {file['accuracy']:.2%}"
+        else:
+            found = f"loss {file['loss']:.4g} (Keras {file['keras_loss']:.4g})"
         print(
             f"{file['bits']} bits, int{file['container']}: {file['bytes']:,} "
-            f"bytes, accuracy {file['accuracy']:.2%} on {file['examples']} "
-            f"examples, {file['differing_codes']} of {file['codes']:,} codes "
-            "not as foretold."
+            f"bytes, {found} on {file['examples']} examples, "
+            f"{file['differing_codes']} of {file['codes']:,} codes not as "
+            "foretold."
         )
     sizes = result["artifact"]
     print(

@@ -144,12 +144,16 @@ def _print(folder, row, metric):
     in_float = details.get("float_layers")
     if in_float:
         latency += f"; in float: {', '.join(in_float)}"
+    found, beside = f"loss {row.value:.4g}", "loss of Keras "
+    if details["accuracy_drop"] is None:
+        beside += f"{details['keras_loss']:.4g}"
+    else:
+        found = f"accuracy {100 * row.value:.2f} %"
+        beside = f"accuracy drop {100 * details['accuracy_drop']:.2f} points"
     print(
         f"{folder / details['file']}: {details['file_size']:,} bytes, "
-        f"accuracy {100 * row.value:.2f} % on {row.examples} {row.split} "
-        f"examples, {measured}agreement with Keras "
-        f"{100 * details['agreement']:.2f} %, accuracy drop "
-        f"{100 * details['accuracy_drop']:.2f} points{latency}."
+        f"{found} on {row.examples} {row.split} examples, {measured}agreement "
+        f"with Keras {100 * details['agreement']:.2f} %, {beside}{latency}."
     )
 
 

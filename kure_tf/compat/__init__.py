@@ -28,6 +28,7 @@ from kure_tf.compat.clone import (
     copy_layer,
 )
 from kure_tf.compat.compiled_loss import compiled_loss_of, output_losses_of
+from kure_tf.compat.compiled_metrics import binary_threshold_of
 from kure_tf.compat.float32 import in_float32
 from kure_tf.compat.graph import (
     check_graph_model,
@@ -119,6 +120,7 @@ __all__ = [
     "copy_weights",
     "as_weight",
     "batch_norms_of",
+    "binary_threshold_of",
     "calling",
     "calls_of",
     "input_values",

@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from kure_tf.data.batches import batches_of, check_weights
 from kure_tf.evaluation.keras_runner import keras_runner
-from kure_tf.evaluation.metrics import check_metric, top_1
-from kure_tf.evaluation.model_loss import ModelLoss, loss_of, takes_classes
+from kure_tf.evaluation.metrics import check_metric
+from kure_tf.evaluation.model_accuracy import accuracy_of
+from kure_tf.evaluation.model_loss import ModelLoss, loss_of
 from kure_tf.evaluation.runner import Runner
 from kure_tf.ops.checks import check_several
 
@@ -49,8 +50,9 @@ def evaluate(
         source: Labelled examples: a `Split`, arrays, a `tf.data.Dataset`, ...;
             see `batches_of`.
         metrics: Functions that `metric` has marked, such as `top_1`. None: the
-            loss of the model (see `loss_of`), and its top-1 accuracy before it
-            where labels are class numbers.
+            loss of the model (see `loss_of`), and before it its accuracy if it
+            has one: top-1 where labels are class numbers, or the one of two
+            classes that it is compiled with beside binary cross-entropy.
         batch_size: Examples per step, for arrays and a `Split`.
         progress: Whether to show a progress bar.
 
@@ -145,8 +147,9 @@ def _default_metrics(runner, labels):
             f"Expected metrics to evaluate {runner.name} with: a file does not "
             "say what its loss is. Received none. Pass metrics=[top_1]."
         )
+    accuracy = accuracy_of(runner.model, labels)
     loss = loss_of(runner.model, labels)
-    return (top_1, loss) if takes_classes(labels, runner.model) else (loss,)
+    return (loss,) if accuracy is None else (accuracy, loss)
 
 
 def _checked(name, values, count):

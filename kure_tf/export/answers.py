@@ -5,13 +5,7 @@ import tensorflow as tf
 
 from kure_tf.data.batches import batches_of
 from kure_tf.evaluation.chance import ChanceCheck
-from kure_tf.ops.cross_entropy import checked_labels
-
-_OTHER_MODELS = (
-    "Of models that are no classifiers write the file by "
-    "write(to_integer_graph(...)), and compare litert_runner(content) with "
-    "integer_runner(graph)."
-)
+from kure_tf.export.judge import judge_of
 
 
 def answers_of(split, model, others, *, names=None, batch_size, progress=True):
@@ -19,7 +13,7 @@ def answers_of(split, model, others, *, names=None, batch_size, progress=True):
 
     Args:
         split: Labelled examples; see `batches_of`.
-        model: The `Runner` of a Keras classifier.
+        model: The `Runner` of a Keras model.
         others: `Runner`s of the files, or of what they should answer.
         names: What the others call the model's inputs, in their order; None
             if there is one.
@@ -27,18 +21,17 @@ def answers_of(split, model, others, *, names=None, batch_size, progress=True):
         progress: Whether to show a progress bar.
 
     Yields:
-        `(labels, the model's outputs, [list of outputs of each other])`.
+        `(the judge, labels, the model's outputs, [list of outputs of each
+        other])`, the `Judge` of all batches being that of the first one.
 
-    Warns where the model is no better than chance.
+    Warns where a classifier is no better than chance.
 
     Raises:
-        ValueError: If the model has several outputs or a single number,
-            labels are not one class number per example (or per position, where
-            it names a class at each), or the model puts out NaN or infinity.
+        ValueError: If the model has several outputs, labels are not what it or
+            its loss takes, or it puts out NaN or infinity.
     """
     _check_one_output(model)
-    _check_classes(model)
-    chance = ChanceCheck()
+    chance, judge = ChanceCheck(), None
     for batch in batches_of(
         split,
         model,
@@ -47,14 +40,23 @@ def answers_of(split, model, others, *, names=None, batch_size, progress=True):
         finite=True,
         progress=progress,
     ):
-        labels = _checked_labels(batch.labels, model.output_ports[0].shape)
+        if batch.labels is None:
+            raise ValueError(
+                "Expected batches of (inputs, labels), since accuracy needs "
+                "labels. Received: inputs only."
+            )
+        judge = judge or judge_of(model.model, batch.labels)
         inputs = [np.asarray(x) for x in tf.nest.flatten(batch.inputs)]
         (expected,) = model.outputs(inputs)
         _check_finite(expected, model)
         if names is not None:
             inputs = dict(zip(names, inputs, strict=True))
-        chance.add(labels, int((expected.argmax(-1) == labels).sum()))
-        yield labels, expected, [one.outputs(inputs) for one in others]
+        labels = batch.labels
+        if judge.accuracy is not None:
+            answers = judge.accuracy.answers(expected)
+            labels = judge.accuracy.checked(labels, expected.shape)
+            chance.add(labels, int((answers == labels).sum()))
+        yield judge, labels, expected, [one.outputs(inputs) for one in others]
     chance.warn(model.name)
 
 
@@ -62,36 +64,13 @@ def _check_one_output(model):
     if len(model.output_ports) != 1:
         names = [port.name for port in model.output_ports]
         raise ValueError(
-            "Expected a classifier of one output [batch, classes]. Received: "
+            "Expected a model of one output. Received: "
             f"{model.name!r} with the outputs {names}. Export a model of the "
             "one that the labels belong to: keras.Model(model.inputs, "
-            f"model.outputs[0]). {_OTHER_MODELS}"
+            "model.outputs[0]). Or write the file of all by "
+            "write(to_integer_graph(...)), and compare litert_runner(content) "
+            "with integer_runner(graph)."
         )
-
-
-def _check_classes(model):
-    if model.output_ports[0].shape[-1] == 1:
-        raise ValueError(
-            "Expected a classifier with an output for each class: a file is "
-            "verified by the class that it names. Received: "
-            f"{model.name!r} with one number for each example. Of two classes "
-            f"give it Dense(2). {_OTHER_MODELS}"
-        )
-
-
-def _checked_labels(labels, shape):
-    if labels is None:
-        raise ValueError(
-            "Expected batches of (inputs, labels), since accuracy needs "
-            "labels. Received: inputs only."
-        )
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            "Expected integer labels, class numbers. Received: "
-            f"{labels.dtype} labels of shape {list(labels.shape)}. One-hot "
-            f"labels become integers by tf.argmax(labels, -1). {_OTHER_MODELS}"
-        )
-    return checked_labels(labels, shape)
 
 
 def _check_finite(outputs, model):

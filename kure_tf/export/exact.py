@@ -5,7 +5,7 @@ import json
 import time
 
 from kure_tf.data.sources import name_of
-from kure_tf.evaluation import keras_runner, top_1
+from kure_tf.evaluation import keras_runner
 from kure_tf.evaluation.litert_runner import interpreter_version
 from kure_tf.export.answers import answers_of
 from kure_tf.export.check import check_file
@@ -38,7 +38,7 @@ def export_exact(
     num_threads=2,
     progress=True,
 ):
-    """Writes a fake-quantized classifier as a file of exactly its codes.
+    """Writes a fake-quantized model as a file of exactly its codes.
 
     The model is lowered to an integer graph and written without a converter.
     The file is then read back and compared with the graph tensor by tensor,
@@ -50,13 +50,14 @@ def export_exact(
     Args:
         model: What `fake_quantize_model` or `quantize_aware` returned, at an
             operating point without floats (see `to_integer_graph`), with one
-            output `[batch, classes]`, or `[batch, ..., classes]` of each
-            position.
+            output: `[batch, classes]`, `[batch, ..., classes]` of each
+            position, or what its loss takes.
         path: Where to write; must end in ".tflite".
         calibration: Some hundred images like those of training, for the
             ranges of tensors without a quantizer, such as sums.
         split: What to verify on: batches of (images, labels), such as a
-            `Split`.
+            `Split`. Labels are class numbers, or what the loss of the model
+            takes, which then stands in the place of accuracy.
         container: Bits that the file gives each code of a kernel where they
             fit: 8, 4 or 2 (see `with_container`).
         kernels: Whose rounding to foretell and run: "xnnpack", the
@@ -222,21 +223,24 @@ class _Pair:
     def __init__(self, kernels, runner, codes):
         self._kernels, self.runner, self._per_example = kernels, runner, codes
         self._codes = self._differing = 0
-        self._agreed = self._right = 0.0
+        self._score = self._likeness = None
 
-    def add(self, labels, expected, received, differing):
-        self._codes += len(labels) * self._per_example
+    def add(self, judge, labels, expected, received, differing):
+        self._score = self._score or judge.score()
+        self._likeness = self._likeness or judge.likeness()
+        self._codes += len(received) * self._per_example
         self._differing += int(differing.sum())
-        self._agreed += float(top_1(expected.argmax(-1), received).sum())
-        self._right += float(top_1(labels, received).sum())
+        self._likeness.add(expected, received)
+        self._score.add(labels, received)
 
-    def answers(self, examples):
+    def answers(self):
         return Answers(
             kernels=self._kernels,
             codes=self._codes,
             differing_codes=self._differing,
-            agreement=self._agreed / examples,
-            accuracy=self._right / examples,
+            agreement=self._likeness.value,
+            accuracy=self._score.accuracy,
+            loss=self._score.loss,
         )
 
 
@@ -252,19 +256,21 @@ def _answers(pairs, model, split, **options):
     """Returns what an `ExactVerification` says of the answers."""
     runners = [pair.runner for pair in pairs]
     names = [port.name for port in runners[0].input_ports]
-    examples, right = 0, 0.0
-    for labels, expected, found in answers_of(
+    own = None
+    for judge, labels, expected, found in answers_of(
         split, model, runners, names=names, **options
     ):
-        examples += len(labels)
-        right += float(top_1(labels, expected).sum())
+        own = own or judge.score()
+        own.add(labels, expected)
         for pair, outputs in zip(pairs, found, strict=True):
-            pair.add(labels, expected, *outputs)
+            pair.add(judge, labels, expected, *outputs)
     return {
         "split": name_of(split),
-        "examples": examples,
-        "keras_accuracy": right / examples,
-        "answers": tuple(pair.answers(examples) for pair in pairs),
+        "examples": own.examples,
+        "keras_accuracy": own.accuracy,
+        "keras_loss": own.loss,
+        "loss_name": own.loss_name,
+        "answers": tuple(pair.answers() for pair in pairs),
         "interpreter": interpreter_version(),
     }
 

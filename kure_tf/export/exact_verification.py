@@ -19,15 +19,20 @@ class Answers:
             fake-quantized Keras model name the same class. The model leaves
             biases and sums in float: at 4-bit activations 95 to 99 % is usual.
             Where it names a class at each position: the mean over examples of
-            the share of positions, and so are the accuracies.
-        accuracy: Top-1 accuracy of the file (0..1).
+            the share of positions, and so are the accuracies. Of numbers: the
+            share of their variance over the examples that the file reproduces,
+            1 - sum |file - model|^2 / sum |model - mean|^2.
+        accuracy: Accuracy of the file (0..1), see `evaluation.evaluate`; None
+            where labels are targets.
+        loss: Mean loss of the file; None where answers are right or wrong.
     """
 
     kernels: str
     codes: int
     differing_codes: int
     agreement: float
-    accuracy: float
+    accuracy: float | None
+    loss: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,7 +51,9 @@ class ExactVerification:
         differences: One sentence for each tensor or operator that differs.
         float_operators: Operators of the file that compute in float.
         float_layers: Names of the layers that were left to them.
-        keras_accuracy: Top-1 accuracy of the fake-quantized model (0..1).
+        keras_accuracy: Accuracy of the fake-quantized model (0..1), or None.
+        keras_loss: Its mean loss, or None.
+        loss_name: What the loss is, or None.
         answers: The `Answers` of each set of kernels.
         file_size: Bytes.
         lower_seconds: How long it took to lower the model, most of it for the
@@ -65,7 +72,9 @@ class ExactVerification:
     differences: tuple[str, ...]
     float_operators: int
     float_layers: tuple[str, ...]
-    keras_accuracy: float
+    keras_accuracy: float | None
+    keras_loss: float | None = None
+    loss_name: str | None = None
     answers: tuple[Answers, ...]
     file_size: int
     lower_seconds: float
@@ -74,9 +83,14 @@ class ExactVerification:
     seconds: float
 
     @property
-    def file_accuracy(self) -> float:
+    def file_accuracy(self) -> float | None:
         """Accuracy of the file with the first set of kernels (0..1)."""
         return self.answers[0].accuracy
+
+    @property
+    def file_loss(self) -> float | None:
+        """Its mean loss, where labels are targets."""
+        return self.answers[0].loss
 
     @property
     def agreement(self) -> float:

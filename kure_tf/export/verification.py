@@ -17,9 +17,16 @@ class Verification:
             first. Between equal outputs, frequent among int8 codes, the class
             of the lower number wins. Where there is a class for each position:
             the mean over images of the share of positions; so are accuracies.
-        keras_accuracy: Accuracy of the Keras model (0..1).
-        tflite_accuracy: Accuracy of the file (0..1).
-        accuracy_drop: The first minus the second.
+            Of numbers: the share of their variance over the images that the
+            file reproduces, 1 - sum |file - model|^2 / sum |model - mean|^2.
+        keras_accuracy: Accuracy of the Keras model (0..1), see
+            `evaluation.evaluate`; None where labels are targets.
+        tflite_accuracy: Accuracy of the file (0..1), or None.
+        accuracy_drop: The first minus the second, or None.
+        keras_loss: Mean loss of the Keras model; None where answers are right
+            or wrong.
+        tflite_loss: Mean loss of the file, or None.
+        loss_name: What the loss is, or None.
         nan_outputs: Images for which the file puts out NaN or infinity.
         float_weights: In a file of integers, the constant floating-point
             tensors of more than one element; it should have none.
@@ -39,9 +46,12 @@ class Verification:
     split: str | None
     images: int
     agreement: float
-    keras_accuracy: float
-    tflite_accuracy: float
-    accuracy_drop: float
+    keras_accuracy: float | None
+    tflite_accuracy: float | None
+    accuracy_drop: float | None
+    keras_loss: float | None = None
+    tflite_loss: float | None = None
+    loss_name: str | None = None
     nan_outputs: int
     float_weights: tuple[str, ...]
     float_ops: int
@@ -63,11 +73,9 @@ class Verification:
             )
         if self.agreement < self.min_agreement:
             found.append(
-                f"It names the same class as the Keras model for "
-                f"{self.agreement:.2%} of the images; min_agreement is "
-                f"{self.min_agreement:.2%}."
+                f"{self._likeness}; min_agreement is {self.min_agreement:.2%}."
             )
-        if self.accuracy_drop > self.max_accuracy_drop:
+        if (self.accuracy_drop or 0.0) > self.max_accuracy_drop:
             found.append(
                 f"Its accuracy is {self.tflite_accuracy:.2%}, that of the "
                 f"Keras model {self.keras_accuracy:.2%}: a drop of "
@@ -81,6 +89,30 @@ class Verification:
             )
         return tuple(found)
 
+    @property
+    def _likeness(self):
+        if self.loss_name is None:
+            return (
+                "It names the same class as the Keras model for "
+                f"{self.agreement:.2%} of the images"
+            )
+        return (
+            f"It reproduces {self.agreement:.2%} of the variance of the Keras "
+            "model's outputs"
+        )
+
+    @property
+    def _quality(self):
+        if self.accuracy_drop is None:
+            return (
+                f"loss {self.tflite_loss:.4g} (Keras {self.keras_loss:.4g}), "
+            )
+        return (
+            f"accuracy {self.tflite_accuracy:.2%} (Keras "
+            f"{self.keras_accuracy:.2%}, drop {100 * self.accuracy_drop:.2f} "
+            "points), "
+        )
+
     def __str__(self):
         steps = {
             "converter": "step sizes of the TFLite converter",
@@ -88,9 +120,7 @@ class Verification:
         }.get(self.step_size_source, f"step sizes of {self.step_size_source}")
         return (
             f"{self.mode} file ({steps}), {self.images} images: "
-            f"agreement {self.agreement:.2%}, accuracy "
-            f"{self.tflite_accuracy:.2%} (Keras {self.keras_accuracy:.2%}, "
-            f"drop {100 * self.accuracy_drop:.2f} points), "
+            f"agreement {self.agreement:.2%}, {self._quality}"
             f"{self.float_ops} float operators; {self.interpreter}, "
             f"{self.resolver} kernels"
         )

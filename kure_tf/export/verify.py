@@ -7,10 +7,11 @@ import numpy as np
 
 from kure_tf import compat
 from kure_tf.data.sources import name_of
-from kure_tf.evaluation import keras_runner, litert_runner, top_1
+from kure_tf.evaluation import keras_runner, litert_runner
 from kure_tf.evaluation.litert_runner import RESOLVERS, interpreter_version
 from kure_tf.export.answers import answers_of
 from kure_tf.export.file_details import file_details
+from kure_tf.export.judge import Judge
 from kure_tf.export.tflite import INTEGER_MODES, TFLiteModel
 from kure_tf.export.verification import Verification, VerificationError
 
@@ -35,13 +36,15 @@ def verify(
     Args:
         tflite: What `to_tflite` returned.
         model: The Keras model that it was made from, of one input and one
-            output `[batch, classes]`, or `[batch, ..., classes]` of each
-            position: logits or probabilities.
-        split: A `Split`, or an iterable of batches `(images, labels)` with
-            integer labels, such as a `tf.data.Dataset`. Of labels for each
-            position an example counts by the share of its positions.
+            output: `[batch, classes]`, or `[batch, ..., classes]` of each
+            position, logits or probabilities; or what its loss takes.
+        split: A `Split`, or an iterable of batches `(images, labels)`, such as
+            a `tf.data.Dataset`. Labels are integers, class numbers, where an
+            example counts by the share of its positions; or what the loss of
+            the model takes.
         min_agreement: Smallest share of images (0..1) for which the file must
-            name the same class as the model.
+            name the same class as the model. Of numbers: of their variance
+            that it must reproduce, see `Verification.agreement`.
         max_accuracy_drop: How much accuracy (0..1; 0.010 is one point) the
             file may lose. It may always gain.
         batch_size: Images per call. A file or model of a fixed batch size
@@ -67,23 +70,28 @@ def verify(
         num_threads=num_threads,
         batch_size=batch_size,
     )
-    counts = _compare(
+    compared = _compare(
         file, keras_runner(model), split, batch_size * num_threads, progress
     )
+    own, file_score = compared.keras, compared.file
     details = file_details(tflite.content)
     integer = tflite.mode in INTEGER_MODES
     verification = Verification(
         mode=tflite.mode,
         step_size_source=tflite.details.get("step_size_source"),
         split=name_of(split),
-        images=counts.images,
-        agreement=counts.agreed / counts.images,
-        keras_accuracy=counts.keras_correct / counts.images,
-        tflite_accuracy=counts.tflite_correct / counts.images,
+        images=own.examples,
+        agreement=compared.likeness.value,
+        keras_accuracy=own.accuracy,
+        tflite_accuracy=file_score.accuracy,
         # One division, so that a drop of exactly the limit is within it.
-        accuracy_drop=(counts.keras_correct - counts.tflite_correct)
-        / counts.images,
-        nan_outputs=counts.nan_outputs,
+        accuracy_drop=None
+        if own.right is None
+        else (own.right - file_score.right) / own.examples,
+        keras_loss=own.loss,
+        tflite_loss=file_score.loss,
+        loss_name=own.loss_name,
+        nan_outputs=compared.nan_outputs,
         float_weights=tuple(details["float_weights"]) if integer else (),
         float_ops=details["float_ops"],
         resolver=resolver,
@@ -99,29 +107,33 @@ def verify(
 
 
 @dataclasses.dataclass
-class _Counts:
-    images: int = 0
-    agreed: float = 0.0  # Sums over examples of shares of their positions.
-    keras_correct: float = 0.0
-    tflite_correct: float = 0.0
-    nan_outputs: int = 0
+class _Compared:
+    """Model and file over all images: `Score`s, and how alike they are."""
+
+    judge: Judge
+
+    def __post_init__(self):
+        self.keras, self.file = self.judge.score(), self.judge.score()
+        self.likeness, self.nan_outputs = self.judge.likeness(), 0
+
+    def add(self, labels, expected, received):
+        finite = np.isfinite(received.reshape(len(received), -1)).all(-1)
+        self.nan_outputs += int((~finite).sum())
+        # NaN is no answer, though argmax names the class where it stands.
+        self.likeness.add(expected, received, finite)
+        self.keras.add(labels, expected)
+        self.file.add(labels, received, finite)
 
 
 def _compare(file, model, split, step, progress):
-    """Returns the counts over all images, both `Runner`s asked the same."""
-    counts = _Counts()
-    for labels, expected, ((received, *_),) in answers_of(
+    """Returns what was `_Compared`, both `Runner`s asked the same."""
+    compared = None
+    for judge, labels, expected, ((received, *_),) in answers_of(
         split, model, [file], batch_size=step, progress=progress
     ):
-        finite = np.isfinite(received.reshape(len(labels), -1)).all(-1)
-        # NaN is no answer, though argmax names the class where it stands.
-        agreed = top_1(expected.argmax(-1), received) * finite
-        counts.images += len(labels)
-        counts.agreed += float(agreed.sum())
-        counts.keras_correct += float(top_1(labels, expected).sum())
-        counts.tflite_correct += float((top_1(labels, received) * finite).sum())
-        counts.nan_outputs += int((~finite).sum())
-    return counts
+        compared = compared or _Compared(judge)
+        compared.add(labels, expected, received)
+    return compared
 
 
 def _check_limits(min_agreement, max_accuracy_drop, resolver):
@@ -149,16 +161,8 @@ def _check_pair(tflite, model):
     compat.check_graph_model(model)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(
-            f"Expected a classifier of one input and one output. The model "
+            f"Expected a model of one input and one output. The model "
             f"{model.name!r} has {len(model.inputs)} and {len(model.outputs)}."
-        )
-    output = list(model.outputs[0].shape)
-    if len(output) < 2 or output[-1] is None or output[-1] < 2:
-        raise ValueError(
-            "Expected a classifier with the output shape [batch, classes], or "
-            "[batch, ..., classes] of each position, and 2 classes or more. "
-            f"That of {model.name!r} is {output}. A single "
-            "sigmoid names no class: end in keras.layers.Dense(2)."
         )
     for port, tensor in [
         ("input", model.inputs[0]),

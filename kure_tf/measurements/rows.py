@@ -47,8 +47,8 @@ class Row:
         details: Whatever else is known, as plain values: metrics measured
             beside this one by their names, such as "loss". For a "tflite" row
             pages show `mode` (text), `file_size` (bytes), `agreement` (share
-            of examples with the same top-1 class, 0..1), `accuracy_drop`
-            (Keras model minus file, as a fraction), `codes` and
+            of examples with the same answer, 0..1), `accuracy_drop`
+            (Keras model minus file, as a fraction) or `loss_rise`, `codes` and
             `differing_codes` (output codes compared, and those that were not
             as foretold) and `latency_ms`.
 

@@ -4,7 +4,7 @@ import pathlib
 
 from kure_tf.export import export_tflite
 from kure_tf.measurements import Row
-from kure_tf.runs.file_metric import with_metric
+from kure_tf.runs.file_metric import file_fields, with_metric
 from kure_tf.settings.operating_point import OperatingPoint
 
 _POINTS = {
@@ -34,7 +34,7 @@ def export(
         folder: Gets <mode>.tflite and <mode>.json.
         modes: Files to write: modes of `to_tflite` for a float model.
         metric: A metric, such as `evaluation.top_5`, that is measured of the
-            files beside their accuracy; None for none.
+            files beside their accuracy or loss; None for none.
         name: What the report calls the model.
         **limits: `min_agreement`, `max_accuracy_drop`: see `export_tflite`.
 
@@ -61,13 +61,19 @@ def export(
 
 
 def _row(name, mode, path, verification, split):
+    fields = file_fields(
+        verification.tflite_accuracy,
+        verification.tflite_loss,
+        verification.keras_loss,
+    )
+    compared = fields.pop("details")
     return Row(
         run=name,
         sweep="tflite",
         point=_POINTS[mode],
         ptq=None if _POINTS[mode].in_float else "converter",
         placement="tflite",
-        value=verification.tflite_accuracy,
+        **fields,
         examples=verification.images,
         split=split,
         details={
@@ -76,6 +82,7 @@ def _row(name, mode, path, verification, split):
             "file_size": path.stat().st_size,
             "agreement": verification.agreement,
             "accuracy_drop": verification.accuracy_drop,
+            **compared,
             "step_size_source": "converter",
         },
     )

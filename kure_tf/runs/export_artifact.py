@@ -156,6 +156,8 @@ def _row(one):
         "examples": found.examples,
         "accuracy": found.file_accuracy,
         "keras_accuracy": found.keras_accuracy,
+        "loss": found.file_loss,
+        "keras_loss": found.keras_loss,
         "codes": found.codes,
         "differing_codes": found.differing_codes,
         "equal_kernels": found.equal_kernels,

@@ -21,7 +21,7 @@ from kure_tf.measurements import Report, Row, Run
 from kure_tf.pages import save_report
 from kure_tf.runs.exact_request import check_points, check_same, request_of
 from kure_tf.runs.file_metadata import file_metadata
-from kure_tf.runs.file_metric import with_metric
+from kure_tf.runs.file_metric import file_fields, with_metric
 from kure_tf.runs.file_settings import file_settings
 from kure_tf.sweeps.provenance import measurement_facts
 from kure_tf.sweeps.robustness import finished_rows
@@ -77,7 +77,7 @@ def export_exact(
             transposed convolutions need; None for any.
         labels: Names of the classes, for the files' metadata.
         metric: A metric, such as `evaluation.top_5`, that is measured of the
-            files beside their accuracy; None for none.
+            files beside their accuracy or loss; None for none.
         name: What the report calls the model.
         provenance: What the report says beyond what is known here.
         progress: Whether to show progress bars.
@@ -217,12 +217,16 @@ def _row(name, setting, ptq, found, split, written):
     details = dataclasses.asdict(found)
     for known in ("split", "examples", "container"):
         del details[known]
+    fields = file_fields(found.file_accuracy, found.file_loss, found.keras_loss)
+    compared, drop = fields.pop("details"), None
+    if found.file_accuracy is not None:
+        drop = found.keras_accuracy - found.file_accuracy
     return Row(
         run=name,
         sweep="tflite",
         point=setting.point,
         ptq=ptq,
-        value=found.file_accuracy,
+        **fields,
         examples=found.examples,
         split=split,
         seconds=found.seconds,
@@ -230,7 +234,8 @@ def _row(name, setting, ptq, found, split, written):
             "mode": f"{setting.point} exact, int{found.container}",
             **written,
             "agreement": found.agreement,
-            "accuracy_drop": found.keras_accuracy - found.file_accuracy,
+            "accuracy_drop": drop,
+            **compared,
             "codes": found.codes,
             "differing_codes": found.differing_codes,
             "step_size_source": "kure_tf",

@@ -1,8 +1,26 @@
-"""What else was measured of a LiteRT file."""
+"""What was measured of a LiteRT file."""
 
 import dataclasses
 
 from kure_tf.evaluation import evaluate, litert_runner
+
+
+def file_fields(accuracy, loss, keras_loss) -> dict:
+    """Returns what a file was verified by, as the fields of a `Row`.
+
+    Args:
+        accuracy: Accuracy of the file; None where labels are targets.
+        loss: Its mean loss then; else None.
+        keras_loss: The mean loss of the Keras model, or None.
+    """
+    if loss is None:
+        return {"value": accuracy, "details": {}}
+    return {
+        "metric": "loss",
+        "higher_is_better": False,
+        "value": loss,
+        "details": {"keras_loss": keras_loss, "loss_rise": loss - keras_loss},
+    }
 
 
 def with_metric(row, folder, split, metric):

@@ -57,8 +57,8 @@ def evaluate_robustness(
         ptq: The PTQ method of points that name none, as for `SweepPlan`.
         placement: "paper", "tflite" or a `Placement`.
         metric: What is measured, such as `evaluation.top_5`. None: the
-            accuracy where labels are class numbers, else the loss that the
-            model was compiled with.
+            accuracy where labels are class numbers or the model was compiled
+            with one beside binary cross-entropy, else its loss.
         name: What the report calls the model; None: its own name.
         path: Folder that gets the report with its page, report.html; None
             writes nothing.

@@ -56,8 +56,7 @@ def measure_robustness(
         plan: A `SweepPlan`.
         name: What the report calls the model.
         metric: What is measured, such as `evaluation.top_5`; the loss stands
-            in the details. None: accuracy, or the loss where labels are no
-            classes.
+            in the details. None: as for `evaluate_robustness`.
         folder: Where `report.json` is kept after each row. Rows found there
             are not measured again. None keeps nothing.
         provenance: What the report says beyond what is known here.

@@ -15,6 +15,7 @@ from kure_tf.compat import keras
 from kure_tf.export import (
     VerificationError,
     export_exact,
+    integer_runner,
     simulate,
     to_integer_graph,
 )
@@ -151,6 +152,64 @@ class ExportExactTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAlmostEqual(found.file_accuracy, np.mean(answers == labels))
         self.assertAlmostEqual(found.keras_accuracy, np.mean(own == labels))
         self.assertAlmostEqual(found.agreement, np.mean(own == answers))
+
+    @parameterized.named_parameters(
+        ("several_numbers", 3, None, "mean_absolute_error", False),
+        ("one_number", 1, None, None, False),
+        ("two_classes", 1, "sigmoid", "binary_crossentropy", True),
+    )
+    def test_targets_are_held_against_the_loss(
+        self, units, activation, loss, binary
+    ):
+        inputs = keras.Input(_SHAPE)
+        x = keras.layers.Conv2D(6, 3, activation="relu", name="conv")(inputs)
+        x = keras.layers.GlobalAveragePooling2D()(x)
+        x = keras.layers.Dense(units, activation, name="top")(x)
+        model = randomized(keras.Model(inputs, x, name="numbers"))
+        if loss:
+            metrics = ["accuracy"] if binary else []
+            model.compile("sgd", loss, metrics=metrics)
+        noise = np.random.default_rng(1).normal(size=(48, units))
+        targets = (noise > 0.3) * 1.0 if binary else noise
+        model = at_point(model, self.images, "8/8")
+
+        found = export_exact(
+            model,
+            self.path,
+            [self.images],
+            [
+                (self.images[:30], targets[:30]),
+                (self.images[30:], targets[30:]),
+            ],
+            progress=False,
+        )
+
+        graph = to_integer_graph(model, [self.images])
+        answers = integer_runner(graph).outputs(self.images)[0]
+        own = np.asarray(model(self.images))
+        self.assertEqual(found.differing_codes, 0)
+        self.assertEqual(found.codes, 48 * units)
+        if binary:
+            right, same = (
+                (answers > 0.5) == targets,
+                (answers > 0.5) == (own > 0.5),
+            )
+            self.assertAllClose(found.file_accuracy, np.mean(right))
+            self.assertAllClose(found.agreement, np.mean(same))
+            self.assertIsNone(found.file_loss)
+            return
+        of_error = np.abs if loss else np.square
+        self.assertAllClose(
+            found.file_loss, np.mean(of_error(answers - targets))
+        )
+        self.assertAllClose(found.keras_loss, np.mean(of_error(own - targets)))
+        apart = np.sum(np.square(answers - own)) / np.sum(
+            np.square(own - own.mean(0))
+        )
+        self.assertAllClose(found.agreement, 1 - apart)
+        self.assertGreater(found.agreement, 0.9)
+        self.assertIsNone(found.file_accuracy)
+        self.assertIsNone(found.keras_accuracy)
 
     def test_a_file_that_was_tampered_with_is_not_written(self):
         write = exact_module.write

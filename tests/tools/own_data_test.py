@@ -79,17 +79,28 @@ class OwnDataTest(parameterized.TestCase):
         self.assertRegex(results["flip"][1], "pixels of images.*'flip'")
 
     @parameterized.parameters("keras3", "tf_keras")
-    def test_targets_are_trained_calibrated_and_swept(self, keras):
+    def test_targets_go_from_training_to_files(self, keras):
         calls = dict(_calls("targets", "linear"))
-        for name in ("train", "sweep"):
+        for name in ("train", "sweep", "exact"):
             arguments = (*calls[name].arguments, _METRIC)
             calls[name] = dataclasses.replace(calls[name], arguments=arguments)
         del calls["killed"], calls["resumed"], calls["flip"]
+        saved = calls["sweep"].arguments[:2]
+        for tool, bits in (("export_tflite", ()), ("export_artifact", "8,4")):
+            options = (f"--bits={bits}", "--codes=nearest") if bits else ()
+            workdir = f"--workdir=targets/{tool}"
+            calls[tool] = Call(f"{tool}.py", (*saved, workdir, *options))
         with tempfile.TemporaryDirectory() as folder:
             results = run_all(calls, folder, keras)
             folder = pathlib.Path(folder, "targets")
-            for name in ("train", "calibrate", "sweep"):
+            for name in calls:
                 self.assertEqual(results[name][0], 0, results[name][1])
+            files = {
+                "exact": json.loads((folder / "exact/report.json").read_text()),
+                "export_artifact": json.loads(
+                    (folder / "export_artifact/model.json").read_text()
+                ),
+            }
             trained = json.loads((folder / "trained/training.json").read_text())
             report = json.loads((folder / "swept/report.json").read_text())
         self.assertRegex(results["train"][1], "test loss .*largest_error")
@@ -102,8 +113,16 @@ class OwnDataTest(parameterized.TestCase):
             report["runs"][0]["provenance"]["loss_name"],
             "compiled mean_absolute_error",
         )
-        self.assertEqual(results["exact"][0], 2)
-        self.assertRegex(results["exact"][1], "no classifiers.*integer_graph")
+        self.assertRegex(results["exact"][1], "loss .*largest_error .*of Keras")
+        (row,) = files["exact"]["runs"][0]["rows"]
+        self.assertEqual((row["metric"], row["value"] > 0), ("loss", True))
+        self.assertEqual(row["details"]["differing_codes"], 0)
+        self.assertGreater(row["details"]["agreement"], 0.5)
+        self.assertGreater(row["details"]["keras_loss"], 0)
+        self.assertRegex(results["export_tflite"][1], "loss .*loss of Keras")
+        for file in files["export_artifact"]["files"]:
+            self.assertEqual(file["differing_codes"], 0)
+            self.assertGreater(file["loss"], 0)
 
 
 if __name__ == "__main__":

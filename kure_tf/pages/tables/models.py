@@ -76,8 +76,11 @@ def tflite_table(series) -> Table | None:
             "Run",
             "File",
             f"{metric.heading} of the file{metric.in_percent}",
-            f"Drop from Keras{metric.in_points}",
-            "Same answer as Keras, %",
+            f"{'Drop' if metric.higher_is_better else 'Rise'} from Keras"
+            f"{metric.in_points}",
+            "Same answer as Keras, %"
+            if metric.is_accuracy
+            else "Variance of Keras' answers that it has, %",
             "Codes not as foretold",
             "Size",
             "Latency, ms",
@@ -120,6 +123,7 @@ def _tflite_row(title, row, metric, with_method):
     details = row.details
     method = f", {row.ptq}" if with_method and row.ptq else ""
     drop, agreement = details.get("accuracy_drop"), details.get("agreement")
+    drop = details.get("loss_rise") if drop is None else drop
     size, latency = details.get("file_size"), details.get("latency_ms")
     return (
         Cell(title),
