@@ -54,7 +54,7 @@ def batches_of(
 
     Args:
         source: A `Split`, or anything else with `batches(batch_size)`; arrays:
-            one, a dictionary of inputs, or the tuples above; a
+            one, a dictionary or list of inputs, or the tuples above; a
             `tf.data.Dataset`; a Keras `PyDataset` (`Sequence`); a list or
             generator of batches.
         model: What they are for: a built functional or sequential model, or a

@@ -21,6 +21,8 @@ def elements_of(source, ports, what, batch_size):
     """
     if callable(getattr(source, "batches", None)):
         source = source.batches(batch_size)
+    if _is_inputs(source, ports):
+        source = tuple(source)
     if isinstance(source, (dict, tuple, np.ndarray, tf.Tensor)):
         return _windows(source, ports, what, batch_size)
     if isinstance(source, keras.utils.Sequence):
@@ -98,6 +100,17 @@ def check_count(found, count, what):
             f"Expected as many labels, and values of each input, as there are "
             f"examples in a batch of {what}: {count}. Received {found}."
         )
+
+
+def _is_inputs(source, ports):
+    """Whether a list holds arrays, one for each of several inputs."""
+    count = len(tf.nest.flatten(ports))
+    return (
+        isinstance(source, list)
+        and count > 1
+        and len(source) == count
+        and all(isinstance(one, (np.ndarray, tf.Tensor)) for one in source)
+    )
 
 
 def _items(sequence, what):

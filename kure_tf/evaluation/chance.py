@@ -5,6 +5,14 @@ import warnings
 
 import numpy as np
 
+from kure_tf.data.batches import batches_of
+from kure_tf.evaluation.keras_runner import keras_runner
+from kure_tf.evaluation.model_accuracy import accuracy_of
+
+_STRANGE = (
+    "So what is measured of it says little. Is it trained, and are images and "
+    "labels those that it was trained on?"
+)
 _FEWEST = 50  # Below, a bad draw looks like a bad model.
 
 
@@ -27,10 +35,14 @@ class ChanceCheck:
         for label, count in zip(classes.tolist(), counts, strict=True):
             self._counts[label] = self._counts.get(label, 0) + int(count)
 
-    def warn(self, name):
+    def warn(self, name, question=_STRANGE):
         """Warns if the model `name` is no better than its commonest class.
 
         Better is by more than two standard errors sqrt(p (1 - p) / n).
+
+        Args:
+            name: Name of the model.
+            question: What the warning ends in.
         """
         count = sum(self._counts.values())
         if count < _FEWEST or len(self._counts) < 2:
@@ -41,8 +53,25 @@ class ChanceCheck:
             warnings.warn(
                 f"{name!r} is right on {100 * self._right / count:.1f} % of "
                 f"{count:,} labels; the commonest class alone is "
-                f"{100 * share:.1f} %. So what is measured of it says little. "
-                "Is it trained, and are images and labels those that it was "
-                "trained on?",
+                f"{100 * share:.1f} %. {question}",
                 stacklevel=2,
             )
+
+
+def warn_at_chance(model, split, question):
+    """Warns if a model is no better on a split than its commonest class.
+
+    Args:
+        model: A Keras model; nothing is said of one without an accuracy.
+        split: A `Split`.
+        question: What the warning ends in.
+    """
+    check, runner = ChanceCheck(), keras_runner(model)
+    accuracy = accuracy_of(model, split.some_labels())
+    if accuracy is None:
+        return
+    for batch in batches_of(split, runner):
+        (outputs,) = runner.outputs(batch.inputs)
+        labels = accuracy.checked(batch.labels, outputs.shape)
+        check.add(labels, int((accuracy.answers(outputs) == labels).sum()))
+    check.warn(model.name, question)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from kure_tf import compat
 from kure_tf.evaluation import evaluate
+from kure_tf.evaluation.chance import warn_at_chance
 from kure_tf.files import jsonable, read_json, write_json
 from kure_tf.ops.checks import check_whole
 from kure_tf.runs.kure import Kure
@@ -19,6 +20,11 @@ from kure_tf.sweeps.machine import machine_facts
 from kure_tf.sweeps.untrained import looks_untrained
 from kure_tf.training import KurtosisMonitor, Recipe, fit, is_chief
 from kure_tf.training.working_copy import check_teacher
+
+_NOT_LEARNT = (
+    "It has learnt nothing of use: try another learning rate, more epochs, or "
+    "look whether inputs and labels belong together."
+)
 
 
 def train(
@@ -56,6 +62,9 @@ def train(
         strategy: As for `fit`. Of several workers the chief alone writes; all
             else that they do, such as calibrating and evaluating, each does by
             itself on one device, and gets the same.
+
+    Warns where a float model is then no better than chance on the validation
+    split, or without one on the test split.
 
     Returns:
         `(the trained model, the content of training.json)`.
@@ -125,6 +134,8 @@ def train(
             model, before, chosen if kure.coefficient else ()
         ),
     }
+    if qat is None:
+        warn_at_chance(model, dataset.validation or dataset.test, _NOT_LEARNT)
     if writes:
         save_model(model, folder / "model.keras")
     note(record)

@@ -139,6 +139,14 @@ class SourcesTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual([batch.count for batch in found], [7, 3])
         self.assertAllEqual(found[1].inputs["ids"], _IDS[7:])
 
+    @parameterized.parameters(list, tuple)
+    def test_a_list_of_an_array_for_each_input_is_cut_together(self, made):
+        source = made([_X, tf.constant(_IDS)])
+        found = list(batches_of(source, _two_inputs(), batch_size=7))
+        self.assertEqual([batch.count for batch in found], [7, 3])
+        self.assertAllEqual(found[1].inputs[0], _X[7:])
+        self.assertAllEqual(found[1].inputs[1], _IDS[7:])
+
     def test_labels_of_several_outputs_keep_their_structure(self):
         (batch,) = batches_of([(_X, [_Y, _X])], _one_input())
         self.assertAllEqual(batch.labels[1], _X)

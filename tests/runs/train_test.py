@@ -6,18 +6,21 @@ import pathlib
 import shutil
 import statistics
 import tempfile
+import warnings
 from unittest import mock
 
+import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
 from absl.testing import parameterized
 from small_run import RECIPE, make_dataset, make_model
 
-from kure_tf import runs
+from kure_tf import data, runs
 from kure_tf.compat import array_hash, to_numpy
 from kure_tf.files import read_json
 from kure_tf.runs import Kure, Qat
+from kure_tf.training import Recipe
 
 pytestmark = pytest.mark.one_keras
 
@@ -85,6 +88,28 @@ class TrainTest(parameterized.TestCase, tf.test.TestCase):
         with self.assertRaisesRegex(ValueError, "look untrained"):
             self._train(recipe=recipe)
         self.assertFalse(self.folder.exists())
+
+    def test_a_model_that_has_learnt_nothing_is_warned_of(self):
+        random = np.random.default_rng(0)
+        x = random.normal(size=(60, 4, 4, 1)).astype(np.float32)
+        labels = np.repeat([0, 1], 30)
+        shifted = x + labels.reshape(-1, 1, 1, 1) * 4
+        told, untold = (
+            data.from_arrays((one, labels), (one, labels), validation=valid)
+            for one, valid in ((shifted, None), (shifted, (x, labels)))
+        )
+        recipe = Recipe(8, learning_rate=0.05, batch_size=16)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            runs.train(
+                lambda: make_model(2), told, recipe, self.folder / "told"
+            )
+        self.assertNotIn("learnt", str([str(one.message) for one in caught]))
+
+        with self.assertWarnsRegex(UserWarning, "'tiny' .* 50.0 %.*learnt"):
+            runs.train(
+                lambda: make_model(2), untold, recipe, self.folder / "untold"
+            )
 
     def test_what_is_finished_is_not_repeated(self):
         self._finished()
