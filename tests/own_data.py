@@ -55,6 +55,27 @@ def masks():
     return tuple(part(seed, count) for seed, count in _COUNTS)
 
 
+def _pair(seed, count):
+    rows, labels = _rows(seed, count)
+    ids, _ = _ids(seed, count)
+    return rows, ids, labels
+
+
+def by_name():
+    """Returns rows and sequences of words, by the names of inputs."""
+    parts = (_pair(seed, count) for seed, count in _COUNTS)
+    return tuple(
+        tf.data.Dataset.from_tensor_slices(({"x": x, "ids": ids}, y)).batch(16)
+        for x, ids, y in parts
+    )
+
+
+def in_order():
+    """Returns rows and sequences of words, in the order of inputs."""
+    parts = (_pair(seed, count) for seed, count in _COUNTS)
+    return tuple(((x, ids), y) for x, ids, y in parts)
+
+
 def targets():
     """Returns rows of six numbers, and two sums of them."""
     parts = (_rows(seed, count)[0] for seed, count in _COUNTS)
@@ -67,6 +88,13 @@ def targets():
 def largest_error(y, outputs):
     """Returns the largest error of the values of an example."""
     return np.abs(y - outputs).max(-1)
+
+
+@evaluation.metric("right", higher_is_better=True)
+def right(y, outputs):
+    """Returns the share of an example's labels that are answered."""
+    found = np.argmax(outputs, -1) == y
+    return found.reshape(len(found), -1).mean(-1)
 
 
 def dense(num_classes, input_shape):
@@ -132,3 +160,18 @@ def pixels(num_classes, input_shape):
         ],
         name="pixels",
     )
+
+
+def both(num_classes, input_shape):
+    """Returns a net for rows and words, whose names are not in their order."""
+    if isinstance(input_shape, dict):
+        input_shape = input_shape["x"], input_shape["ids"]
+    layers = keras.layers
+    x = keras.Input(input_shape[0], name="x")
+    ids = keras.Input(input_shape[1], dtype="int32", name="ids")
+    words = layers.Flatten()(layers.Embedding(20, 4, name="e")(ids))
+    first = layers.Dense(16, activation="relu", name="a")(x)
+    joined = layers.Concatenate(name="j")([first, words])
+    hidden = layers.Dense(16, activation="relu", name="b")(joined)
+    outputs = layers.Dense(num_classes, name="c")(hidden)
+    return keras.Model([x, ids], outputs, name="both")

@@ -78,6 +78,14 @@ def check_graph_model(model, *, any_keras=False):
         )
 
 
+def check_one_output(model):
+    """Raises a ValueError unless `model` has one output."""
+    if len(model.outputs) != 1:
+        raise ValueError(
+            f"Expected a model with one output. Received {len(model.outputs)}."
+        )
+
+
 def check_one_input_and_output(model):
     """Raises a ValueError unless `model` has one input and one output."""
     if len(model.inputs) != 1 or len(model.outputs) != 1:

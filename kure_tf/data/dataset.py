@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import tensorflow as tf
+
 from kure_tf.data.inputs import is_scaled
 from kure_tf.data.labels import check_label_range
 from kure_tf.data.split import Split, calibration_draw, check_size
@@ -16,7 +18,7 @@ class Dataset:
         num_classes: Labels are 0 .. num_classes - 1; None where they are
             targets in floating point.
         input_shape: The shape of every example: of images (height, width,
-            channels).
+            channels); of several inputs a dictionary or tuple of shapes.
         train: Examples to train on.
         validation: Examples to choose epochs and hyper-parameters on, disjoint
             from the others; None if there are none.
@@ -34,7 +36,7 @@ class Dataset:
 
     name: str
     num_classes: int | None
-    input_shape: tuple[int, ...]
+    input_shape: tuple | dict
     train: Split
     validation: Split | None
     calibration: Split
@@ -42,27 +44,31 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self):
-        self._check_kind()
         for split in self.splits():
-            if tuple(split.input_shape) != tuple(self.input_shape):
+            if split.input_shape != _as_tuple(self.input_shape):
                 raise ValueError(
-                    f"Expected inputs of shape {list(self.input_shape)} in "
+                    f"Expected inputs of shape {_shown(self.input_shape)} in "
                     f"all splits of {self.name!r}. Split {split.name!r} has "
-                    f"inputs of shape {list(split.input_shape)}."
+                    f"inputs of shape {_shown(split.input_shape)}."
                 )
             _check_classes(split, self.num_classes)
             _check_label_shape(split, self.train)
+        self._check_kind()
 
     def _check_kind(self):
         inputs = [
-            split.inputs for split in self.splits() if isinstance(split, Split)
+            tf.nest.flatten(split.inputs)
+            for split in self.splits()
+            if isinstance(split, Split)
         ]
-        if len({is_scaled(one) for one in inputs}) > 1:
-            dtypes = sorted({str(one.dtype) for one in inputs})
-            raise ValueError(
-                "Expected integers in all splits, or images or floating point "
-                f"in all of them. Those of {self.name!r} hold {dtypes}."
-            )
+        for same in zip(*inputs, strict=True):
+            if len({is_scaled(one) for one in same}) > 1:
+                dtypes = sorted({str(one.dtype) for one in same})
+                raise ValueError(
+                    "Expected integers in all splits, or images or floating "
+                    f"point in all of them. Those of {self.name!r} hold "
+                    f"{dtypes}."
+                )
 
     def splits(self) -> tuple[Split, ...]:
         """Returns the splits that there are."""
@@ -87,9 +93,9 @@ def from_arrays(
     """Returns a data set of arrays in memory.
 
     Args:
-        train: Pair of inputs `[count, ...]` and labels, which are integers
-            `[count]` for classes (`[count, ...]`: of each position) or floating
-            point for targets; `Split` says more of both.
+        train: Pair of inputs `[count, ...]`, one or several, and labels, which
+            are integers `[count]` for classes (`[count, ...]`: of each
+            position) or floating point for targets; `Split` says more of both.
         test: The same.
         validation: The same, or None.
         num_classes: Number of classes; if None, the largest label of `train`
@@ -138,6 +144,14 @@ def from_arrays(
 
 def _classes_of(split):
     return int(split.labels.max()) + 1 if split.holds_classes else None
+
+
+def _as_tuple(shape):
+    return tuple(shape) if isinstance(shape, list) else shape
+
+
+def _shown(shape):
+    return shape if isinstance(shape, dict) else list(shape)
 
 
 def _check_label_shape(split, train):

@@ -65,6 +65,59 @@ def checked_inputs(split, inputs) -> np.ndarray:
     return inputs.astype(np.int64)
 
 
+def checked_parts(split, inputs):
+    """Returns one or several inputs, each as `checked_inputs` has it.
+
+    Args:
+        split: Name of the split, for errors.
+        inputs: Array `[count, ...]`; or several, in a dictionary by the names
+            of a model's inputs or a tuple in their order.
+
+    Raises:
+        ValueError: As `checked_inputs`, or if they are not as many each.
+    """
+    if not isinstance(inputs, (dict, tuple)):
+        return checked_inputs(split, inputs)
+    if isinstance(inputs, dict):
+        parts = {
+            str(name): checked_inputs(f"{split}, input {name}", inputs[name])
+            for name in inputs
+        }
+    else:
+        parts = tuple(
+            checked_inputs(f"{split}, input {number}", one)
+            for number, one in enumerate(inputs)
+        )
+    counts = [len(one) for one in tf.nest.flatten(parts)]
+    if len(set(counts)) != 1:
+        raise ValueError(
+            "Expected several inputs with as many examples each. Split "
+            f"{split!r} has {counts or 'none'}."
+        )
+    return parts
+
+
+def each_input(function, inputs):
+    """Returns `function` of one input, or of each in its structure.
+
+    As `tf.nest.map_structure` does, but for results that are tuples.
+    """
+    if isinstance(inputs, dict):
+        return {name: function(inputs[name]) for name in inputs}
+    if isinstance(inputs, tuple):
+        return tuple(map(function, inputs))
+    return function(inputs)
+
+
+def described(inputs) -> str:
+    """Returns dtype and shape of an example's inputs, for errors."""
+    return str(each_input(_described, inputs)).replace("'", "")
+
+
+def _described(one):
+    return f"{one.dtype} {list(one.shape[1:])}"
+
+
 def check_normalization(split, inputs, white, mean, std):
     """Raises a ValueError where integers that stay such are to be scaled."""
     scaled = white not in (None, 1) or mean is not None or std is not None

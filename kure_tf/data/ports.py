@@ -87,5 +87,44 @@ def in_order(inputs, ports) -> list:
     return list(inputs)
 
 
+def check_shapes(shapes, ports, what):
+    """Raises a ValueError unless inputs have the shapes that a model takes.
+
+    Args:
+        shapes: Shape of one example; of several inputs a dictionary or tuple of
+            shapes.
+        ports: Structure of `Port`: what the model takes.
+        what: What errors call the inputs.
+    """
+    several = isinstance(shapes, dict) or any(
+        isinstance(one, tuple) for one in shapes
+    )
+    given = in_order(shapes if several else [shapes], ports)
+    for shape, port in zip(given, tf.nest.flatten(ports), strict=True):
+        expects = port.shape[1:]
+        if len(expects) != len(shape) or any(
+            side not in (None, size)
+            for side, size in zip(expects, shape, strict=True)
+        ):
+            raise ValueError(
+                f"Expected inputs of the shape {list(expects)}, the model's "
+                f"own input {port.name!r}. {what} has {list(shape)}."
+            )
+
+
+def arranged(inputs, ports):
+    """Returns inputs in the structure that a model takes them in.
+
+    Args:
+        inputs, ports: As for `in_order`.
+
+    Returns:
+        A tuple in place of a list, which a `tf.data.Dataset` would make one
+        tensor of.
+    """
+    found = tf.nest.pack_sequence_as(ports, in_order(inputs, ports))
+    return tuple(found) if isinstance(found, list) else found
+
+
 def _port(name, tensor):
     return Port(name, tuple(tensor.shape), tf.as_dtype(tensor.dtype).name)

@@ -14,7 +14,9 @@ from kure_tf.data.augmentation import (
 )
 from kure_tf.data.inputs import (
     check_normalization,
-    checked_inputs,
+    checked_parts,
+    described,
+    each_input,
     is_image,
     is_scaled,
     normalize,
@@ -32,7 +34,9 @@ class Split:
     * uint8 or floating point `[count, height, width, channels]`: images;
     * other floating point, such as `[count, n]`: rows, sequences, ...;
     * integers, such as `[count, steps]`: token ids. They stay the integers
-      that they are. uint8 has to be an image, or one axis per example.
+      that they are. uint8 has to be an image, or one axis per example;
+    * a dictionary of these, by the names of a model's inputs, or a tuple in
+      their order: several inputs, each on its own scale.
 
     Images and floating point are normalized on the way out, to float32:
 
@@ -43,12 +47,13 @@ class Split:
 
     Attributes:
         name: Such as "train" or "test"; reports quote it.
-        inputs: Array `[count, ...]`.
+        inputs: Array `[count, ...]`, or several in a dictionary or tuple.
         labels: What the inputs belong to: class numbers, an int64 array
             `[count]`, or `[count, ...]` with one for each position (pixel,
             step); or targets, a float32 array `[count, ...]`.
         white: The raw value that becomes 1 before mean and std are applied;
-            None for 255 where the inputs are images of uint8, else 1.
+            None for 255 where the inputs are images of uint8, else 1; as mean
+            and std None where there are several inputs.
         mean: One number per channel, or None for 0.
         std: One positive number per channel, or None for 1.
     """
@@ -62,18 +67,10 @@ class Split:
     std: tuple[float, ...] | None = None
 
     def __post_init__(self):
-        inputs = checked_inputs(self.name, self.inputs)
-        labels = checked_labels(self.name, self.labels, len(inputs))
-        check_normalization(self.name, inputs, self.white, self.mean, self.std)
-        channels = inputs.shape[-1] if inputs.ndim > 1 else 1
-        mean = per_channel("mean", self.mean, channels)
-        std = per_channel("std", self.std, channels)
-        white = white_of(inputs) if self.white is None else self.white
-        if (std is not None and min(std) <= 0) or not white > 0:
-            raise ValueError(
-                "Expected a positive std and white. Received: "
-                f"std={std}, white={white}."
-            )
+        inputs = checked_parts(self.name, self.inputs)
+        count = len(tf.nest.flatten(inputs)[0])
+        labels = checked_labels(self.name, self.labels, count)
+        white, mean, std = self._normalization(inputs)
         for name, value in [
             ("inputs", inputs),
             ("labels", labels),
@@ -83,15 +80,41 @@ class Split:
         ]:
             object.__setattr__(self, name, value)
 
+    def _normalization(self, inputs):
+        """Returns white, mean and std, checked."""
+        white, mean, std = self.white, self.mean, self.std
+        if isinstance(inputs, (dict, tuple)):
+            if not white is mean is std is None:
+                raise ValueError(
+                    "Expected no white, mean and std with several inputs, of "
+                    "which images of uint8 are divided by 255 and others are "
+                    f"as they are. Received: {white=}, {mean=}, {std=}."
+                )
+            return None, None, None
+        check_normalization(self.name, inputs, white, mean, std)
+        channels = inputs.shape[-1] if inputs.ndim > 1 else 1
+        mean = per_channel("mean", mean, channels)
+        std = per_channel("std", std, channels)
+        white = white_of(inputs) if white is None else white
+        if (std is not None and min(std) <= 0) or not white > 0:
+            raise ValueError(
+                "Expected a positive std and white. Received: "
+                f"std={std}, white={white}."
+            )
+        return white, mean, std
+
     @property
     def count(self) -> int:
         """How many examples there are."""
-        return len(self.inputs)
+        return len(self.labels)
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shape of one example: of images (height, width, channels)."""
-        return tuple(self.inputs.shape[1:])
+    def input_shape(self):
+        """The shape of one example: of images (height, width, channels).
+
+        Of several inputs, a dictionary or tuple of shapes.
+        """
+        return each_input(lambda one: tuple(one.shape[1:]), self.inputs)
 
     @property
     def holds_classes(self) -> bool:
@@ -109,8 +132,9 @@ class Split:
 
     @property
     def holds_images(self) -> bool:
-        """Whether the inputs are images."""
-        return is_image(self.inputs.dtype, self.input_shape)
+        """Whether the inputs are images, and nothing else."""
+        several = isinstance(self.inputs, (dict, tuple))
+        return not several and is_image(self.inputs.dtype, self.input_shape)
 
     def batches(self, batch_size) -> tf.data.Dataset:
         """Returns all examples once, in fixed order, in normalized batches.
@@ -127,7 +151,8 @@ class Split:
 
         def load(start):
             window = slice(start, start + batch_size)
-            return self._finish(inputs[window], labels[window])
+            part = tf.nest.map_structure(lambda one: one[window], inputs)
+            return self._finish(part, labels[window])
 
         return self._pipeline(batch_size, load)
 
@@ -166,7 +191,9 @@ class Split:
 
         def load(start):
             index = order[start : start + batch_size]
-            batch = tf.gather(inputs, index)
+            batch = tf.nest.map_structure(
+                lambda one: tf.gather(one, index), inputs
+            )
             if augmentation.flip or augmentation.shift:
                 batch = flip_and_shift(
                     batch,
@@ -200,25 +227,23 @@ class Split:
         return dataclasses.replace(
             self,
             name=name or self.name,
-            inputs=self.inputs[index],
+            inputs=tf.nest.map_structure(lambda one: one[index], self.inputs),
             labels=self.labels[index],
         )
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns normalized inputs and labels, all at once."""
-        inputs, labels = zip(
-            *self.batches(1024).as_numpy_iterator(), strict=True
+        batches = list(self.batches(1024).as_numpy_iterator())
+        return tf.nest.map_structure(
+            lambda *parts: np.concatenate(parts), *batches
         )
-        return np.concatenate(inputs), np.concatenate(labels)
 
     @functools.cached_property
     def _tensors(self):
         # Made once: every epoch has a pipeline of its own, and each would
         # copy the inputs. On the CPU, because tf.data runs there.
         with tf.device("CPU:0"):
-            # tf.constant would hold the inputs twice.
-            inputs = tf.io.decode_raw(self.inputs.tobytes(), self.inputs.dtype)
-            inputs = tf.reshape(inputs, self.inputs.shape)
+            inputs = tf.nest.map_structure(_as_tensor, self.inputs)
             return inputs, tf.constant(self.labels)
 
     def _check_augmentation(self, augmentation, augment):
@@ -231,9 +256,8 @@ class Split:
         if (augmentation.flip or augmentation.shift) and not self.holds_images:
             raise ValueError(
                 "Expected no augmentation: 'flip' and 'shift' move the pixels "
-                f"of images, and the split {self.name!r} holds "
-                f"{self.inputs.dtype} inputs of the shape "
-                f"{list(self.input_shape)}. Received: {list(augment)}."
+                f"of images, and the split {self.name!r} holds inputs "
+                f"{described(self.inputs)}. Received: {list(augment)}."
             )
         moves = augmentation.flip or augmentation.shift
         if moves and self.label_shape[:2] == self.input_shape[:2]:
@@ -246,16 +270,19 @@ class Split:
             )
 
     def _finish(self, inputs, labels):
-        inputs = tf.ensure_shape(inputs, [None, *self.input_shape])
-        if is_scaled(self.inputs):
-            inputs = normalize(
-                inputs,
-                self.input_shape,
-                white=self.white,
-                mean=self.mean,
-                std=self.std,
-            )
+        inputs = tf.nest.map_structure(self._scaled, inputs, self.inputs)
         return inputs, labels
+
+    def _scaled(self, batch, own):
+        """Returns a batch of an input as it goes into the model."""
+        shape = tuple(own.shape[1:])
+        batch = tf.ensure_shape(batch, [None, *shape])
+        if not is_scaled(own):
+            return batch
+        white = white_of(own) if self.white is None else self.white
+        return normalize(
+            batch, shape, white=white, mean=self.mean, std=self.std
+        )
 
     def _pipeline(self, batch_size, load):
         # Starts of batches, not single examples: one element per batch costs
@@ -265,6 +292,12 @@ class Split:
         options = tf.data.Options()
         options.deterministic = True
         return starts.map(load).prefetch(2).with_options(options)
+
+
+def _as_tensor(array):
+    # tf.constant would hold it twice.
+    flat = tf.io.decode_raw(array.tobytes(), array.dtype)
+    return tf.reshape(flat, array.shape)
 
 
 def calibration_draw(training, count, seed):

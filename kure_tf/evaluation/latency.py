@@ -4,6 +4,7 @@ import statistics
 import time
 
 import numpy as np
+import tensorflow as tf
 
 from kure_tf.evaluation.litert_runner import litert_runner
 
@@ -41,12 +42,10 @@ def latencies(contents, *, rounds=30) -> dict:
 
 
 def _zeros(runner):
-    ports = runner.input_ports
-    ports = ports.values() if isinstance(ports, dict) else [ports]
     return [
         np.zeros(
             (runner.batch_size, *(size or 1 for size in port.shape[1:])),
             port.dtype,
         )
-        for port in ports
+        for port in tf.nest.flatten(runner.input_ports)
     ]

@@ -205,7 +205,7 @@ def _check_model(model):
     for kind, tensors in [("input", model.inputs), ("output", model.outputs)]:
         if len(tensors) != 1:
             raise ValueError(
-                f"Expected a classifier of one input and one output. The model "
+                f"Expected a model of one input and one output. The model "
                 f"{model.name!r} has {len(tensors)} {kind}s. Export a part of "
                 "it: keras.Model(one_input, one_output)."
             )

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf import data
+from kure_tf.data.inputs import each_input
 from kure_tf.runs.user_function import user_function
 
 # TFDS writes versions behind a colon ("mnist:3.0.1"): no Python name.
@@ -22,6 +23,8 @@ def load_dataset(name, **options) -> data.Dataset:
             function without arguments that returns (train, validation, test),
             each of them inputs and labels: a pair of arrays, or a
             `tf.data.Dataset` of pairs, batched or not. Validation may be None.
+            Several inputs are a dictionary by the names of the model's inputs,
+            or a tuple in their order.
             Labels are integers for classes, one per example or per position
             of it, floating point for targets.
             Images of uint8 are divided by 255; floating point (images, rows,
@@ -76,8 +79,9 @@ def _arrays(part, what):
     if isinstance(part, tf.data.Dataset):
         return _gathered(part, what)
     if isinstance(part, (tuple, list)) and len(part) == 2:
-        _check_one_array(part, what)
-        return tuple(map(np.asarray, part))
+        _check_arrays(part, what)
+        inputs, labels = part
+        return each_input(np.asarray, inputs), np.asarray(labels)
     raise ValueError(
         f"Expected the {what} as (inputs, labels), or as a tf.data.Dataset of "
         f"such pairs. Received: {_shown(part)}."
@@ -96,21 +100,27 @@ def _gathered(part, what):
             f"Expected the {what} as a tf.data.Dataset of (input, label). "
             f"Received elements of {spec}."
         )
-    _check_one_array(spec, what)
+    _check_arrays(spec, what)
     pairs = list(part.as_numpy_iterator())
     if not pairs:
         raise ValueError(f"The {what} are empty: expected examples.")
     single = not _is_batched(spec, pairs, what)
     join = np.stack if single else np.concatenate
-    inputs, labels = zip(*pairs, strict=True)
-    for kind, arrays in (("examples", inputs), ("labels", labels)):
-        _check_alike(kind, arrays, single, what)
-    return join(inputs), join(labels)
+
+    def joined(*arrays):
+        _check_alike(arrays, single, what)
+        return join(arrays)
+
+    return tf.nest.map_structure(joined, *pairs)
 
 
-def _check_one_array(pair, what):
-    """Raises unless inputs and labels are each one dense array."""
-    for kind, one in zip(("input", "labels"), pair, strict=True):
+def _check_arrays(pair, what):
+    """Raises unless each input and the labels are dense arrays."""
+    inputs, labels = pair
+    inputs = list(inputs.values()) if isinstance(inputs, dict) else inputs
+    inputs = inputs if isinstance(inputs, (tuple, list)) else [inputs]
+    for number, one in enumerate((*inputs, labels)):
+        kind = "input" if number < len(inputs) else "labels"
         several = isinstance(one, (tuple, dict))
         sparse = isinstance(one, tf.TypeSpec) and not isinstance(
             one, tf.TensorSpec
@@ -118,11 +128,10 @@ def _check_one_array(pair, what):
         ragged = isinstance(one, (tf.RaggedTensor, tf.SparseTensor))
         if several or sparse or ragged:
             raise ValueError(
-                f"Expected one dense array as {kind} of each example in the "
-                f"{what}. Received: {_shown(one)}. Several inputs or outputs "
-                "are for functions: kure_tf.evaluate_robustness, ptq.calibrate "
-                "and export.export_exact take them. Ragged tensors become "
-                "dense by .to_tensor()."
+                f"Expected dense arrays as {kind} of each example in the "
+                f"{what}. Received: {_shown(one)}. Several outputs are for "
+                "functions: kure_tf.evaluate_robustness and ptq.calibrate take "
+                "them. Ragged tensors become dense by .to_tensor()."
             )
 
 
@@ -132,25 +141,26 @@ def _is_batched(spec, pairs, what):
     Of what has labels for each position the first axes of input and labels are
     alike in single examples as well.
     """
-    (x, y), (inputs, labels) = pairs[0], (one.shape for one in spec)
-    if np.ndim(y) == 0 or np.ndim(x) == 0:
+    *specs, labels = tf.nest.flatten(spec)
+    flat = [tf.nest.flatten(pair) for pair in pairs]
+    *inputs, y = flat[0]
+    axes = max(map(np.ndim, inputs))
+    if any(np.ndim(one) == 0 for one in flat[0]):
         return False
-    if spec[0].dtype == tf.uint8 and np.ndim(x) in (3, 4):
-        return np.ndim(x) == 4  # Images.
-    if any(len(x) != len(y) for x, y in pairs):
+    for one, x in zip(specs, inputs, strict=True):
+        if one.dtype == tf.uint8 and np.ndim(x) in (3, 4):
+            return np.ndim(x) == 4  # Images.
+    if any(len(one) != len(pair[-1]) for pair in flat for one in pair):
         return False
-    sizes = {shape[0] if shape.rank else None for shape in (inputs, labels)}
+    shapes = [one.shape for one in (*specs, labels)]
+    sizes = {shape[0] if shape.rank else None for shape in shapes}
     if len(sizes) > 1:
         return False
-    of_rows = np.ndim(x) > 1
-    if (
-        sizes == {None}
-        and of_rows
-        and _cut_from_one([len(y) for _, y in pairs])
-    ):
-        return True
+    if sizes == {None} and axes > 1:
+        if _cut_from_one([len(pair[-1]) for pair in flat]):
+            return True
     # Nothing else is as likely as batches of images or sequences with classes.
-    if np.ndim(y) == 1 and spec[1].dtype.is_integer and np.ndim(x) > 2:
+    if np.ndim(y) == 1 and labels.dtype.is_integer and axes > 2:
         return True
     raise ValueError(
         f"Expected to tell examples from batches in the {what}. Received "
@@ -164,21 +174,24 @@ def _cut_from_one(sizes):
     return set(sizes[:-1]) <= {sizes[0]} and sizes[-1] <= sizes[0]
 
 
-def _check_alike(kind, arrays, single, what):
+def _check_alike(arrays, single, what):
     shapes = {one.shape if single else one.shape[1:] for one in arrays}
     if len(shapes) > 1:
         raise ValueError(
-            f"Expected {kind} of one shape in the {what}. Received "
+            "Expected examples and labels of one shape each in the "
+            f"{what}. Received "
             f"{[list(shape) for shape in sorted(shapes)[:3]]}. Resize images, "
             "or pad sequences: .padded_batch(32, ([steps], []))."
         )
 
 
 def _digest(*parts):
-    """Returns a hash of the values of arrays in pairs, some of them None."""
+    """Returns a hash of the values of inputs and labels, or None, of splits."""
     found = hashlib.sha256()
     for part in parts:
-        for array in part or ():
+        if part is not None and not isinstance(part[0], np.ndarray):
+            found.update(str(each_input(lambda _: "", part[0])).encode())
+        for array in tf.nest.flatten(part or ()):
             found.update(f"{array.dtype} {array.shape}".encode())
             found.update(np.ascontiguousarray(array))
     return found.hexdigest()[:8]

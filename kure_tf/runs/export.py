@@ -56,7 +56,7 @@ def export(
             **limits,
         )
         row = _row(name, mode, path, found, dataset.test.name)
-        rows.append(with_metric(row, path.parent, dataset.test, metric))
+        rows.append(with_metric(row, path.parent, dataset.test, metric, model))
     return tuple(rows)
 
 

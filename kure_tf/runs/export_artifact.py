@@ -117,9 +117,14 @@ def _write_images(split, count, folder):
     # Drawn: neighbours of a folder are of one class.
     drawn = split.take(min(count, split.count), seed=0)
     images, labels = next(iter(drawn.batches(count)))
+    named = images if isinstance(images, dict) else {"images": images}
+    if isinstance(images, tuple):
+        named = {f"input_{n}": one for n, one in enumerate(images)}
     buffer = io.BytesIO()
     np.savez_compressed(
-        buffer, images=np.asarray(images), labels=np.asarray(labels)
+        buffer,
+        labels=np.asarray(labels),
+        **{name: np.asarray(one) for name, one in named.items()},
     )
     write_atomically(folder / "images.npz", buffer.getvalue())
 

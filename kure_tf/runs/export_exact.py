@@ -124,7 +124,7 @@ def export_exact(
     rows = []
     for wanted in wanted_files:
         row = finished.get(wanted.file) or exporter.row(wanted)
-        rows.append(with_metric(row, folder, dataset.test, metric))
+        rows.append(with_metric(row, folder, dataset.test, metric, model))
         _report(name, rows, facts).save(folder)
     report = _report(name, _with_latencies(rows, folder), facts)
     save_report(report, folder)

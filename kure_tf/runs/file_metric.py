@@ -2,7 +2,12 @@
 
 import dataclasses
 
+import tensorflow as tf
+
+from kure_tf.data.ports import in_order, input_ports
 from kure_tf.evaluation import evaluate, litert_runner
+
+_BATCH_SIZE = 256
 
 
 def file_fields(accuracy, loss, keras_loss) -> dict:
@@ -23,7 +28,7 @@ def file_fields(accuracy, loss, keras_loss) -> dict:
     }
 
 
-def with_metric(row, folder, split, metric):
+def with_metric(row, folder, split, metric, model):
     """Returns the row of a file, with the value of a metric in its details.
 
     Args:
@@ -31,10 +36,22 @@ def with_metric(row, folder, split, metric):
         folder: Where the file is.
         split: The `Split` to evaluate it on.
         metric: A metric, such as `evaluation.top_5`; None for none.
+        model: The Keras model, which says the order of several inputs.
     """
     if metric is None or metric.metric_name in row.details:
         return row
     runner = litert_runner((folder / row.details["file"]).read_bytes())
-    (found,) = evaluate(runner, split, (metric,)).values()
+    source, ports = split, tf.nest.flatten(input_ports(model))
+    if len(ports) > 1:  # The file has an order of its own.
+        source = split.batches(_BATCH_SIZE).map(
+            lambda x, y: (
+                {
+                    port.name: one
+                    for port, one in zip(ports, in_order(x, ports), strict=True)
+                },
+                y,
+            )
+        )
+    (found,) = evaluate(runner, source, (metric,)).values()
     details = {**row.details, metric.metric_name: found.value}
     return dataclasses.replace(row, details=details)

@@ -15,7 +15,7 @@ def load_model(name, dataset, weights=None, safe_mode=True):
         name: Name of a model of `kure_tf.models`; a saved model, see
             `load_saved_model`; or "package.module:function", a function of
             `num_classes` (None where labels are no classes) and `input_shape`
-            that can be imported.
+            (of several inputs, as `Dataset.input_shape`) that can be imported.
         dataset: The `Dataset` that says how many classes and which inputs.
         weights: `.npz` file of named arrays to start from, or None.
         safe_mode: As for `compat.load_model`, where `name` is a saved model.
@@ -45,6 +45,14 @@ def load_model(name, dataset, weights=None, safe_mode=True):
             "Expected a saved model or package.module:function for labels that "
             f"are no classes. Received: {name!r}, and {dataset.name!r} has "
             "floating-point targets."
+        )
+    elif not isinstance(dataset.train.input_shape, tuple) or any(
+        isinstance(one, tuple) for one in dataset.input_shape
+    ):
+        raise ValueError(
+            "Expected a saved model or package.module:function for several "
+            f"inputs. Received: {name!r}, and {dataset.name!r} has inputs of "
+            f"the shapes {dataset.input_shape}."
         )
     else:
         model = models.get(name)(**shape)

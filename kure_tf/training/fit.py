@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kure_tf import compat, extras
 from kure_tf.data import Dataset
+from kure_tf.data.ports import Port, arranged, check_shapes, input_ports
 from kure_tf.fake_quantized import check_step_sizes
 from kure_tf.files import made_folder
 from kure_tf.ops.checks import check_kind
@@ -246,7 +247,7 @@ class _Run:
         split, size = self.dataset.validation, self.recipe.batch_size
         if split is None:
             return {}
-        batches = split.batches(size)
+        batches = self._arranged(split.batches(size))
         if self.strategy.num_replicas_in_sync == 1:
             return {"validation_data": batches}
         return {
@@ -255,6 +256,13 @@ class _Run:
             ),
             "validation_steps": math.ceil(split.count / size),
         }
+
+    def _arranged(self, batches):
+        """Returns batches with their inputs as the model takes them."""
+        ports = input_ports(self.model)
+        if isinstance(ports, Port):
+            return batches
+        return batches.map(lambda x, y: (arranged(x, ports), y))
 
     def _freeze_batch_norm(self):
         if self.frozen:
@@ -276,6 +284,7 @@ class _Run:
             epoch=epoch,
             augment=self.recipe.augment,
         )
+        batches = self._arranged(batches)
         if self.strategy.num_replicas_in_sync > 1:
             batches = distributed(batches, self.strategy, weighted=True)
         self.working.fit(
@@ -334,17 +343,11 @@ def _check_accumulation(strategy, steps):
 
 
 def _check_fit(model, dataset, recipe):
-    compat.check_one_input_and_output(model)
-    expects = tuple(model.inputs[0].shape)[1:]
-    if len(expects) != len(dataset.input_shape) or any(
-        side not in (None, given)
-        for side, given in zip(expects, dataset.input_shape, strict=True)
-    ):
-        raise ValueError(
-            f"Expected inputs of the shape {list(expects)}, the model's own. "
-            f"The data set {dataset.name!r} has "
-            f"{list(dataset.input_shape)}."
-        )
+    check_shapes(
+        dataset.input_shape,
+        input_ports(model),
+        f"The data set {dataset.name!r}",
+    )
     check_objective(model, dataset, recipe)
     if recipe.select == "best" and dataset.validation is None:
         raise ValueError(

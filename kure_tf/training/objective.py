@@ -45,6 +45,7 @@ def score_of(logs) -> float | None:
 
 def check_objective(model, dataset, recipe):
     """Raises a ValueError unless the outputs fit what the labels are."""
+    compat.check_one_output(model)
     gives = tuple(model.outputs[0].shape)[1:]
     if dataset.num_classes is not None:
         _check_logits(gives, dataset)

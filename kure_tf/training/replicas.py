@@ -92,7 +92,9 @@ def distributed(batches, strategy, *, weighted):
             def part(replica):
                 begin = count * replica // replicas
                 end = count * (replica + 1) // replicas
-                element = images[begin:end], labels[begin:end]
+                element = tf.nest.map_structure(
+                    lambda one: one[begin:end], (images, labels)
+                )
                 if not weighted:
                     return element
                 weight = replicas * (end - begin) / count

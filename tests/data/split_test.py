@@ -187,6 +187,44 @@ class InputsTest(tf.test.TestCase, parameterized.TestCase):
             self._split(np.zeros((4, 6), np.int32), white=2)
 
 
+class SeveralInputsTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(dict, tuple)
+    def test_each_is_what_it_is_alone(self, made):
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 256, (7, 4, 4, 1)).astype(np.uint8)
+        parts = {"z": rng.normal(size=(7, 3)), "images": images}
+        parts["ids"] = np.arange(14, dtype=np.int32).reshape(7, 2)
+        inputs = parts if made is dict else tuple(parts.values())
+        split = Split("train", inputs, np.arange(7))
+        order = range(3) if made is tuple else parts
+
+        for batches in (
+            split.batches(3),
+            split.training_batches(3, seed=1, epoch=2),
+            split.take(5, seed=3).batches(2),
+        ):
+            for found, labels in batches.as_numpy_iterator():
+                for name, alone in zip(order, parts.values(), strict=True):
+                    alone = Split("train", alone, np.arange(7)).arrays()[0]
+                    self.assertAllClose(found[name], alone[labels])
+                    self.assertEqual(found[name].dtype, alone.dtype)
+        self.assertEqual(split.count, 7)
+        self.assertAllEqual(split.arrays()[1], np.arange(7))
+
+    def test_one_scale_for_several_is_refused(self):
+        with self.assertRaisesRegex(ValueError, "several inputs.*white=255"):
+            Split("train", (np.zeros((2, 3)),) * 2, [0, 1], white=255)
+
+    @parameterized.parameters(
+        ({}, "'train' has none"),
+        ({"a": np.zeros((2, 1)), "b": np.zeros((3, 1))}, r"\[2, 3\]"),
+        ({"a": np.full((2, 1), np.nan)}, "'train, input a' holds NaN"),
+    )
+    def test_others_are_refused(self, inputs, message):
+        with self.assertRaisesRegex(ValueError, message):
+            Split("train", inputs, [0, 1])
+
+
 class LabelsTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters((), (2,), (4, 1))
     def test_floating_point_is_targets(self, *shape):

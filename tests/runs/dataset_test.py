@@ -49,7 +49,17 @@ def masks(count, dtype=tf.uint8):
 
 
 def two_inputs(count):
-    return rows(count).map(lambda x, y: ((x, x), y))
+    return rows(count).map(lambda x, y: ({"b": x, "a": x[:2] + 100}, y))
+
+
+def two_outputs(count):
+    return rows(count).map(lambda x, y: (x, (y, y)))
+
+
+def two_inputs_of(count):
+    """Returns what `two_inputs` has, as arrays."""
+    values = np.arange(4.0 * count).reshape(count, 4)
+    return {"a": values[:, :2] + 100, "b": values}
 
 
 def ragged():
@@ -97,8 +107,20 @@ RETURNED = {
         rows(6).batch(3, drop_remainder=True),
     ),
     "two_inputs": (two_inputs(9), None, two_inputs(6)),
-    "named_inputs": (
-        ({"a": np.zeros((9, 4)), "b": np.zeros((9, 4))}, np.zeros(9, int)),
+    "two_in_batches": (two_inputs(9).batch(4), None, two_inputs(6).batch(4)),
+    "two_arrays": (
+        (two_inputs_of(9), np.arange(9) % 3),
+        None,
+        (two_inputs_of(6), np.arange(6) % 3),
+    ),
+    "few_of_one": (
+        ({"a": np.zeros((9, 4)), "b": np.zeros((8, 4))}, np.zeros(9, int)),
+        None,
+        (two_inputs_of(6), np.arange(6) % 3),
+    ),
+    "two_outputs": (two_outputs(9), None, two_outputs(6)),
+    "nested": (
+        ((np.zeros((9, 4)), (np.zeros(9), np.zeros(9))), np.zeros(9, int)),
         None,
         None,
     ),
@@ -142,6 +164,20 @@ class OwnDataTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(dataset.input_shape, (4,))
         self.assertAllEqual(found, np.arange(24).reshape(6, 4))
         self.assertAllEqual(labels, np.arange(6) % 3)
+
+    @parameterized.parameters("two_inputs", "two_in_batches", "two_arrays")
+    def test_a_function_returns_several_inputs(self, name):
+        dataset = runs.load_dataset(f"own_for_test:{name}")
+
+        found, labels = dataset.test.arrays()
+        self.assertEqual(dataset.input_shape, {"a": (2,), "b": (4,)})
+        self.assertAllEqual(found["b"], np.arange(24).reshape(6, 4))
+        self.assertAllEqual(found["a"], found["b"][:, :2] + 100)
+        self.assertAllEqual(labels, np.arange(6) % 3)
+        drawn, labels = dataset.calibration.arrays()
+        self.assertAllEqual(labels, drawn["b"][:, 0] // 4 % 3)
+        with self.assertRaisesRegex(ValueError, "several inputs.*'small_cnn'"):
+            runs.load_model("small_cnn", dataset)
 
     @parameterized.parameters("targets", "targets_in_batches")
     def test_a_function_returns_targets(self, name):
@@ -199,14 +235,18 @@ class OwnDataTest(tf.test.TestCase, parameterized.TestCase):
         ("two", "train, validation, test.*tuple of 2"),
         ("none", "only validation may be None"),
         ("endless", "training data.*remove .repeat"),
-        ("two_inputs", "one dense array as input.*training.*tuple of 2"),
-        ("named_inputs", "one dense array as input.*training.*dict of 2"),
-        ("ragged", "one dense array as input.*RaggedTensorSpec.*to_tensor"),
+        ("two_outputs", "dense arrays as labels.*training.*tuple of 2"),
+        ("nested", "dense arrays as input.*training.*tuple of 2"),
+        ("few_of_one", r"as many examples each.*'train'.*\[9, 8\]"),
+        ("ragged", "dense arrays as input.*RaggedTensorSpec.*to_tensor"),
         ("either", "tell examples from batches.*unbatch"),
         ("tags", "tell examples from batches.*unbatch"),
         ("float_masks", "tell examples from batches.*unbatch"),
         ("sequences", "tell examples from batches.*unbatch"),
-        ("padded", r"examples of one shape.*\[2, 1\], \[3, 1\].*padded_batch"),
+        (
+            "padded",
+            r"one shape each.*\[2, 1\], \[3, 1\].*padded_batch",
+        ),
         ("text", r"training data.*\(inputs, labels\).*str"),
     )
     def test_another_result_is_refused(self, name, message):

@@ -85,6 +85,59 @@ class TargetsTest(tf.test.TestCase, parameterized.TestCase):
             fit(_model(), _dataset(), recipe, teacher=_model(), verbose=0)
 
 
+class SeveralInputsTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.product(
+        given=("dict", "tuple"), takes=("list", "dict", "dict_in_order")
+    )
+    def test_each_input_gets_its_own(self, given, takes):
+        """Both have one shape; their names are not in alphabetical order."""
+        z, a = keras.Input((3,), name="z"), keras.Input((3,), name="a")
+        dense = keras.layers.Dense(1, use_bias=False, name="of_z")
+        keras.utils.set_random_seed(0)
+        outputs = keras.layers.Add()([dense(z), 0.0 * dense(a)])
+        inputs = {
+            "list": [z, a],
+            "dict": {"z": z, "a": a},
+            "dict_in_order": {"a": a, "z": z},
+        }[takes]
+        model = keras.Model(inputs, outputs)
+        # Keras has dictionaries in the order of their names.
+        order = ("z", "a") if takes == "list" else ("a", "z")
+        x = np.random.default_rng(0).normal(size=(32, 3))
+        arrays = {"z": x, "a": 100 + x}
+        own = arrays if given == "dict" else tuple(map(arrays.get, order))
+        pair = own, x @ [[1], [-2], [0.5]]
+        recipe = Recipe(40, learning_rate=0.05, batch_size=8)
+
+        result = fit(
+            model,
+            data.from_arrays(pair, pair, validation=pair),
+            recipe,
+            verbose=0,
+        )
+
+        self.assertAllClose(
+            model.get_weights()[0], [[1], [-2], [0.5]], atol=0.01
+        )
+        self.assertLess(result.history[-1]["val_loss"], 1e-3)
+
+    def test_another_shape_or_name_is_refused(self):
+        z, a = keras.Input((3,), name="z"), keras.Input((2,), name="a")
+        x = keras.layers.Concatenate()([z, a])
+        model = keras.Model([z, a], keras.layers.Dense(1)(x))
+        zeros = np.zeros((8, 3))
+        for inputs, message in (
+            ({"z": zeros, "a": zeros}, r"shape \[2\].*'a'.*has \[3\]"),
+            ({"z": zeros, "b": zeros}, r"\['z', 'a'\].*\['b', 'z'\]"),
+            ((zeros,) * 3, "2 inputs.*Received 3"),
+            (zeros, "2 inputs.*Received 1"),
+        ):
+            pair = inputs, np.zeros((8, 1))
+            with self.assertRaisesRegex(ValueError, message):
+                dataset = data.from_arrays(pair, pair)
+                fit(model, dataset, _RECIPE, verbose=0)
+
+
 class LabelsOfPositionsTest(tf.test.TestCase):
     def setUp(self):
         super().setUp()
