@@ -65,6 +65,25 @@ def checked_inputs(split, inputs) -> np.ndarray:
     return inputs.astype(np.int64)
 
 
+def structured(inputs, count):
+    """Returns inputs, a tuple in place of a list of several.
+
+    A list is several inputs, as Keras has it, where it holds arrays of as many
+    examples as there are, but not one array for each example.
+
+    Args:
+        inputs: What a user gave.
+        count: How many examples there are.
+    """
+    several = (
+        isinstance(inputs, list)
+        and len(inputs) != count
+        and all(isinstance(one, (np.ndarray, tf.Tensor)) for one in inputs)
+        and {np.shape(one)[:1] for one in inputs} == {(count,)}
+    )
+    return tuple(inputs) if several else inputs
+
+
 def checked_parts(split, inputs):
     """Returns one or several inputs, each as `checked_inputs` has it.
 

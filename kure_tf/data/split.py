@@ -20,6 +20,7 @@ from kure_tf.data.inputs import (
     is_image,
     is_scaled,
     normalize,
+    structured,
     white_of,
 )
 from kure_tf.data.labels import checked_labels
@@ -67,7 +68,8 @@ class Split:
     std: tuple[float, ...] | None = None
 
     def __post_init__(self):
-        inputs = checked_parts(self.name, self.inputs)
+        inputs = structured(self.inputs, len(self.labels))
+        inputs = checked_parts(self.name, inputs)
         count = len(tf.nest.flatten(inputs)[0])
         labels = checked_labels(self.name, self.labels, count)
         white, mean, std = self._normalization(inputs)

@@ -61,7 +61,7 @@ class TFLiteModel:
 def to_tflite(
     model, calibration=None, *, mode=None, container=8, batch_size=None
 ):
-    """Converts a Keras classifier to a TFLite file, in memory.
+    """Converts a Keras model to a TFLite file, in memory.
 
     A fake-quantized model, at an operating point, keeps its codes:
 
@@ -104,8 +104,7 @@ def to_tflite(
 
     Args:
         model: A built functional or sequential model of the active Keras, of
-            one image input and one output (logits or probabilities). Nested
-            models work. It is not changed.
+            one input and one output. Nested models work. It is not changed.
         calibration: Images like those of training, normalized as the model
             expects: what `batches_of` takes, such as a `Split` or batches of
             images. Labels are not used. Needed by the modes of integers, and

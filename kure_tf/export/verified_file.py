@@ -27,7 +27,7 @@ def export_tflite(
     resolver="default",
     progress=True,
 ):
-    """Converts a Keras classifier, verifies the result and writes it.
+    """Converts a Keras model, verifies the result and writes it.
 
     The file is verified in memory and written only if it passes: its folder
     never holds a file that failed. A file of that name from an earlier export
@@ -37,7 +37,7 @@ def export_tflite(
     that of the .tflite file it belongs to.
 
     Args:
-        model: A built functional or sequential Keras classifier.
+        model: A built functional or sequential Keras model.
         path: Where to write; must end in ".tflite".
         calibration: Images for the modes of integers, else None; see
             `to_tflite`.

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf import data
-from kure_tf.data.inputs import each_input
+from kure_tf.data.inputs import each_input, structured
 from kure_tf.runs.user_function import user_function
 
 # TFDS writes versions behind a colon ("mnist:3.0.1"): no Python name.
@@ -79,8 +79,10 @@ def _arrays(part, what):
     if isinstance(part, tf.data.Dataset):
         return _gathered(part, what)
     if isinstance(part, (tuple, list)) and len(part) == 2:
-        _check_arrays(part, what)
         inputs, labels = part
+        if not isinstance(labels, (tuple, dict)):
+            inputs = structured(inputs, len(labels))
+        _check_arrays((inputs, labels), what)
         return each_input(np.asarray, inputs), np.asarray(labels)
     raise ValueError(
         f"Expected the {what} as (inputs, labels), or as a tf.data.Dataset of "

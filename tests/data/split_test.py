@@ -188,15 +188,15 @@ class InputsTest(tf.test.TestCase, parameterized.TestCase):
 
 
 class SeveralInputsTest(tf.test.TestCase, parameterized.TestCase):
-    @parameterized.parameters(dict, tuple)
+    @parameterized.parameters(dict, tuple, list)
     def test_each_is_what_it_is_alone(self, made):
         rng = np.random.default_rng(0)
         images = rng.integers(0, 256, (7, 4, 4, 1)).astype(np.uint8)
         parts = {"z": rng.normal(size=(7, 3)), "images": images}
         parts["ids"] = np.arange(14, dtype=np.int32).reshape(7, 2)
-        inputs = parts if made is dict else tuple(parts.values())
+        inputs = parts if made is dict else made(parts.values())
         split = Split("train", inputs, np.arange(7))
-        order = range(3) if made is tuple else parts
+        order = parts if made is dict else range(3)
 
         for batches in (
             split.batches(3),
@@ -210,6 +210,11 @@ class SeveralInputsTest(tf.test.TestCase, parameterized.TestCase):
                     self.assertEqual(found[name].dtype, alone.dtype)
         self.assertEqual(split.count, 7)
         self.assertAllEqual(split.arrays()[1], np.arange(7))
+
+    def test_a_list_of_examples_is_one_input(self):
+        examples = [np.full(2, float(number)) for number in range(2)]
+
+        self.assertEqual(Split("train", examples, [0, 1]).input_shape, (2,))
 
     def test_one_scale_for_several_is_refused(self):
         with self.assertRaisesRegex(ValueError, "several inputs.*white=255"):

@@ -113,6 +113,11 @@ RETURNED = {
         None,
         (two_inputs_of(6), np.arange(6) % 3),
     ),
+    "listed": (
+        (list(two_inputs_of(9).values()), np.arange(9) % 3),
+        None,
+        (list(two_inputs_of(6).values()), np.arange(6) % 3),
+    ),
     "few_of_one": (
         ({"a": np.zeros((9, 4)), "b": np.zeros((8, 4))}, np.zeros(9, int)),
         None,
@@ -178,6 +183,14 @@ class OwnDataTest(tf.test.TestCase, parameterized.TestCase):
         self.assertAllEqual(labels, drawn["b"][:, 0] // 4 % 3)
         with self.assertRaisesRegex(ValueError, "several inputs.*'small_cnn'"):
             runs.load_model("small_cnn", dataset)
+
+    def test_a_list_of_arrays_is_several_inputs(self):
+        dataset = runs.load_dataset("own_for_test:listed")
+
+        self.assertEqual(dataset.input_shape, ((2,), (4,)))
+        self.assertAllEqual(
+            dataset.test.arrays()[0][1], np.arange(24).reshape(6, 4)
+        )
 
     @parameterized.parameters("targets", "targets_in_batches")
     def test_a_function_returns_targets(self, name):
