@@ -88,6 +88,7 @@ def distributed(batches, strategy, *, weighted):
 
         def cut(images, labels):
             count = tf.shape(labels, tf.int64)[0]
+            classes = labels.dtype.is_integer
 
             def part(replica):
                 begin = count * replica // replicas
@@ -99,6 +100,9 @@ def distributed(batches, strategy, *, weighted):
                     return element
                 weight = replicas * (end - begin) / count
                 weights = tf.fill([end - begin], tf.cast(weight, tf.float32))
+                # Keras 3 wants as many axes as the loss of class numbers has.
+                for _ in range(labels.shape.rank - 1 if classes else 0):
+                    weights = weights[..., tf.newaxis]
                 return *element, weights
 
             return tf.data.Dataset.range(first, first + own).map(part)

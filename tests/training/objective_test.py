@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from kure_tf import data
+from kure_tf import data, runs
 from kure_tf.compat import keras
 from kure_tf.training import Recipe, fit
 
@@ -166,6 +166,28 @@ class LabelsOfPositionsTest(tf.test.TestCase):
         self.assertAllClose(epoch["loss"], np.mean(log_sum - own), rtol=1e-4)
         self.assertAllClose(
             epoch["accuracy"], np.mean(logits.argmax(-1) == labels)
+        )
+
+    def test_two_devices_train_as_one(self):
+        """With a last batch of two, of which each gets one."""
+        alone, together = self._model(), self._model()
+        recipe = Recipe(2, learning_rate=0.1, batch_size=10)
+
+        one = fit(alone, self.dataset, recipe, verbose=0)
+        two = fit(
+            together,
+            self.dataset,
+            recipe,
+            strategy=runs.strategy_named("mirrored"),
+            verbose=0,
+        )
+
+        for own, other in zip(
+            alone.get_weights(), together.get_weights(), strict=True
+        ):
+            self.assertAllClose(own, other, rtol=1e-4, atol=1e-5)
+        self.assertAllClose(
+            one.history[-1]["accuracy"], two.history[-1]["accuracy"]
         )
 
     def test_a_net_of_steps_takes_any_number(self):
