@@ -98,8 +98,13 @@ def checked_parts(split, inputs):
     if not isinstance(inputs, (dict, tuple)):
         return checked_inputs(split, inputs)
     if isinstance(inputs, dict):
+        if not all(isinstance(name, str) for name in inputs):
+            raise ValueError(
+                "Expected the names of a model's inputs, which are strings. "
+                f"Split {split!r} has inputs called {list(inputs)}."
+            )
         parts = {
-            str(name): checked_inputs(f"{split}, input {name}", inputs[name])
+            name: checked_inputs(f"{split}, input {name}", inputs[name])
             for name in inputs
         }
     else:

@@ -68,7 +68,8 @@ class Split:
     std: tuple[float, ...] | None = None
 
     def __post_init__(self):
-        inputs = structured(self.inputs, len(self.labels))
+        (count, *_) = (*np.shape(self.labels), None)
+        inputs = structured(self.inputs, count)
         inputs = checked_parts(self.name, inputs)
         count = len(tf.nest.flatten(inputs)[0])
         labels = checked_labels(self.name, self.labels, count)

@@ -7,7 +7,7 @@ import numpy as np
 
 from kure_tf import compat
 from kure_tf.evaluation.metrics import top_1
-from kure_tf.evaluation.model_loss import takes_classes
+from kure_tf.evaluation.model_loss import check_shape, takes_classes
 from kure_tf.ops.cross_entropy import checked_labels
 
 _LOSSES = (["binary_crossentropy"], ["binary_focal_crossentropy"])
@@ -42,7 +42,8 @@ def accuracy_of(model, labels) -> ModelAccuracy | None:
 
     `top_1` where labels are class numbers. Of a model that is compiled with
     binary cross-entropy and an accuracy, the share of right answers as that one
-    counts them: whether outputs are above its threshold.
+    counts them: whether outputs are above its threshold. Labels between 0 and 1
+    have none.
 
     Args:
         model: A built functional or sequential model.
@@ -52,14 +53,14 @@ def accuracy_of(model, labels) -> ModelAccuracy | None:
         return ModelAccuracy(_largest, checked_labels, top_1)
     losses = [name for name, *_ in compat.output_losses_of(model) or ()]
     threshold = compat.binary_threshold_of(model)
-    if threshold is None or losses not in _LOSSES:
+    if threshold is None or losses not in _LOSSES or not _are_binary(labels):
         return None
 
     def answers(outputs):
         return outputs > threshold
 
     def right(y, outputs):
-        found = answers(outputs) == np.reshape(y, outputs.shape)
+        found = answers(outputs) == _in_shape(y, outputs.shape)
         return found.reshape(len(found), -1).mean(1, dtype=np.float64)
 
     return ModelAccuracy(answers, _in_shape, right)
@@ -69,5 +70,16 @@ def _largest(outputs):
     return outputs.argmax(-1)
 
 
+def _are_binary(labels):
+    return np.isin(labels, (0, 1)).all()
+
+
 def _in_shape(labels, shape):
+    """Returns labels in the shape of outputs."""
+    check_shape(labels, shape)
+    if not _are_binary(labels):
+        raise ValueError(
+            "Expected labels of 0 and 1 in all batches, as in the first one. "
+            f"Received: {np.setdiff1d(labels, (0, 1))[:3].tolist()}."
+        )
     return np.reshape(labels, (-1, *shape[1:]))

@@ -16,6 +16,17 @@ from kure_tf.ops.cross_entropy import (
 
 _OF_ONE_HOT = ("categorical_crossentropy", "categorical_focal_crossentropy")
 _OF_CLASSES = "sparse_categorical_crossentropy"
+_OF_EACH_NUMBER = (
+    "mean_squared_error",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_logarithmic_error",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "huber",
+    "log_cosh",
+    "poisson",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,17 +103,21 @@ def loss_of(model, labels) -> ModelLoss:
     shape = tuple(model.outputs[0].shape)
     if takes_classes(labels, model):
         return _of_classes(ending, shape)
-    if ending == "softmax":
-        return ModelLoss(
-            _on_first(soft_cross_entropy), "cross_entropy of probabilities"
-        )
-    if ending == "sigmoid":
-        return ModelLoss(
-            _on_first(binary_cross_entropy),
+    function, name = {
+        "softmax": (soft_cross_entropy, "cross_entropy of probabilities"),
+        "sigmoid": (
+            binary_cross_entropy,
             "binary_cross_entropy of probabilities",
-        )
-    _check_not_one_hot(labels, shape)
-    return ModelLoss(_on_first(tf.math.squared_difference), "squared_error")
+        ),
+    }.get(ending, (tf.math.squared_difference, "squared_error"))
+    if name == "squared_error":
+        _check_not_one_hot(labels, shape)
+
+    def check(labels):
+        check_shape(labels, shape)
+        return labels
+
+    return ModelLoss(_on_first(function), name, check)
 
 
 def takes_classes(labels, model) -> bool:
@@ -176,7 +191,34 @@ def _fitting(y, kind, shape):
         return checked_labels(y, shape)
     if kind in _OF_ONE_HOT and given_classes:
         return np.eye(classes, dtype=np.float32)[checked_labels(y, shape)]
+    if kind in _OF_EACH_NUMBER:
+        check_shape(y, shape)
     return np.asarray(y)
+
+
+def check_shape(labels, shape):
+    """Raises a ValueError unless labels are one number for each output.
+
+    Args:
+        labels: Array `[examples, ...]`.
+        shape: Shape of the outputs, None where any size will do. A last axis
+            of 1 may be missing, in labels or outputs.
+    """
+    given, wanted = _without_one(np.shape(labels)), _without_one(shape)
+    if len(given) != len(wanted) or any(
+        None not in pair and pair[0] != pair[1]
+        for pair in list(zip(given, wanted, strict=True))[1:]
+    ):
+        raise ValueError(
+            "Expected labels in the shape of the outputs, "
+            f"{list(shape)}. Received labels of shape "
+            f"{list(np.shape(labels))}."
+        )
+
+
+def _without_one(shape):
+    shape = tuple(shape)
+    return shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape
 
 
 def _on_first(function):
@@ -192,6 +234,8 @@ def _on_first(function):
 def _alike(labels, outputs):
     """Returns both with as many axes, labels as floats where they are."""
     labels = tf.convert_to_tensor(labels)
+    if outputs.shape.rank == 1:  # Losses are means along the last axis.
+        outputs = outputs[:, tf.newaxis]
     if outputs.shape[-1] == 1 and labels.shape.rank == outputs.shape.rank - 1:
         labels = labels[..., tf.newaxis]
     if labels.shape.rank == outputs.shape.rank and outputs.dtype.is_floating:

@@ -7,6 +7,8 @@ import numpy as np
 from kure_tf.evaluation import ModelLoss, loss_of
 from kure_tf.evaluation.model_accuracy import ModelAccuracy, accuracy_of
 
+_ROUNDING = 1e-12  # What float32 leaves of a power by rounding, squared.
+
 
 @dataclasses.dataclass(frozen=True)
 class Judge:
@@ -118,16 +120,19 @@ class _SameNumbers:
 
         1 - sum_i |received_i - expected_i|^2 / sum_i |expected_i - mean|^2
 
-    at least 0, mean being that of each value over the examples.
+    at least 0, mean being that of each value over the examples. Where these do
+    not vary, or there is one, their power sum_i |expected_i|^2 takes the place
+    of the variance.
     """
 
     def __init__(self):
-        self._count, self._mean = 0, 0.0
+        self._count, self._mean, self._power = 0, 0.0, 0.0
         self._apart = self._varied = 0.0
 
     def add(self, expected, received, answered=1):
         expected = np.asarray(expected, np.float64)
         self._apart += float(np.square(received - expected).sum())
+        self._power += float(np.square(expected).sum())
         count, mean = len(expected), expected.mean(0)
         varied = np.square(expected - mean).sum()
         # Two means and their distance give the variance of both together.
@@ -141,6 +146,8 @@ class _SameNumbers:
     def value(self):
         if not np.isfinite(self._apart):
             return 0.0
-        if self._apart >= self._varied:
+        varies = self._varied > _ROUNDING * self._power
+        whole = self._varied if varies else self._power
+        if self._apart >= whole:
             return float(self._apart == 0)
-        return 1 - self._apart / self._varied
+        return 1 - self._apart / whole

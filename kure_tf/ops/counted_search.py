@@ -11,6 +11,7 @@ import numpy as np
 
 from kure_tf.ops.counted_rows import CountedRows
 from kure_tf.ops.lp_errors import lp_errors
+from kure_tf.ops.sorted_values import FEW
 from kure_tf.ops.step_ratios import (
     LARGEST_RATIO,
     SMALLEST_RATIO,
@@ -33,6 +34,10 @@ _BESIDE, _BESIDE_LONG = (0.7, 0.3), (0.5,)  # and how far beside them.
 def best_of_counted(rows, largest, grid) -> np.ndarray:
     """Returns the steps with about the smallest mean squared error.
 
+    NaN where counting is too rough: for rows with values that all steps clip,
+    and rows of which fewer than `FEW` values lie farther from zero than half a
+    step, since their error has as narrow minima as that of few values.
+
     Args:
         rows: Float32 array `[rows, n]`, finite.
         largest: Array `[rows]`: the smallest steps that clip nothing, normal
@@ -42,7 +47,8 @@ def best_of_counted(rows, largest, grid) -> np.ndarray:
     levels, offset, _ = grid
     counted = CountedRows(rows, largest, levels, offset)
     logs, rough, spacing = _shared_ratios(*levels)
-    rough, found = _errors_far_apart(counted, logs, rough, rows, largest, grid)
+    ends = rows.min(axis=1), rows.max(axis=1)
+    rough, found = _errors_far_apart(counted, logs, rough, ends, largest, grid)
     long = rows.shape[1] >= _SMOOTH
     starts = _lowest(
         *_errors_between(counted, logs, rough, found),
@@ -53,10 +59,25 @@ def best_of_counted(rows, largest, grid) -> np.ndarray:
             rows, starts, distance * spacing, largest, grid
         )
         starts = _vertex(around, squares)[:, np.newaxis]
-    return np.exp(starts[:, 0]) * largest
+    steps = np.exp(starts[:, 0]) * largest
+    clipped = (ends[0] < (levels[0] + offset - 0.5) * largest) | (
+        ends[1] > (levels[1] + offset + 0.5) * largest
+    )
+    return np.where(clipped | _few_apart(rows, steps), np.nan, steps)
 
 
-def _errors_far_apart(counted, logs, rough, rows, largest, grid):
+def _few_apart(rows, steps):
+    """Returns of which rows all but few values lie within half a step of 0."""
+    half = steps[:, np.newaxis] / 2
+    every = rows.shape[1] // FEW
+    few = np.count_nonzero(np.abs(rows[:, ::every]) > half, axis=1) < FEW // 4
+    some = np.flatnonzero(few)
+    apart = np.count_nonzero(np.abs(rows[some]) > half[some], axis=1)
+    few[some] = apart < FEW
+    return few
+
+
+def _errors_far_apart(counted, logs, rough, ends, largest, grid):
     """Returns which ratios were tried, from the largest on, and the errors."""
     first = 1 + np.searchsorted(-logs[rough], 0.0)  # Down to 1.
     found = _errors_at(counted, logs[rough[:first]])
@@ -64,8 +85,7 @@ def _errors_far_apart(counted, logs, rough, rows, largest, grid):
     def errors(steps):
         return np.sqrt(found[:, -1:]) * steps
 
-    ends = rows.min(axis=1), rows.max(axis=1)
-    least = least_ratio(errors, ends, rows.shape[1], largest, grid)
+    least = least_ratio(errors, ends, counted.size, largest, grid)
     # Matrices of costs are kept: whole ones, for other rows.
     below = np.count_nonzero(logs[rough[first:]] > np.log(least))
     last = first + _WHOLE * (1 + below // _WHOLE)

@@ -56,8 +56,9 @@ def best_step_sizes(rows, largest, levels, offset=0.0, p=2.0) -> np.ndarray:
     out. A row of few distinct values gets a denser search. Of 16 rows and more
     of 400 to 32,768 values each, values are counted, if they are not much the
     same: the mean squared error is on average within two ten-thousandths, and
-    at 8 bits of one row in a hundred more than a thousandth above that. Rows
-    are searched side by side on the threads that TensorFlow may use.
+    at 8 bits of one row in a hundred more than a thousandth above that. Rows of
+    which a few values lie far from the others are searched like short ones.
+    Rows are searched side by side on the threads that TensorFlow may use.
 
     Args:
         rows: Array `[rows, n]`, finite, not empty.
@@ -86,18 +87,19 @@ def best_step_sizes(rows, largest, levels, offset=0.0, p=2.0) -> np.ndarray:
         best[some] = search(_side_by_side(rows, some), largest[some], grid)
 
     in_threads(search_one, others[alone])
-    for search, some, least, at_once in (
-        (
-            best_of_counted,
-            np.flatnonzero(counted),
-            NODES,
-            np.clip(rows.size // _PARTS, *_COUNTED_ROWS),
-        ),
-        (_best_of_short, others[~alone], max(_FEWEST, 4 * level_count), _ROWS),
-    ):
+
+    def search_all(search, some, least, at_once):
         size = int(max(rows.shape[1], least))
         parts = [some[part] for part in blocks(some.size, size, at_once)]
         in_threads(functools.partial(search_some, search), parts)
+
+    at_once = np.clip(rows.size // _PARTS, *_COUNTED_ROWS)
+    search_all(best_of_counted, np.flatnonzero(counted), NODES, at_once)
+    # Each value of what is not long, or was counted too roughly.
+    others = np.union1d(
+        others[~alone], np.flatnonzero(counted & np.isnan(best))
+    )
+    search_all(_best_of_short, others, max(_FEWEST, 4 * level_count), _ROWS)
     return best
 
 

@@ -106,7 +106,8 @@ def _gathered(part, what):
     pairs = list(part.as_numpy_iterator())
     if not pairs:
         raise ValueError(f"The {what} are empty: expected examples.")
-    single = not _is_batched(spec, pairs, what)
+    counted = int(part.cardinality()) >= 0
+    single = not _is_batched(spec, pairs, what, counted)
     join = np.stack if single else np.concatenate
 
     def joined(*arrays):
@@ -137,11 +138,12 @@ def _check_arrays(pair, what):
             )
 
 
-def _is_batched(spec, pairs, what):
+def _is_batched(spec, pairs, what, counted):
     """Whether `(input, label)` pairs of that specification are batches.
 
     Of what has labels for each position the first axes of input and labels are
-    alike in single examples as well.
+    alike in single examples as well. What a generator yields, which is not
+    `counted`, may have an axis of unknown length that is always the same.
     """
     *specs, labels = tf.nest.flatten(spec)
     flat = [tf.nest.flatten(pair) for pair in pairs]
@@ -150,8 +152,9 @@ def _is_batched(spec, pairs, what):
     if any(np.ndim(one) == 0 for one in flat[0]):
         return False
     for one, x in zip(specs, inputs, strict=True):
-        if one.dtype == tf.uint8 and np.ndim(x) in (3, 4):
-            return np.ndim(x) == 4  # Images.
+        if one.dtype == tf.uint8 and np.ndim(x) in (3, 4):  # Images,
+            grey = np.ndim(y) == 1 and len(y) == len(x)  # without an axis.
+            return np.ndim(x) == 4 or grey
     if any(len(one) != len(pair[-1]) for pair in flat for one in pair):
         return False
     shapes = [one.shape for one in (*specs, labels)]
@@ -159,7 +162,9 @@ def _is_batched(spec, pairs, what):
     if len(sizes) > 1:
         return False
     if sizes == {None} and axes > 1:
-        if _cut_from_one([len(pair[-1]) for pair in flat]):
+        sizes = [len(pair[-1]) for pair in flat]
+        alike = len(sizes) > 1 and len(set(sizes)) == 1
+        if _cut_from_one(sizes) and (counted or not alike):
             return True
     # Nothing else is as likely as batches of images or sequences with classes.
     if np.ndim(y) == 1 and labels.dtype.is_integer and axes > 2:

@@ -107,19 +107,29 @@ def export_artifact(
         }
     )
     if example_images:
-        _write_images(dataset.test, example_images, path.parent)
+        write_examples(dataset.test, example_images, path.parent)
     write_atomically(path, content)
     write_json(path.with_suffix(".json"), result)
     return result
 
 
-def _write_images(split, count, folder):
+def write_examples(split, count, folder):
+    """Writes images.npz: some inputs as a model takes them, and labels.
+
+    Args:
+        split: The `Split` to draw them from.
+        count: How many.
+        folder: Where to.
+    """
     # Drawn: neighbours of a folder are of one class.
     drawn = split.take(min(count, split.count), seed=0)
     images, labels = next(iter(drawn.batches(count)))
-    named = images if isinstance(images, dict) else {"images": images}
-    if isinstance(images, tuple):
-        named = {f"input_{n}": one for n, one in enumerate(images)}
+    named = {"images": images}
+    if isinstance(images, (dict, tuple)):
+        several = (
+            images if isinstance(images, dict) else dict(enumerate(images))
+        )
+        named = {f"input_{name}": one for name, one in several.items()}
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,

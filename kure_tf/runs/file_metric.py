@@ -4,6 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from kure_tf import compat
 from kure_tf.data.ports import in_order, input_ports
 from kure_tf.evaluation import evaluate, litert_runner
 
@@ -41,16 +42,15 @@ def with_metric(row, folder, split, metric, model):
     if metric is None or metric.metric_name in row.details:
         return row
     runner = litert_runner((folder / row.details["file"]).read_bytes())
-    source, ports = split, tf.nest.flatten(input_ports(model))
-    if len(ports) > 1:  # The file has an order of its own.
+    source, ports = split, input_ports(model)
+    # The file has an order of its own, and the names of the input layers, of
+    # which a model of a dictionary of inputs knows nothing.
+    names = [
+        one.name for one in tf.nest.flatten(compat.functional_inputs(model))
+    ]
+    if len(names) > 1:
         source = split.batches(_BATCH_SIZE).map(
-            lambda x, y: (
-                {
-                    port.name: one
-                    for port, one in zip(ports, in_order(x, ports), strict=True)
-                },
-                y,
-            )
+            lambda x, y: (dict(zip(names, in_order(x, ports), strict=True)), y)
         )
     (found,) = evaluate(runner, source, (metric,)).values()
     details = {**row.details, metric.metric_name: found.value}

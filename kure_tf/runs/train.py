@@ -22,8 +22,9 @@ from kure_tf.training import KurtosisMonitor, Recipe, fit, is_chief
 from kure_tf.training.working_copy import check_teacher
 
 _NOT_LEARNT = (
-    "It has learnt nothing of use: try another learning rate, more epochs, or "
-    "look whether inputs and labels belong together."
+    "Unless its loss says otherwise, it has learnt nothing of use: try another "
+    "learning rate, more epochs, or look whether inputs and labels belong "
+    "together."
 )
 
 

@@ -224,6 +224,7 @@ class SeveralInputsTest(tf.test.TestCase, parameterized.TestCase):
         ({}, "'train' has none"),
         ({"a": np.zeros((2, 1)), "b": np.zeros((3, 1))}, r"\[2, 3\]"),
         ({"a": np.full((2, 1), np.nan)}, "'train, input a' holds NaN"),
+        ({1: np.zeros(2), "1": np.ones(2)}, r"strings.*\[1, '1'\]"),
     )
     def test_others_are_refused(self, inputs, message):
         with self.assertRaisesRegex(ValueError, message):

@@ -7,6 +7,7 @@ from absl.testing import parameterized
 from kure_tf import evaluate_robustness
 from kure_tf.compat import keras
 from kure_tf.evaluation import evaluate
+from kure_tf.evaluation.model_accuracy import accuracy_of
 
 _X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
 
@@ -58,6 +59,27 @@ class ModelAccuracyTest(tf.test.TestCase, parameterized.TestCase):
         model.compile("sgd", loss, metrics=metrics)
 
         self.assertEqual(list(evaluate(model, (_X, _labels()))), ["loss"])
+
+    def test_labels_between_have_the_loss_alone(self):
+        model = _model()
+        model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+
+        found = evaluate(model, (_X, 0.8 * _labels() + 0.1))
+
+        self.assertEqual(list(found), ["loss"])
+
+    def test_labels_of_another_shape_are_refused(self):
+        """Of [60, 2] and [2, 60] are as many."""
+        model = _model(units=2)
+        model.compile("sgd", "binary_crossentropy", metrics=[_metric(0.5)])
+        labels = _labels(2)
+        accuracy = accuracy_of(model, labels)
+
+        for wrong in (labels.T, labels[:, 0], labels.reshape(30, 4)):
+            with self.assertRaisesRegex(ValueError, "shape of the outputs"):
+                accuracy.checked(wrong, (60, 2))
+        with self.assertRaisesRegex(ValueError, "0 and 1.*0.5"):
+            accuracy.checked(0.5 * labels, (60, 2))
 
     def test_a_report_is_of_it(self):
         hidden = keras.layers.Dense(4, "relu")

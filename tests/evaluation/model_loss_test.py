@@ -176,6 +176,31 @@ class CompiledTest(tf.test.TestCase, parameterized.TestCase):
         model.compile("sgd", "mse")
         self._check(model, _NUMBERS[:, 0])
 
+    @parameterized.product(
+        loss=(None, "mse", "mae"), shape=((12, 2), (12, 3, 1), (12,))
+    )
+    def test_labels_of_another_shape_are_refused(self, loss, shape):
+        """One of [12, 1] and labels of [12, 2] make 24 errors."""
+        model = _model(units=1 if shape != (12,) else 3)
+        if loss:
+            model.compile("sgd", loss)
+        message = "shape of the outputs|class numbers as labels.*whole"
+        with self.assertRaisesRegex(ValueError, message):
+            found = loss_of(model, np.zeros(shape) + 0.5)
+            found.checked(np.zeros(shape) + 0.5)
+
+    @parameterized.parameters("mse", "mae", None)
+    def test_outputs_without_a_last_axis(self, loss):
+        model = _model(layers.Reshape(()), units=1)
+        if loss:
+            model.compile("sgd", loss)
+        error = np.asarray(model(_X)) - _NUMBERS[:, 0]
+        truth = np.abs(error) if loss == "mae" else error**2
+
+        for y in (_NUMBERS[:, 0], _NUMBERS[:, :1]):
+            found = loss_of(model, y)(y, model(_X))
+            self.assertAllClose(found, truth, rtol=1e-5)
+
     def test_the_copy_of_a_compiled_model_has_its_loss(self):
         model = _model()
         model.compile("sgd", "mae")

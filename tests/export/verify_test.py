@@ -354,6 +354,18 @@ class TargetsTest(tf.test.TestCase):
         self.assertAllClose(found.keras_loss, truth)
         self.assertAllClose(found.tflite_loss, truth)
 
+    def test_an_example_alone_is_held_against_its_size(self):
+        """It does not vary: rounding was all of its variance."""
+        model, (images, _) = self._model(), _data(1, 2)
+        own = model.predict(images, verbose=0)
+        tflite = to_tflite(model, mode="dynamic_range")
+
+        found = verify(tflite, model, (images, own), progress=False)
+
+        answers = litert_runner(tflite.content).outputs(images)[0]
+        apart = np.square(answers - own).sum() / np.square(own).sum()
+        self.assertAllClose(found.agreement, 1 - apart)
+
     def test_a_file_of_other_numbers_is_refused(self):
         model, (images, _) = self._model(), _data(90, 2)
         tflite = to_tflite(model, images)

@@ -83,7 +83,25 @@ def right_or_first(y, outputs):
     return (outputs.argmax(-1) == y) | (y == 0)
 
 
+def grey(count):
+    images = np.zeros((count, 6, 6), np.uint8), np.arange(count) % 3
+    return tf.data.Dataset.from_tensor_slices(images).batch(6)
+
+
+def sequences_of_a_generator():
+    """Returns sequences with a class for each step, all of five steps."""
+    return tf.data.Dataset.from_generator(
+        lambda: ((np.zeros((5, 2)), np.arange(5) % 3) for _ in range(9)),
+        output_signature=(
+            tf.TensorSpec((None, 2), tf.float32),
+            tf.TensorSpec((None,), tf.int64),
+        ),
+    )
+
+
 RETURNED = {
+    "grey": (grey(12), None, grey(6)),
+    "of_a_generator": (sequences_of_a_generator(), None, rows(6)),
     "arrays": (pair(9), None, pair(6, 20)),
     "single": (stream(9, 0), stream(3, 10), stream(6, 20)),
     "batched": (stream(9, 0).batch(4), None, stream(6, 20).batch(6)),
@@ -256,6 +274,8 @@ class OwnDataTest(tf.test.TestCase, parameterized.TestCase):
         ("tags", "tell examples from batches.*unbatch"),
         ("float_masks", "tell examples from batches.*unbatch"),
         ("sequences", "tell examples from batches.*unbatch"),
+        ("of_a_generator", "tell examples from batches.*unbatch"),
+        ("grey", "last axis.*np.newaxis"),
         (
             "padded",
             r"one shape each.*\[2, 1\], \[3, 1\].*padded_batch",

@@ -9,9 +9,10 @@ import tensorflow as tf
 from nested_net import nearest_settings
 from small_run import make_dataset, make_model
 
-from kure_tf import artifact, runs
+from kure_tf import artifact, data, runs
 from kure_tf.export import VerificationError, file_note
 from kure_tf.files import read_json
+from kure_tf.runs.export_artifact import write_examples
 
 pytestmark = pytest.mark.one_keras
 
@@ -66,6 +67,17 @@ class ExportArtifactTest(tf.test.TestCase):
         self.assertAllEqual(found["images"], images)
         self.assertAllEqual(found["labels"], labels)
         self.assertNotAllEqual(images, self.dataset.test.arrays()[0][:5])
+
+    def test_several_inputs_may_be_called_as_they_like(self):
+        inputs = {"labels": np.zeros((4, 2)), "file": np.ones((4, 3))}
+        split = data.Split("test", inputs, np.arange(4))
+
+        write_examples(split, 3, self.folder)
+
+        found = np.load(self.folder / "images.npz")
+        self.assertEqual(found["input_labels"].shape, (3, 2))
+        self.assertEqual(found["input_file"].shape, (3, 3))
+        self.assertEqual(found["labels"].shape, (3,))
 
     def test_nothing_is_written_if_a_file_is_not_as_foretold(self):
         error = VerificationError("no", None)

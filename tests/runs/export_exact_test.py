@@ -3,12 +3,13 @@
 import pathlib
 from unittest import mock
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from litert_files import interpreter_of
 from small_run import make_dataset, make_model
 
-from kure_tf import ptq, runs
+from kure_tf import data, evaluation, ptq, runs
 from kure_tf.compat import keras
 from kure_tf.export import file_note
 from kure_tf.fake_quantized import fake_quantize_model, paper_placement
@@ -17,6 +18,11 @@ from kure_tf.pages import to_markdown
 from kure_tf.settings import OperatingPoint, Setting
 
 pytestmark = pytest.mark.one_keras
+
+
+@evaluation.metric("right", higher_is_better=True)
+def _right(y, outputs):
+    return outputs.argmax(-1) == y
 
 
 class ExportExactTest(tf.test.TestCase):
@@ -227,6 +233,24 @@ class ExportExactTest(tf.test.TestCase):
                 **options,
             },
         )
+
+    def test_a_metric_of_inputs_in_a_dictionary(self):
+        """Its keys may be names of other input layers of the same shape."""
+        keras.utils.set_random_seed(0)
+        foo, bar = (keras.Input((3,), name=name) for name in ("foo", "bar"))
+        outputs = keras.layers.Dense(4)(foo) - keras.layers.Dense(4)(bar)
+        model = keras.Model({"bar": foo, "foo": bar}, outputs)
+        rng = np.random.default_rng(0)
+        values = {name: rng.normal(size=(96, 3)) for name in ("foo", "bar")}
+        labels = rng.integers(0, 4, 96)
+        dataset = data.from_arrays((values, labels), (values, labels))
+
+        report = runs.export_exact(
+            model, dataset, self.folder, "8/8", metric=_right, progress=False
+        )
+
+        (row,) = report.runs[0].rows
+        self.assertEqual(row.details["right"], row.value)
 
     def test_what_only_a_sweep_varies_is_refused(self):
         for text in ("sensitivity: 4/8", "paper: 4/8"):
