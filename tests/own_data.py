@@ -121,30 +121,26 @@ def linear(num_classes, input_shape):
 
 def words(num_classes, input_shape):
     """Returns a net for ids."""
-    layers = keras.layers
-    return keras.Sequential(
-        [
-            keras.Input(input_shape, dtype="int32"),
-            layers.Embedding(20, 6, name="a"),
-            layers.Flatten(),
-            layers.Dense(8, activation="relu", name="b"),
-            layers.Dense(num_classes, name="c"),
-        ],
-        name="words",
-    )
+    flatten = keras.layers.Flatten()
+    return _of_ids(num_classes, input_shape, flatten, name="words")
 
 
 def tagger(num_classes, input_shape):
     """Returns a net for tags."""
+    return _of_ids(num_classes, input_shape, name="tagger")
+
+
+def _of_ids(num_classes, input_shape, *between, name):
     layers = keras.layers
     return keras.Sequential(
         [
             keras.Input(input_shape, dtype="int32"),
             layers.Embedding(20, 6, name="a"),
+            *between,
             layers.Dense(8, activation="relu", name="b"),
             layers.Dense(num_classes, name="c"),
         ],
-        name="tagger",
+        name=name,
     )
 
 

@@ -7,8 +7,7 @@ METRIC = flags.DEFINE_string(
     None,
     "What to measure: a metric of kure_tf.evaluation, such as top_5 or "
     "cross_entropy; or package.module:function of (labels, outputs), marked by "
-    "kure_tf.evaluation.metric. Default: accuracy; of "
-    "targets the loss.",
+    "kure_tf.evaluation.metric. Default: accuracy; of targets the loss.",
 )
 
 

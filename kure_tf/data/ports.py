@@ -87,6 +87,13 @@ def in_order(inputs, ports) -> list:
     return list(inputs)
 
 
+def of_several(shapes) -> bool:
+    """Whether an example's shape is that of several inputs, in a structure."""
+    return isinstance(shapes, dict) or any(
+        isinstance(one, tuple) for one in shapes
+    )
+
+
 def check_shapes(shapes, ports, what):
     """Raises a ValueError unless inputs have the shapes that a model takes.
 
@@ -96,10 +103,7 @@ def check_shapes(shapes, ports, what):
         ports: Structure of `Port`: what the model takes.
         what: What errors call the inputs.
     """
-    several = isinstance(shapes, dict) or any(
-        isinstance(one, tuple) for one in shapes
-    )
-    given = in_order(shapes if several else [shapes], ports)
+    given = in_order(shapes if of_several(shapes) else [shapes], ports)
     for shape, port in zip(given, tf.nest.flatten(ports), strict=True):
         expects = port.shape[1:]
         if len(expects) != len(shape) or any(

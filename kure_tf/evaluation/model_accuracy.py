@@ -80,6 +80,7 @@ def _in_shape(labels, shape):
     if not _are_binary(labels):
         raise ValueError(
             "Expected labels of 0 and 1 in all batches, as in the first one. "
-            f"Received: {np.setdiff1d(labels, (0, 1))[:3].tolist()}."
+            f"Received: {np.setdiff1d(labels, (0, 1))[:3].tolist()}. Of a "
+            "model that is compiled without an accuracy the loss is measured."
         )
     return np.reshape(labels, (-1, *shape[1:]))

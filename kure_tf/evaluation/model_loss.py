@@ -103,15 +103,14 @@ def loss_of(model, labels) -> ModelLoss:
     shape = tuple(model.outputs[0].shape)
     if takes_classes(labels, model):
         return _of_classes(ending, shape)
-    function, name = {
-        "softmax": (soft_cross_entropy, "cross_entropy of probabilities"),
-        "sigmoid": (
-            binary_cross_entropy,
-            "binary_cross_entropy of probabilities",
-        ),
-    }.get(ending, (tf.math.squared_difference, "squared_error"))
-    if name == "squared_error":
+    if ending == "softmax":
+        function, name = soft_cross_entropy, "cross_entropy of probabilities"
+    elif ending == "sigmoid":
+        function = binary_cross_entropy
+        name = "binary_cross_entropy of probabilities"
+    else:
         _check_not_one_hot(labels, shape)
+        function, name = tf.math.squared_difference, "squared_error"
 
     def check(labels):
         check_shape(labels, shape)
@@ -203,6 +202,9 @@ def check_shape(labels, shape):
         labels: Array `[examples, ...]`.
         shape: Shape of the outputs, None where any size will do. A last axis
             of 1 may be missing, in labels or outputs.
+
+    Raises:
+        ValueError: If they are not.
     """
     given, wanted = _without_one(np.shape(labels)), _without_one(shape)
     if len(given) != len(wanted) or any(
@@ -212,7 +214,8 @@ def check_shape(labels, shape):
         raise ValueError(
             "Expected labels in the shape of the outputs, "
             f"{list(shape)}. Received labels of shape "
-            f"{list(np.shape(labels))}."
+            f"{list(np.shape(labels))}. Reshape them, or compile the model "
+            "with the loss that they are for: model.compile(loss=...)."
         )
 
 

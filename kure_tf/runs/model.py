@@ -4,6 +4,7 @@ import pathlib
 import zipfile
 
 from kure_tf import compat, extras, models
+from kure_tf.data.ports import of_several
 from kure_tf.files import read_json, replacing
 from kure_tf.runs.user_function import user_function
 
@@ -46,9 +47,7 @@ def load_model(name, dataset, weights=None, safe_mode=True):
             f"are no classes. Received: {name!r}, and {dataset.name!r} has "
             "floating-point targets."
         )
-    elif not isinstance(dataset.train.input_shape, tuple) or any(
-        isinstance(one, tuple) for one in dataset.input_shape
-    ):
+    elif of_several(dataset.input_shape):
         raise ValueError(
             "Expected a saved model or package.module:function for several "
             f"inputs. Received: {name!r}, and {dataset.name!r} has inputs of "
