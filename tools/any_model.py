@@ -51,10 +51,11 @@ noise: what inputs rounded to 8 bits alone leave of the float net, which in a
 deep random net is little. Seconds are by the clock on one thread of a busy
 machine; each step counts its tracing. Memory: the peak above what the process
 had before the model was made, over that of its float weights, which means
-nothing for small ones, up to a step; LSQ takes the place of the float net,
-whose weights TensorFlow keeps if it was trained before. All training steps are
-of plain SGD and one batch: of --batch examples, as in the other steps, or of as
-many as calibrated and asked together. Repeat it by
+nothing for small ones, up to a step. All threads share one heap
+(`MALLOC_ARENA_MAX=1`, unless the environment has another). LSQ takes the place
+of the float net, whose weights TensorFlow keeps if it was trained before. All
+training steps are of plain SGD and one batch: of --batch examples, as in the
+other steps, or of as many as calibrated and asked together. Repeat it by
 `python tools/any_model.py --flagfile=any_model.cfg --workdir=...`.
 
 """

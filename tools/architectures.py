@@ -53,6 +53,9 @@ def measure(name, about, columns, rows_of, *arguments):
 def _in_a_process(function, text, *arguments):
     legacy = text.endswith(":tf_keras")
     os.environ["TF_USE_LEGACY_KERAS"] = "1" if legacy else "0"
+    # Else glibc keeps what one thread has freed from all others, and the peak
+    # depends on which threads did what.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "1")
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
         return pool.apply(function, (text, *arguments))

@@ -6,7 +6,15 @@ import math
 import tensorflow as tf
 
 from kure_tf.ops.rounding import NEAREST, quantize_by_mode
-from kure_tf.ops.sums import in_parts, is_large, sum_of_products, sum_to
+from kure_tf.ops.sums import (
+    ALL_ROWS,
+    has_rows_of,
+    in_parts,
+    is_large,
+    rows_of,
+    sum_of_products,
+    sum_to,
+)
 
 # QuantizeAndDequantizeV3 rounds to multiples of a step between the ends of a
 # signed 17-bit range: wide enough for any grid of up to 16 bits, each level
@@ -195,21 +203,25 @@ class _Tensor:
     def output(self, fused):
         return tf.cast(self._rounded(fused, self.wide), self.x.dtype)
 
-    def _rounded(self, fused, x):
+    def _rounded(self, fused, x, rows=ALL_ROWS):
+        step_size = self.step_size
+        if has_rows_of(x, step_size):
+            step_size = rows_of(step_size, rows)
+        x = rows_of(x, rows)
         return _forward(
-            fused, x, self.step_size, self.origin, *self.levels, self.mode
+            fused, x, step_size, self.origin, *self.levels, self.mode
         )
 
-    def _output_in_parts(self, fused, x, y):
-        """Returns a tensor, and the function from a part of it to the output.
+    def _output_rows(self, fused, x, y):
+        """Returns the function from a slice to so many rows of the output.
 
         What is drawn at random depends on the place in the whole tensor.
         """
-        if self.keeps_output:
-            return y, lambda part: part
-        if fused == _BY_MODE:
-            return self._rounded(fused, x), lambda part: part
-        return x, lambda part: self._rounded(fused, part)
+        if not self.keeps_output:
+            if fused != _BY_MODE:
+                return lambda rows: self._rounded(fused, x, rows)
+            y = self._rounded(fused, x)
+        return lambda rows: rows_of(y, rows)
 
     def gradients(self, fused, upstream, y):
         """Returns the gradients with respect to x, step size and origin.
@@ -219,7 +231,7 @@ class _Tensor:
         """
         x = self.wide
         upstream = tf.cast(upstream, x.dtype)
-        output = self._output_in_parts(fused, x, y)
+        output = self._output_rows(fused, x, y)
         of = self._of_moved_grid if self.moved else self._of_grid
         to_x, *others = of(fused, upstream, x, output)
         return tf.cast(to_x, self.x.dtype), *others
@@ -233,8 +245,7 @@ class _Tensor:
         return _between(lowest, highest, upstream, x)
 
     def _of_moved_grid(self, fused, upstream, x, output):
-        values, rounded = output
-        y = rounded(values)
+        y = output(ALL_ROWS)
         to_x = self._to_x(fused, upstream, x)
         per_value = upstream * (y - self.origin) - to_x * (x - self.origin)
         to_step = sum_to(self.step_size, per_value) / self.step_size
@@ -246,20 +257,21 @@ class _Tensor:
         One after the other, which takes less memory. Other operations wait for
         the gradient of x; but of a large tensor `upstream` shall go first.
         """
-        values, rounded = output
 
         def to_x():
             return self._to_x(fused, upstream, x)
 
         def of_all():
-            return sum_of_products(self.step_size, upstream, values, rounded)
+            return sum_of_products(self.step_size, upstream, output)
 
         if is_large(x):
             of_all, to_x = _in_turn(of_all, to_x)
         else:
             to_x, of_all = _in_turn(to_x, of_all)
         with tf.control_dependencies([to_x, of_all]):
-            inside = sum_of_products(self.step_size, to_x, x)
+            inside = sum_of_products(
+                self.step_size, to_x, lambda rows: rows_of(x, rows)
+            )
         to_step = (of_all - inside) / self.step_size
         return to_x, to_step, tf.zeros_like(self.origin)
 

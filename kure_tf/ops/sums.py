@@ -6,6 +6,7 @@ import tensorflow as tf
 
 _LARGE = 1 << 23  # Values from which on a product of two tensors is summed
 _PARTS = 8  # in so many parts, which takes little memory.
+ALL_ROWS = slice(None)
 
 
 def is_large(x) -> bool:
@@ -17,32 +18,51 @@ def is_large(x) -> bool:
 def in_parts(x, target) -> bool:
     """Whether sums down to the shape of `target` are taken in parts of x.
 
-    That takes the memory of a part, where products of large tensors are summed.
+    A part is some rows of x. That takes the memory of a part, where products
+    of large tensors are summed.
     """
     shared = not target.shape.rank or target.shape[0] == 1
-    return is_large(x) and shared and x.shape[0] >= _PARTS
+    return (
+        is_large(x)
+        and x.shape[0] >= _PARTS
+        and (shared or has_rows_of(x, target))
+    )
 
 
-def sum_of_products(target, g, x, function=lambda part: part):
-    """Returns g * function(x), summed down to the shape of `target`.
+def has_rows_of(x, target) -> bool:
+    """Whether `target` has a row for each row of x."""
+    return bool(
+        x.shape.rank
+        and x.shape.rank == target.shape.rank
+        and x.shape[0] == target.shape[0]
+    )
+
+
+def rows_of(x, rows):
+    """Returns some rows of x, and x itself for `ALL_ROWS`."""
+    return x if rows == ALL_ROWS else x[rows]
+
+
+def sum_of_products(target, g, x):
+    """Returns g * x, summed down to the shape of `target`.
 
     Args:
         target: Tensor that broadcasts against `g`.
         g: Tensor.
-        x: Tensor of as many rows.
-        function: From some rows of `x` to what the same rows of `g` are
-            multiplied with, elementwise.
+        x: Function from a slice to so many rows of the tensor x, which is of
+            the shape of `g`.
     """
     if not in_parts(g, target):
-        return _sum_at_once(target, g, function(x))
+        return _sum_at_once(target, g, x(ALL_ROWS))
     length = g.shape[0]
     borders = [length * part // _PARTS for part in range(_PARTS + 1)]
-    total = tf.zeros_like(target)
-    for start, end in itertools.pairwise(borders):
-        with tf.control_dependencies([total]):  # One after the other.
-            part = function(x[start:end])
-            total += _sum_at_once(target, g[start:end], part)
-    return total
+    for_each = has_rows_of(g, target)
+    sums = []
+    for rows in itertools.starmap(slice, itertools.pairwise(borders)):
+        with tf.control_dependencies(sums[-1:]):  # One after the other.
+            part = target[rows] if for_each else target
+            sums.append(_sum_at_once(part, g[rows], x(rows)))
+    return tf.concat(sums, 0) if for_each else tf.add_n(sums)
 
 
 def _sum_at_once(target, g, x):

@@ -25,8 +25,9 @@ def quantize_in_shared_graph(quantizer, x, state):
         state: Its `QuantizerState`.
     """
     x = tf.convert_to_tensor(x)
+    sizes_of = _all_sizes if is_large(x) else _shared_sizes
     arguments = [
-        _argument(field.name, getattr(state, field.name))
+        _argument(field.name, getattr(state, field.name), sizes_of)
         for field in dataclasses.fields(state)
     ]
     specs = tuple(argument.spec for argument in arguments)
@@ -63,21 +64,29 @@ class _Argument:
     spec: _Spec
 
 
-def _argument(name, value):
+def _argument(name, value, sizes_of):
     # Tapes watch step sizes, trained or not: they have to see the read.
     watched = name == "step_size" or getattr(value, "trainable", False)
     handle = None if watched else handle_of(value)
     if handle is None:
         value = tf.convert_to_tensor(value)
-        return _Argument(value, _Spec(_shared_sizes(value), held=False))
-    return _Argument(handle, _Spec(_shared_sizes(value), held=True))
+        return _Argument(value, _Spec(sizes_of(value), held=False))
+    return _Argument(handle, _Spec(sizes_of(value), held=True))
 
 
 def _any_sizes(x):
-    if is_large(x):  # There are few, and what is done depends on the size.
-        return tf.TensorSpec(x.shape, x.dtype)
+    if is_large(x):
+        return _all_sizes(x)
     rank = x.shape.rank
     return tf.TensorSpec(None if rank is None else [None] * rank, x.dtype)
+
+
+def _all_sizes(value):
+    """Keeps the sizes of large tensors: what is done depends on them.
+
+    There are few.
+    """
+    return tf.TensorSpec(value.shape, value.dtype)
 
 
 def _shared_sizes(value):

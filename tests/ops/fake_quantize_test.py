@@ -290,12 +290,11 @@ class FakeQuantizeGradientTest(tf.test.TestCase, parameterized.TestCase):
         expected = np.float32([[0], [1], [1], [0]]) * np.ones_like(steps)
         self.assertAllEqual(tape.gradient(y, x), expected)
 
-    @parameterized.parameters(*CHANNELS)
-    def test_the_sums_of_large_tensors_are_taken_in_parts(self, granularity):
+    @parameterized.product(shape=(*CHANNELS.values(), (17, 1, 1, 1)))
+    def test_the_sums_of_large_tensors_are_taken_in_parts(self, shape):
         rng = np.random.default_rng(0)
         x = rng.normal(size=(17, 3, 3, 4)).astype(np.float32)
-        step_size = rng.uniform(0.1, 0.4, CHANNELS[granularity])
-        step_size = step_size.astype(np.float32)
+        step_size = rng.uniform(0.1, 0.4, shape).astype(np.float32)
         upstream = rng.normal(size=x.shape).astype(np.float32)
         sources = [tf.constant(x), tf.constant(step_size)]
 
@@ -311,7 +310,7 @@ class FakeQuantizeGradientTest(tf.test.TestCase, parameterized.TestCase):
 
         by_x, by_step, _ = _lsq(x, step_size, (-3.0, 3.0))
         self.assertAllClose(to_x, upstream * by_x)
-        expected = _sum_to(CHANNELS[granularity], upstream * by_step)
+        expected = _sum_to(shape, upstream * by_step)
         self.assertAllClose(to_step, expected, rtol=1e-4, atol=1e-4)
 
     @parameterized.named_parameters(("processors", True), ("others", False))

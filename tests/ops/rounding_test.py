@@ -72,12 +72,13 @@ class RoundingTest(tf.test.TestCase, parameterized.TestCase):
         mode=(NEAREST, HALF_UP, STOCHASTIC + 5),
         index=(0, 1),
         dtype=("float32", "bfloat16"),
+        steps=((1, 4), (33, 1)),
     )
     def test_gradients_in_parts_are_those_of_the_whole(
-        self, mode, index, dtype
+        self, mode, index, dtype, steps
     ):
         rng = np.random.default_rng(2)
-        step_size = rng.uniform(0.05, 0.4, (1, 4)).astype(np.float32)
+        step_size = rng.uniform(0.05, 0.4, steps).astype(np.float32)
         sources = [
             tf.cast(rng.normal(size=(33, 4)), dtype),
             tf.constant(step_size),

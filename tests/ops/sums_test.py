@@ -6,7 +6,13 @@ from absl.testing import parameterized
 
 from kure_tf.ops import sums
 
-SHAPES = {"one": (), "last": (1, 1, 4), "first": (17, 1, 1), "vector": (4,)}
+SHAPES = {
+    "one": (),
+    "last": (1, 1, 4),
+    "first": (17, 1, 1),
+    "first and last": (17, 1, 4),
+    "vector": (4,),
+}
 
 
 class SumsTest(tf.test.TestCase, parameterized.TestCase):
@@ -24,7 +30,9 @@ class SumsTest(tf.test.TestCase, parameterized.TestCase):
             mock.patch.object(sums, "_on_processors_only", lambda: processors),
         ):
             total = sums.sum_of_products(
-                target, tf.constant(g), tf.constant(x), tf.square
+                target,
+                tf.constant(g),
+                lambda rows: tf.square(sums.rows_of(tf.constant(x), rows)),
             )
 
         products = g.astype(np.float64) * np.square(x, dtype=np.float64)
