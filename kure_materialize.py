@@ -66,7 +66,8 @@ def materialize(source, bits, *, activation_bits=None, container=8) -> bytes:
         if point == (bits, activation_bits or point[1], container):
             return _made(source, point).tobytes()
     said = ", ".join("W{}/A{} in int{}".format(*point) for point in held)
-    asked = "W{}/A{} in int{}".format(bits, activation_bits or "?", container)
+    asked = f"W{bits}" + (f"/A{activation_bits}" if activation_bits else "")
+    asked += f" in int{container}"
     raise ValueError(f"Expected one of these files: {said}. Received: {asked}.")
 
 

@@ -30,6 +30,8 @@ def classify(path, images):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in (3, 4):
+        sys.exit(__doc__)
     path, images, *labels = sys.argv[1:]
     classes = classify(path, np.load(images))
     print(*classes)

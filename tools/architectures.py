@@ -18,6 +18,12 @@ IMAGES = flags.DEFINE_integer(
     "images", 16, "Images to calibrate with, and others to ask.", lower_bound=1
 )
 flags.adopt_module_key_flags(common_flags)
+flags.register_validator(
+    "model",
+    lambda name: name == common_flags.MODEL.default,
+    message="Expected --models, one or more, each with its input's size, such "
+    "as --models=resnet20:32. There is no --model here.",
+)
 
 _CLASSES = 100
 

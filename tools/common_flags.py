@@ -148,7 +148,8 @@ def _parse_flags(argv):
             _fail(f"There is no --{error.flagname}. {instead}")
         _fail(f"{error}\nPass --help to see the flags.")
     except flags.Error as error:
-        _fail(f"{error}\nPass --help to see the flags.")
+        found = str(error).removeprefix("ERROR:: ")  # Of absl, for files.
+        _fail(f"{found}\nPass --help to see the flags.")
 
 
 def _print_help():

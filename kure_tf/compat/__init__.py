@@ -17,6 +17,7 @@ from kure_tf.compat.arguments import (
     call_like,
     distinct_inputs,
     inputs_of,
+    lose_mask_like,
     with_arguments,
     with_mask_of,
 )
@@ -50,6 +51,7 @@ from kure_tf.compat.last_activation import (
     check_returns_logits,
     last_activations,
 )
+from kure_tf.compat.masks import masks_of_calls
 from kure_tf.compat.moments import make_twice_differentiable
 from kure_tf.compat.multiply_adds import (
     WITHOUT_KERNEL,
@@ -101,6 +103,8 @@ __all__ = [
     "products_of",
     "changing_products",
     "with_mask_of",
+    "lose_mask_like",
+    "masks_of_calls",
     "zeroes_the_unseeing",
     "with_arguments",
     "inputs_of",

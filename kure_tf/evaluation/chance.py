@@ -35,6 +35,21 @@ class ChanceCheck:
         for label, count in zip(classes.tolist(), counts, strict=True):
             self._counts[label] = self._counts.get(label, 0) + int(count)
 
+    def add_answers(self, accuracy, labels, outputs):
+        """Counts a batch by its outputs.
+
+        Args:
+            accuracy: A `ModelAccuracy`.
+            labels: The batch's labels.
+            outputs: What the model answered.
+
+        Returns:
+            The labels, an array of one for each answer.
+        """
+        labels = accuracy.checked(labels, outputs.shape)
+        self.add(labels, int((accuracy.answers(outputs) == labels).sum()))
+        return labels
+
     def warn(self, name, question=_STRANGE):
         """Warns if the model `name` is no better than its commonest class.
 
@@ -72,6 +87,5 @@ def warn_at_chance(model, split, question):
         return
     for batch in batches_of(split, runner):
         (outputs,) = runner.outputs(batch.inputs)
-        labels = accuracy.checked(batch.labels, outputs.shape)
-        check.add(labels, int((accuracy.answers(outputs) == labels).sum()))
+        check.add_answers(accuracy, batch.labels, outputs)
     check.warn(model.name, question)

@@ -53,9 +53,7 @@ def answers_of(split, model, others, *, names=None, batch_size, progress=True):
             inputs = dict(zip(names, inputs, strict=True))
         labels = batch.labels
         if judge.accuracy is not None:
-            answers = judge.accuracy.answers(expected)
-            labels = judge.accuracy.checked(labels, expected.shape)
-            chance.add(labels, int((answers == labels).sum()))
+            labels = chance.add_answers(judge.accuracy, labels, expected)
         yield judge, labels, expected, [one.outputs(inputs) for one in others]
     chance.warn(model.name)
 

@@ -38,7 +38,7 @@ def mask_behind(call, given):
     Raises:
         ValueError: If no operators make it.
     """
-    if not any(map(_is_masked, call.outputs)):
+    if not call.makes_mask:
         return None
     if getattr(call.inner, "mask_zero", False):
         return _of_indices(call, given[0])
@@ -50,8 +50,8 @@ def mask_behind(call, given):
     places = {tensor.shape[1] for tensor, _ in masked}
     if len(masks) != 1 or not _passes_on(call, places):
         call.refuse(
-            f"it makes a mask. {_WAY_OUT} Build the model without Masking and "
-            "own layers that compute one."
+            f"it makes a mask, or hands one on. {_WAY_OUT} Build the model "
+            "without Masking, and without own layers on the way of a mask."
         )
     return masks.pop()
 
@@ -75,10 +75,6 @@ def _arguments(call):
 
 def _is_masking(layer):
     return isinstance(layer, keras.layers.Masking)
-
-
-def _is_masked(tensor):
-    return getattr(tensor, "_keras_mask", None) is not None
 
 
 def _of_indices(call, indices):
@@ -166,7 +162,7 @@ def check_steps(call):
 def check_model(call):
     """Raises if a mask goes into a nested model, or comes out."""
     _check_none(call)
-    if any(map(_is_masked, call.outputs)):
+    if call.makes_mask:
         _refuse(call)
 
 

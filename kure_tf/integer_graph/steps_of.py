@@ -35,10 +35,21 @@ def _walk(model, inputs, steps, read):
     """Adds the steps of one model's graph; returns its output values."""
     tensors = tf.nest.flatten(compat.functional_inputs(model))
     known = dict(zip(map(id, tensors), inputs, strict=True))
-    for call in compat.calls_of(model):
+    masks = {id(tensor): known[id(tensor)].mask for tensor in tensors}
+    calls = zip(
+        compat.calls_of(model), compat.masks_of_calls(model), strict=True
+    )
+    for call, seen in calls:
         leaves = tf.nest.flatten((call.args, call.kwargs))
-        given = [known[id(t)] for t in leaves if compat.is_symbolic(t)]
-        layer_call = LayerCall(call, given, steps)
+        read_from = [leaf for leaf in leaves if compat.is_symbolic(leaf)]
+        given = [known[id(tensor)] for tensor in read_from]
+        # Two tensors may be one value, and only one of them have its mask.
+        for tensor, value, masked in zip(
+            read_from, given, seen.given, strict=True
+        ):
+            if value.mask is not value:
+                value.mask = masks[id(tensor)] if masked else None
+        layer_call = LayerCall(call, given, steps, makes_mask=seen.made)
         if compat.is_graph_model(call.layer):
             check_model(layer_call)
             made = _walk(call.layer, given, steps, read)
@@ -47,11 +58,13 @@ def _walk(model, inputs, steps, read):
             value = _read(layer_call, steps, read)
             if value not in given:
                 value.name = layer_call.name
-            if value.mask is None:
+            if value.mask is not value:
                 value.mask = mask_behind(layer_call, given)
             made = [value]
-        outputs = tf.nest.flatten(call.outputs)
-        known.update(zip(map(id, outputs), made, strict=True))
+        for tensor, value in zip(
+            tf.nest.flatten(call.outputs), made, strict=True
+        ):
+            known[id(tensor)], masks[id(tensor)] = value, value.mask
     return [known[id(tensor)] for tensor in tf.nest.flatten(model.outputs)]
 
 

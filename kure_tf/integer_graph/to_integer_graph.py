@@ -125,8 +125,9 @@ def _check_quantized(model, tensors):
             f"{len(in_float)} tensors in float: {', '.join(in_float[:5])}"
             f"{', ...' if len(in_float) > 5 else ''}. Set bits for both "
             "(set_operating_point), and pin no layer to 'float', as the "
-            "placement 'paper' does: paper_placement(first_layer=8, "
-            "last_layer=8). Or pass allow_float=True, which leaves them in "
-            'float, or write codes of weights alone: to_tflite(mode="'
-            'weight_only").'
+            "placement 'paper' does: give fake_quantize_model or "
+            'quantize_aware placement="tflite", or '
+            "paper_placement(first_layer=8, last_layer=8). Or pass "
+            "allow_float=True, which leaves them in float, or write codes of "
+            'weights alone: to_tflite(mode="weight_only").'
         )

@@ -22,6 +22,34 @@ ON_GRID = Placement(
 PRODUCTS = ["query", "key", "value", "probabilities", "context"]
 
 
+def _attention(x, y):
+    return layers.MultiHeadAttention(2, 3)(x, y)
+
+
+def _two_sums(x):
+    for _ in range(2):
+        x = layers.Add()([x, _attention(x, x)])
+    return x
+
+
+def _sum_with_memory(x):
+    memory = layers.Dense(4)(x)
+    return layers.Add()([memory, x, _attention(x, memory)])
+
+
+READERS = {
+    "two_sums": _two_sums,
+    "sum_with_memory": _sum_with_memory,
+    # It returns what it is given, in inference.
+    "dropout": lambda x: layers.Add()(
+        [x, _attention(*2 * [layers.Dropout(0.0)(x)])]
+    ),
+    "recurrent": lambda x: layers.Add()(
+        [_attention(x, x), layers.GRU(4, return_sequences=True)(x)]
+    ),
+}
+
+
 def _cross_attention(**options):
     queries, values = keras.Input((3, 4)), keras.Input((5, 6))
     layer = layers.MultiHeadAttention(2, 3, name="a", **options)
@@ -114,6 +142,26 @@ class AttentionTest(tf.test.TestCase, parameterized.TestCase):
         quantized = fake_quantize_model(model, Placement())
         padded = np.array([[3, 1, 0, 0, 0], [0, 0, 2, 5, 7], [1, 2, 3, 4, 5]])
         self.assertAllClose(quantized(padded), model(padded), atol=1e-6)
+
+    @parameterized.parameters(*READERS)
+    def test_what_is_read_after_attention_has_the_mask_of_the_model(self, name):
+        """Keras 3's attention takes the masks off its inputs."""
+        keras.utils.set_random_seed(0)
+        ids = keras.Input((5,), dtype="int32")
+        x = READERS[name](layers.Embedding(9, 4, mask_zero=True)(ids))
+        x = layers.GlobalAveragePooling1D()(x)
+        model = keras.Model(ids, layers.Dense(3)(x))
+        quantized = fake_quantize_model(model, "tflite")
+        padded = np.array([[3, 1, 0, 0, 0], [0, 0, 2, 5, 7], [1, 2, 3, 4, 5]])
+        for training in (False, True):
+            self.assertAllClose(
+                quantized(padded, training=training),
+                model(padded, training=training),
+                atol=1e-6,
+            )
+        self.assertAllClose(
+            quantized.predict(padded, verbose=0), model(padded), atol=1e-6
+        )
 
     def test_scores_that_are_asked_for_still_come(self):
         inputs = keras.Input((3, 4))

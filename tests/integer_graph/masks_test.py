@@ -78,6 +78,18 @@ def _block(x):
     return _mean(layers.LayerNormalization()(x))
 
 
+def _sums(x):
+    for _ in range(2):
+        x = layers.Add()([x, _with_itself()(x)])
+    return _mean(x)
+
+
+def _sum_around_dropout(x):
+    """Dropout returns what it is given, in Keras 3 the very same tensor."""
+    y = layers.Dropout(0.1)(x)
+    return _mean(layers.Add()([x, _with_itself()(y)]))
+
+
 _CASES = {
     "simple": lambda x: layers.SimpleRNN(4)(x),
     "lstm": lambda x: layers.LSTM(4)(x),
@@ -99,6 +111,8 @@ _CASES = {
         _with_itself(dropout=0.1)(x)
     ),
     "block": _block,
+    "sums": _sums,
+    "sum_around_dropout": _sum_around_dropout,
     "normalized": lambda x: layers.GRU(4)(
         layers.ReLU()(layers.BatchNormalization()(layers.Dense(5)(x)))
     ),

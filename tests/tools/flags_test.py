@@ -119,6 +119,7 @@ class FlagsTest(parameterized.TestCase):
         ("sweep.py", "--p=3", "--ptq='lp_norm p=3'"),
         ("sweep.py", "--allowed_steps=0.1,1", "--ptq='predefined 0.1,1'"),
         ("sweep.py", "--parity_ratios=0.9,1", "--parity_points='4/FP x.0.9,1."),
+        ("any_model.py", "--model=resnet20", "Expected --models"),
         ("train.py", "surplus", "Unexpected arguments.*surplus"),
     )
     def test_a_bad_flag_is_refused(self, tool, flag, message):

@@ -1,0 +1,76 @@
+"""Which tensors have a Keras mask when a layer is called."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from kure_tf.compat.active import IS_KERAS_3
+from kure_tf.compat.graph import functional
+from kure_tf.compat.replay import (
+    calls_of,
+    functional_inputs,
+    is_symbolic,
+    note_values,
+    with_values,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class CallMasks:
+    """Masks at one call of a model's graph.
+
+    Attributes:
+        given: For each symbolic tensor among the arguments, in the order of
+            `tf.nest.flatten`: whether it has a mask when the layer is called.
+        made: Whether an output has one.
+    """
+
+    given: tuple[bool, ...]
+    made: bool
+
+
+def masks_of_calls(model) -> list[CallMasks]:
+    """Returns the `CallMasks` of each of `calls_of(model)`.
+
+    In Keras 3 symbolic tensors do not tell: MultiHeadAttention takes the masks
+    off its inputs, the tensors themselves, when it is called with others. Then
+    the model's graph is traced, its own inputs without masks.
+
+    Args:
+        model: A functional or sequential model of the Keras in use.
+    """
+    symbolic = [_masks(call, call.outputs) for call in calls_of(model)]
+    if not IS_KERAS_3 or not any(masks.made for masks in symbolic):
+        return symbolic
+    found = []
+
+    @tf.function(autograph=False)
+    def trace(*inputs):
+        values = {}
+        note_values(values, functional_inputs(model), inputs)
+        for call in calls_of(model):
+            args, kwargs = with_values((call.args, call.kwargs), values)
+            # Before the call, which may take them off.
+            masks = _masks(call, (), values)
+            outputs = call.layer(*args, **kwargs)
+            made = any(map(_is_masked, tf.nest.flatten(outputs)))
+            found.append(dataclasses.replace(masks, made=made))
+            note_values(values, call.outputs, outputs)
+        return ()
+
+    inputs = tf.nest.flatten(functional_inputs(functional(model)))
+    trace.get_concrete_function(
+        *(tf.TensorSpec(one.shape, one.dtype) for one in inputs)
+    )
+    return found
+
+
+def _masks(call, outputs, values=None):
+    leaves = filter(is_symbolic, tf.nest.flatten((call.args, call.kwargs)))
+    given = [one if values is None else values[id(one)] for one in leaves]
+    made = any(map(_is_masked, tf.nest.flatten(outputs)))
+    return CallMasks(tuple(map(_is_masked, given)), made)
+
+
+def _is_masked(tensor):
+    return getattr(tensor, "_keras_mask", None) is not None
