@@ -133,7 +133,7 @@ def copy_layer(layer, changes=None):
             **(changes or {}),
         }
         with knowing_all_layers(keras_module(layer)):
-            return type(layer).from_config(config)
+            copy = type(layer).from_config(config)
     except Exception as error:
         raise TypeError(
             f"Layer {layer.name!r} of class {type(layer).__name__} cannot be "
@@ -141,6 +141,9 @@ def copy_layer(layer, changes=None):
             "Give the class a `get_config` that returns all arguments of its "
             f"constructor. Keras says: {error}"
         ) from error
+    if "name" not in config:  # Of a class of `**kwargs` without `get_config`.
+        setattr(copy, "name" if IS_KERAS_3 else "_name", layer.name)
+    return copy
 
 
 def _copied_lambda(layer):

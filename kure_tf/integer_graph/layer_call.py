@@ -40,12 +40,12 @@ class LayerCall:
         inputs: The values that it reads.
         args, kwargs: The arguments of the call, symbolic tensors among them.
         outputs: The symbolic tensors that it makes.
-        makes_mask: Whether its output has a Keras mask.
+        masks: The `CallMasks`.
     """
 
-    def __init__(self, call, inputs, steps, makes_mask=False):
+    def __init__(self, call, inputs, steps, masks):
         self.layer, self.inputs, self._steps = call.layer, inputs, steps
-        self._given, self.makes_mask = inputs, makes_mask
+        self._given, self.masks = inputs, masks
         self.args, self.kwargs = call.args, call.kwargs
         self.outputs = tf.nest.flatten(call.outputs)
         self._first = len(steps)

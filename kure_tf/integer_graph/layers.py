@@ -58,16 +58,10 @@ def read_layer(call):
     _check_wrapper(call)
     read = READERS.get(type(call.inner).__name__)
     if read is None or not call.is_known:
-        # In float it may not hand a mask on, either.
-        in_float = (
-            ""
-            if call.makes_mask
-            else (", or leave it in float: allow_float=True")
-        )
-        call.refuse(
-            "no integer operator computes it. Leave the layer out, or write it "
-            f"with other layers{in_float}."
-        )
+        ways = "Leave the layer out, or write it with other layers"
+        if call.masks.handed_on or not call.masks.made:
+            ways += ", or leave it in float: allow_float=True"
+        call.refuse(f"no integer operator computes it. {ways}.")
     if getattr(call.inner, "data_format", None) == "channels_first":
         if "ZeroPadding" not in type(call.inner).__name__:
             call.refuse("LiteRT has channels last. Received channels first.")

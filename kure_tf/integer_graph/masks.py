@@ -38,7 +38,7 @@ def mask_behind(call, given):
     Raises:
         ValueError: If no operators make it.
     """
-    if not call.makes_mask:
+    if not call.masks.made:
         return None
     if getattr(call.inner, "mask_zero", False):
         return _of_indices(call, given[0])
@@ -50,19 +50,18 @@ def mask_behind(call, given):
     places = {tensor.shape[1] for tensor, _ in masked}
     if len(masks) != 1 or not _passes_on(call, places):
         call.refuse(
-            f"it makes a mask, or hands one on. {_WAY_OUT} Build the model "
-            "without Masking, and without own layers on the way of a mask."
+            f"it makes a mask. {_WAY_OUT} Build the model without Masking and "
+            "own layers that compute one."
         )
     return masks.pop()
 
 
 def _passes_on(call, places):
     """Whether an output of so many places has the mask of what is read."""
-    return (
-        call.is_known
-        and not _is_masking(call.inner)
-        and places == {tensor.shape[1] for tensor in call.outputs}
-    )
+    known = call.is_known and not _is_masking(call.inner)
+    return (known or call.masks.handed_on) and places == {
+        tensor.shape[1] for tensor in call.outputs
+    }
 
 
 def _arguments(call):
@@ -162,7 +161,7 @@ def check_steps(call):
 def check_model(call):
     """Raises if a mask goes into a nested model, or comes out."""
     _check_none(call)
-    if call.makes_mask:
+    if call.masks.made:
         _refuse(call)
 
 

@@ -49,7 +49,7 @@ def _walk(model, inputs, steps, read):
         ):
             if value.mask is not value:
                 value.mask = masks[id(tensor)] if masked else None
-        layer_call = LayerCall(call, given, steps, makes_mask=seen.made)
+        layer_call = LayerCall(call, given, steps, seen)
         if compat.is_graph_model(call.layer):
             check_model(layer_call)
             made = _walk(call.layer, given, steps, read)

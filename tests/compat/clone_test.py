@@ -40,6 +40,16 @@ TABLES = (
 )
 
 
+class _Twice(keras.layers.Layer):
+    """A layer whose constructor takes whatever every layer's takes."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+
+    def call(self, x):
+        return 2 * x
+
+
 class _NoConfig(keras.layers.Layer):
     def __init__(self, size):
         super().__init__(name="no_config")
@@ -228,6 +238,13 @@ class CloneModelTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(paths, ["a", "b"])
         x = np.ones((1, 3, 4), np.float32)
         self.assertAllClose(copy(x), model(x))
+
+    def test_names_are_kept_of_layers_without_a_configuration(self):
+        inputs = keras.Input((3,))
+        model = keras.Model(inputs, _Twice(name="own")(inputs))
+        copy = compat.clone_model(model, _plain_copy)
+        self.assertEqual(copy.layers[-1].name, "own")
+        self.assertAllEqual(copy(np.ones((1, 3))), 2 * np.ones((1, 3)))
 
     def test_a_layer_that_cannot_be_copied_is_named(self):
         model = keras.Sequential([keras.Input((4,)), _NoConfig(3)])

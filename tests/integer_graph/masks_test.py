@@ -136,6 +136,21 @@ class _Own(layers.Layer):
         return inputs * tf.cast(mask[..., None], inputs.dtype)
 
 
+@keras.utils.register_keras_serializable("masks_test")
+class _Places(layers.Layer):
+    """A layer of one's own that adds to each place, and hands masks on."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.supports_masking = True
+
+    def call(self, inputs):
+        return inputs + tf.linspace(-0.5, 0.5, inputs.shape[1])[:, None]
+
+    def compute_mask(self, inputs, mask=None):
+        return mask
+
+
 class MasksTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(*_CASES)
     def test_files_answer_what_is_foretold(self, name):
@@ -172,6 +187,22 @@ class MasksTest(tf.test.TestCase, parameterized.TestCase):
         model = _quantized(_block)
         graph = to_integer_graph(model, _IDS, allow_float=True)
         self.assertLen(graph.float_layers, 2)  # The normalizations.
+
+    def test_a_layer_in_float_hands_a_mask_on(self):
+        """As one of a user's that adds what places mean."""
+        model = _quantized(lambda x: layers.GRU(4)(_Places(name="own")(x)))
+        with self.assertRaisesRegex(ValueError, "'own'.*allow_float=True"):
+            to_integer_graph(model, _IDS)
+        graph = to_integer_graph(model, _IDS, allow_float=True)
+        self.assertEqual(graph.float_layers, ("own",))
+        answers = graph.quantization(graph.outputs[0]).values_of(
+            simulate(graph, _IDS)
+        )
+        (found,) = litert_runner(write(graph)).outputs([_IDS])
+        self.assertAllClose(found, answers, atol=1e-6)
+        expected = model(_IDS).numpy()
+        error = np.sum((answers - expected) ** 2)
+        self.assertGreater(10 * np.log10(np.sum(expected**2) / error), 24.0)
 
     @parameterized.named_parameters(
         ("of_values", lambda x: layers.GRU(4)(layers.Masking()(x)), " mask"),
