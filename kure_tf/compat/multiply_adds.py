@@ -66,6 +66,11 @@ def _without_host(layer):
     return layer.layer if hasattr(layer, "kure_tf_tensors") else layer
 
 
+def _is_multiplied(thing):
+    """Whether an argument is a tensor, and no mask."""
+    return hasattr(thing, "shape") and not tf.as_dtype(thing.dtype).is_bool
+
+
 def _shapes(layer, call):
     """Returns `{argument: shape}`, numbered where they have no name.
 
@@ -77,7 +82,7 @@ def _shapes(layer, call):
     def note(name, value):
         if isinstance(value, str) and _name(layer) == "einsum":
             shapes["equation"] = value
-        tensors = [t for t in tf.nest.flatten(value) if hasattr(t, "shape")]
+        tensors = list(filter(_is_multiplied, tf.nest.flatten(value)))
         for tensor in tensors[:1]:
             shapes[name or len(shapes)] = _known(tensor.shape)
         for tensor in tensors[1:]:

@@ -111,13 +111,29 @@ def _arguments(call):
     for argument, name in _QUANTIZERS.items():
         tensor, value = given.pop(argument, None) or found["value"][:2]
         reads = name if name in call.hosted else "input"
-        one = _Given(tensor, value, reads, value.mask)
+        mask = _mask_of(call, argument, given, value)
+        one = _Given(tensor, value, reads, mask)
         same = [other for other in found.values() if other.tensor is tensor]
         found[argument] = same[0] if same else _in_a_row(call, one)
     _check_arguments(call, given)
     if getattr(call.inner, "sliding_window", None):
         call.refuse("it has a sliding window. Use sliding_window=None.")
     return *found.values(), bool(given.get("use_causal_mask"))
+
+
+def _mask_of(call, argument, given, value):
+    """Returns the mask of an argument: what the call names, else the value's.
+
+    Older versions of Keras 3 name it in the graph. MultiHeadAttention takes
+    that of the query from the query itself all the same.
+    """
+    named = given.get(f"{argument}_mask")
+    if not isinstance(named, tuple) or named[1].mask is not named[1]:
+        return value.mask
+    del given[f"{argument}_mask"]
+    if argument == "query" and "MultiHead" in type(call.inner).__name__:
+        return value.mask
+    return named[1]
 
 
 def _check_arguments(call, given):

@@ -127,6 +127,17 @@ class MultiplyAddsTest(tf.test.TestCase, parameterized.TestCase):
         product = matmul(dot, inputs)
         self.assertEqual(_total(keras.Model(inputs, product)), 5 * 5 * (4 + 4))
 
+    def test_masks_are_no_factors(self):
+        inputs = keras.Input((5, 4))
+        seen = keras.Input((5,), dtype="bool")
+        for layer, given, mask in (
+            (layers.GRU(3), inputs, seen),
+            (layers.Attention(), [inputs, inputs], [seen, seen]),
+        ):
+            model = keras.Model([inputs, seen], layer(given, mask=mask))
+            masked = _total(model)
+            self.assertEqual(masked, _total(keras.Model(inputs, layer(given))))
+
     def test_additive_attention_scores_and_sums(self):
         inputs = keras.Input((5, 4))
         model = keras.Model(inputs, layers.AdditiveAttention()([inputs] * 2))
