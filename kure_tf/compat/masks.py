@@ -4,6 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from kure_tf.compat.active import IS_KERAS_3
 from kure_tf.compat.graph import functional
 from kure_tf.compat.replay import (
     calls_of,
@@ -22,21 +23,18 @@ class CallMasks:
         given: For each symbolic tensor among the arguments, in the order of
             `tf.nest.flatten`: whether it has a mask when the layer is called.
         made: Whether an output has one.
-        handed_on: Whether that is one of those given, the very tensor.
     """
 
     given: tuple[bool, ...]
     made: bool
-    handed_on: bool
 
 
 def masks_of_calls(model) -> list[CallMasks]:
     """Returns the `CallMasks` of each of `calls_of(model)`.
 
-    Symbolic tensors do not tell: MultiHeadAttention of Keras 3 takes the masks
-    off its inputs, the tensors themselves, when it is called with others, and
-    tf_keras makes new masks of those that go on. So the model's graph is
-    traced, its own inputs without masks.
+    In Keras 3 symbolic tensors do not tell: MultiHeadAttention takes the masks
+    off its inputs, the tensors themselves, when it is called with others. Then
+    the model's graph is traced, its own inputs without masks.
 
     Args:
         model: A functional or sequential model of the Keras in use.
@@ -45,11 +43,11 @@ def masks_of_calls(model) -> list[CallMasks]:
         _call_masks(_masks_of(_given(call)), call.outputs)
         for call in calls_of(model)
     ]
-    if not any(masks.made for masks in symbolic):
+    if not IS_KERAS_3 or not any(masks.made for masks in symbolic):
         return symbolic
     found = []
 
-    @tf.function(autograph=False)
+    @tf.function
     def trace(*inputs):
         values = {}
         note_values(values, functional_inputs(model), inputs)
@@ -66,6 +64,7 @@ def masks_of_calls(model) -> list[CallMasks]:
     trace.get_concrete_function(
         *(tf.TensorSpec(one.shape, one.dtype) for one in inputs)
     )
+    functional(model)._clear_losses()  # Those of the trace mean nothing.
     return found
 
 
@@ -79,11 +78,8 @@ def _masks_of(tensors):
 
 
 def _call_masks(given, outputs):
-    made = [
-        mask for mask in _masks_of(tf.nest.flatten(outputs)) if mask is not None
-    ]
+    made = _masks_of(tf.nest.flatten(outputs))
     return CallMasks(
         given=tuple(mask is not None for mask in given),
-        made=bool(made),
-        handed_on=any(new is old for new in made for old in given),
+        made=any(mask is not None for mask in made),
     )

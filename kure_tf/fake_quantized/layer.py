@@ -101,11 +101,11 @@ class FakeQuantized(Observed, keras.layers.Layer):
         self.states[tensor] = quantizer.build(self, tensor, shape, channel_axes)
 
     def call(self, *args, **kwargs):
-        args, kwargs, changed = self._with_quantized_inputs(args, kwargs)
+        args, kwargs, pairs = self._with_quantized_inputs(args, kwargs)
         args, kwargs = compat.by_name(self.layer, args, kwargs)
         with self._quantizing_inside(kwargs.get("training")):
             outputs = self.layer(*args, **kwargs)
-        for before, after in changed:
+        for before, after in pairs:
             compat.lose_mask_like(before, after)
         return outputs
 
@@ -138,7 +138,7 @@ class FakeQuantized(Observed, keras.layers.Layer):
             argument: tensor
             for tensor, argument in compat.inputs_of(self.layer).items()
         }
-        done, changed = {}, []
+        done, pairs = {}, []
 
         def change(name, value):
             if name not in tensors or value is None:
@@ -149,11 +149,11 @@ class FakeQuantized(Observed, keras.layers.Layer):
                 tensor = tensors[name]
                 tensor = tensor if tensor in self.states else "input"
                 done[id(value)] = self._quantized(tensor, value)
-                changed.append((value, done[id(value)]))
+                pairs.append((value, done[id(value)]))
             return done[id(value)]
 
         args, kwargs = compat.with_arguments(self.layer, args, kwargs, change)
-        return args, kwargs, changed
+        return args, kwargs, pairs
 
     def _quantized(self, tensor, values):
         """Returns the values of an activation, quantized if it has a state."""

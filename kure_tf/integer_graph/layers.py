@@ -59,7 +59,7 @@ def read_layer(call):
     read = READERS.get(type(call.inner).__name__)
     if read is None or not call.is_known:
         ways = "Leave the layer out, or write it with other layers"
-        if call.masks.handed_on or not call.masks.made:
+        if not call.masks.made:  # In float it cannot hand a mask on, either.
             ways += ", or leave it in float: allow_float=True"
         call.refuse(f"no integer operator computes it. {ways}.")
     if getattr(call.inner, "data_format", None) == "channels_first":

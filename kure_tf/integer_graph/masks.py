@@ -50,18 +50,19 @@ def mask_behind(call, given):
     places = {tensor.shape[1] for tensor, _ in masked}
     if len(masks) != 1 or not _passes_on(call, places):
         call.refuse(
-            f"it makes a mask. {_WAY_OUT} Build the model without Masking and "
-            "own layers that compute one."
+            f"it makes a mask, or hands one on. {_WAY_OUT} Build the model "
+            "without Masking, and without own layers on the way of a mask."
         )
     return masks.pop()
 
 
 def _passes_on(call, places):
     """Whether an output of so many places has the mask of what is read."""
-    known = call.is_known and not _is_masking(call.inner)
-    return (known or call.masks.handed_on) and places == {
-        tensor.shape[1] for tensor in call.outputs
-    }
+    return (
+        call.is_known
+        and not _is_masking(call.inner)
+        and places == {tensor.shape[1] for tensor in call.outputs}
+    )
 
 
 def _arguments(call):
@@ -146,11 +147,19 @@ def check_use(call):
     """Raises if a layer makes something of a mask, or makes it."""
     if _is_for_masks(call) or _is_masking(call.inner):
         _refuse(call)
-    names = inspect.signature(call.inner.call).parameters
     if IS_KERAS_3 and isinstance(call.inner, _SKIPPING):
         _check_none(call)
-    if any(name == "mask" or name.endswith("_mask") for name in names):
+    # A layer of one's own may give what it reads to layers inside.
+    inside = [call.inner]
+    if not call.is_known and isinstance(call.inner, keras.layers.Layer):
+        inside = call.inner._flatten_layers()
+    if any(map(_takes_mask, inside)):
         _check_none(call)
+
+
+def _takes_mask(layer):
+    names = inspect.signature(layer.call).parameters
+    return any(name == "mask" or name.endswith("_mask") for name in names)
 
 
 def check_steps(call):

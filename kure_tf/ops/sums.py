@@ -61,8 +61,11 @@ def sum_of_products(target, g, x):
     for rows in itertools.starmap(slice, itertools.pairwise(borders)):
         with tf.control_dependencies(sums[-1:]):  # One after the other.
             part = target[rows] if for_each else target
-            sums.append(_sum_at_once(part, g[rows], x(rows)))
-    return tf.concat(sums, 0) if for_each else tf.add_n(sums)
+            found = _sum_at_once(part, g[rows], x(rows))
+            if sums and not for_each:
+                found += sums.pop()
+            sums.append(found)
+    return tf.concat(sums, 0) if for_each else sums[0]
 
 
 def _sum_at_once(target, g, x):
