@@ -17,9 +17,7 @@ from kure_tf.compat.arguments import (
     call_like,
     distinct_inputs,
     inputs_of,
-    lose_mask_like,
     with_arguments,
-    with_mask_of,
 )
 from kure_tf.compat.attention import zeroes_the_unseeing
 from kure_tf.compat.batch_norm import batch_norms_of, calling
@@ -51,7 +49,11 @@ from kure_tf.compat.last_activation import (
     check_returns_logits,
     last_activations,
 )
-from kure_tf.compat.masks import masks_of_calls
+from kure_tf.compat.masks import (
+    lose_mask_like,
+    masks_of_calls,
+    with_mask_of,
+)
 from kure_tf.compat.moments import make_twice_differentiable
 from kure_tf.compat.multiply_adds import (
     WITHOUT_KERNEL,

@@ -102,26 +102,3 @@ def build_for_call(layer, args, kwargs):
 
 def _sized(leaf):
     return hasattr(leaf, "shape") and hasattr(leaf, "dtype")
-
-
-def with_mask_of(before, after):
-    """Returns the tensor `after`, with the Keras mask of `before` if any."""
-    mask = getattr(before, "_keras_mask", None)
-    if mask is not None:
-        after._keras_mask = mask
-    return after
-
-
-def lose_mask_like(before, after):
-    """Takes the mask off a tensor if it was taken off what took its place.
-
-    Keras 3's MultiHeadAttention takes the masks off its inputs: layers called
-    later that read these tensors, such as the sum around it, see none.
-
-    Args:
-        before: A tensor.
-        after: What `with_mask_of` returned for it, after its use.
-    """
-    if getattr(after, "_keras_mask", None) is None:
-        if getattr(before, "_keras_mask", None) is not None:
-            before._keras_mask = None

@@ -143,6 +143,10 @@ def copy_layer(layer, changes=None):
         ) from error
     if "name" not in config:  # Of a class of `**kwargs` without `get_config`.
         setattr(copy, "name" if IS_KERAS_3 else "_name", layer.name)
+    # In tf_keras most configurations leave it out.
+    lost = copy.activity_regularizer is None
+    if lost and layer.activity_regularizer is not None:
+        copy.activity_regularizer = layer.activity_regularizer
     return copy
 
 

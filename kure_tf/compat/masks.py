@@ -1,11 +1,10 @@
-"""Which tensors have a Keras mask when a layer is called."""
+"""The masks that Keras attaches to tensors."""
 
 import dataclasses
 
 import tensorflow as tf
 
 from kure_tf.compat.active import IS_KERAS_3
-from kure_tf.compat.graph import functional
 from kure_tf.compat.replay import (
     calls_of,
     functional_inputs,
@@ -13,6 +12,28 @@ from kure_tf.compat.replay import (
     note_values,
     with_values,
 )
+
+
+def with_mask_of(before, after):
+    """Returns the tensor `after`, with the Keras mask of `before` if any."""
+    mask = _mask_of(before)
+    if mask is not None:
+        after._keras_mask = mask
+    return after
+
+
+def lose_mask_like(before, after):
+    """Takes the mask off a tensor if it was taken off what took its place.
+
+    Keras 3's MultiHeadAttention takes the masks off its inputs: layers called
+    later that read these tensors, such as the sum around it, see none.
+
+    Args:
+        before: A tensor.
+        after: What `with_mask_of` returned for it, after its use.
+    """
+    if _mask_of(before) is not None and _mask_of(after) is None:
+        before._keras_mask = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +81,11 @@ def masks_of_calls(model) -> list[CallMasks]:
             note_values(values, call.outputs, outputs)
         return ()
 
-    inputs = tf.nest.flatten(functional_inputs(functional(model)))
+    inputs = tf.nest.flatten(functional_inputs(model))
     trace.get_concrete_function(
         *(tf.TensorSpec(one.shape, one.dtype) for one in inputs)
     )
-    functional(model)._clear_losses()  # Those of the trace mean nothing.
+    model._clear_losses()  # Those of the trace mean nothing.
     return found
 
 
@@ -74,7 +95,11 @@ def _given(call):
 
 
 def _masks_of(tensors):
-    return [getattr(tensor, "_keras_mask", None) for tensor in tensors]
+    return list(map(_mask_of, tensors))
+
+
+def _mask_of(tensor):
+    return getattr(tensor, "_keras_mask", None)
 
 
 def _call_masks(given, outputs):

@@ -82,10 +82,7 @@ def _any_sizes(x):
 
 
 def _all_sizes(value):
-    """Keeps the sizes of large tensors: what is done depends on them.
-
-    There are few.
-    """
+    """Keeps all sizes: what is done to large tensors, few, depends on them."""
     return tf.TensorSpec(value.shape, value.dtype)
 
 

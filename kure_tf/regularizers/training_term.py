@@ -28,9 +28,19 @@ class TrainingTermModel(keras.Model):
         compat.copy_compilation(model, self)
 
     def training_term(self, x, y, y_pred, sample_weight):
-        """Returns the term for a batch, a float32 scalar: a mean over it."""
-        raise NotImplementedError(
-            f"{type(self).__name__} has to say its term in `training_term`."
+        """Returns the term for a batch, a float32 scalar: a mean over it.
+
+        The part that a subclass writes.
+
+        Args:
+            x: The batch's inputs.
+            y: Its labels.
+            y_pred: The model's outputs.
+            sample_weight: Weights of the examples, or None.
+        """
+        raise TypeError(
+            f"{type(self).__name__} does not say its term. Override "
+            "`training_term(x, y, y_pred, sample_weight)`."
         )
 
     def train_step(self, data):

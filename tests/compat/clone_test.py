@@ -239,6 +239,15 @@ class CloneModelTest(tf.test.TestCase, parameterized.TestCase):
         x = np.ones((1, 3, 4), np.float32)
         self.assertAllClose(copy(x), model(x))
 
+    def test_activity_regularizers_are_kept(self):
+        """Of layers, too, whose tf_keras configuration has none."""
+        inputs = keras.Input((3,))
+        outputs = keras.layers.ReLU(activity_regularizer="l2")(inputs)
+        copy = compat.clone_model(keras.Model(inputs, outputs), _plain_copy)
+        copy(np.ones((2, 3), np.float32))
+        self.assertLen(copy.losses, 1)
+        self.assertAllClose(copy.losses[0], 0.03)
+
     def test_names_are_kept_of_layers_without_a_configuration(self):
         inputs = keras.Input((3,))
         model = keras.Model(inputs, _Twice(name="own")(inputs))

@@ -196,6 +196,18 @@ class MasksTest(tf.test.TestCase, parameterized.TestCase):
         model = keras.Model(inputs, layers.Dense(3)(x))
         check_foretold(self, at_point(model, _IDS, "8/8", "tflite"), _IDS, 25.0)
 
+    def test_losses_of_the_model_stay_numbers(self):
+        """To find the masks, the model is traced."""
+        model = _quantized(
+            lambda x: layers.GRU(4)(layers.ReLU(activity_regularizer="l2")(x))
+        )
+        to_integer_graph(model, _IDS)
+        self.assertTrue(
+            np.isfinite([float(loss) for loss in model.losses]).all()
+        )
+        model(_IDS)
+        self.assertLen(model.losses, 1)
+
     def test_one_layer_in_float_beside_masks(self):
         model = _quantized(_block)
         graph = to_integer_graph(model, _IDS, allow_float=True)
