@@ -10,7 +10,12 @@ from kure_tf.compat.active import (
     knowing_all_layers,
 )
 from kure_tf.compat.first_values import values_at_hand
-from kure_tf.compat.graph import is_graph_model, layers_of, model_in
+from kure_tf.compat.graph import (
+    constants_of,
+    is_graph_model,
+    layers_of,
+    model_in,
+)
 from kure_tf.compat.state import copy_weights
 from kure_tf.compat.trained_alike import check_trained_alike
 
@@ -33,7 +38,8 @@ def clone_model(model, make_layer):
 
     Raises:
         TypeError: If the copy would be trained in another way: see
-            `check_trained_alike`; or if two layers share a weight.
+            `check_trained_alike`; or if two layers share a weight; or if
+            tf_keras cannot repeat the call of a layer with an array.
     """
     made, pairs, models = {}, [], []
     paths = {id(layer): path for path, layer in layers_of(model)}
@@ -48,7 +54,7 @@ def clone_model(model, make_layer):
                 made[id(layer)] = copy_of(layer)
             return made[id(layer)]
 
-        with _uncompiled(parent):
+        with _uncompiled(parent), _naming_constants(parent):
             return keras.models.clone_model(
                 parent, clone_function=clone_function
             )
@@ -233,6 +239,28 @@ def _uncompiled(model):
             model.compiled = compiled
     else:
         yield
+
+
+@contextlib.contextmanager
+def _naming_constants(model):
+    """Explains a failed copy of a tf_keras graph that calls with arrays.
+
+    tf_keras notes them as plain lists, which not all layers take.
+    """
+    try:
+        yield
+    except Exception as error:
+        if IS_KERAS_3 or not (given := constants_of(model)):
+            raise
+        raise TypeError(
+            "Expected calls that tf_keras can repeat. It notes an array in a "
+            f"call as a plain list, and this failed in the copy of "
+            f"{model.name!r}, which has arrays as "
+            + ", ".join(f"{name!r} of {layer!r}" for layer, name in given)
+            + ". Make such a value in the graph: mask = "
+            "keras.layers.Lambda(lambda x: tf.constant(value))(x). "
+            f"Keras says: {error}"
+        ) from error
 
 
 def copy_compilation(source, target):

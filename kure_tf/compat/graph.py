@@ -1,5 +1,6 @@
 """The graph of layers of a functional or sequential model."""
 
+import numpy as np
 import tensorflow as tf
 
 from kure_tf.compat.active import check_active_keras, keras_module, keras_of
@@ -181,6 +182,26 @@ def graph_edges(model):
                 producer = parent.operation if keras_3 else parent.layer
                 edges.append((producer, consumer))
     return edges
+
+
+def constants_of(model):
+    """Returns `[(layer, argument), ...]` of calls with an array in tf_keras.
+
+    Names of both. The graph's own tensors are not among them.
+    """
+    return [
+        (node.layer.name, name)
+        for nodes in model._nodes_by_depth.values()
+        for node in nodes
+        for name, value in node.call_kwargs.items()
+        if any(map(_is_constant, tf.nest.flatten(value)))
+    ]
+
+
+def _is_constant(value):
+    if isinstance(value, np.ndarray):
+        return True
+    return tf.is_tensor(value) and not hasattr(value, "_keras_history")
 
 
 def output_layers(model):

@@ -261,6 +261,37 @@ class CloneModelTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(TypeError, "no_config.*get_config"):
             compat.clone_model(model, _plain_copy)
 
+    @parameterized.parameters(np.array, tf.constant)
+    def test_an_array_in_a_call_is_kept_or_named(self, make):
+        mask = np.ones((1, 4, 4), bool)
+        mask[:, :, 2:] = False
+        inputs = keras.Input((4, 8))
+        attend = keras.layers.MultiHeadAttention(2, 4, name="attend")
+        outputs = attend(inputs, inputs, attention_mask=make(mask))
+        model = keras.Model(inputs, outputs)
+        x = np.random.default_rng(0).normal(size=(2, 4, 8))
+
+        if compat.IS_KERAS_3:
+            copy = compat.clone_model(model, _plain_copy)
+            self.assertAllEqual(copy(x), model(x))
+        else:
+            with self.assertRaisesRegex(
+                TypeError, "'attention_mask' of 'attend'.*Lambda"
+            ):
+                compat.clone_model(model, _plain_copy)
+
+    def test_a_constant_made_in_the_graph_is_kept(self):
+        mask = np.ones((1, 4, 4), bool)
+        mask[:, :, 2:] = False
+        inputs = keras.Input((4, 8))
+        made = keras.layers.Lambda(lambda x: tf.constant(mask))(inputs)
+        attend = keras.layers.MultiHeadAttention(2, 4)
+        outputs = attend(inputs, inputs, attention_mask=made)
+        model = keras.Model(inputs, outputs)
+        x = np.random.default_rng(0).normal(size=(2, 4, 8))
+
+        self.assertAllEqual(compat.clone_model(model, _plain_copy)(x), model(x))
+
     def test_compilation_is_kept_with_an_optimizer_of_its_own(self):
         model = make_plain()
 
