@@ -1,10 +1,17 @@
 """What tools share that measure one architecture after the other."""
 
+import concurrent.futures
+import importlib
 import multiprocessing
 import os
+import re
+import threading
 
 import common_flags
+import errors
 from absl import flags
+
+_FORM = re.compile(r"[^:]+:[1-9]\d*(x[1-9]\d*)*(:tf_keras)?")
 
 MODELS = flags.DEFINE_list(
     "models",
@@ -23,6 +30,13 @@ flags.register_validator(
     lambda name: name == common_flags.MODEL.default,
     message="Expected --models, one or more, each with its input's size, such "
     "as --models=resnet20:32. There is no --model here.",
+)
+
+flags.register_validator(
+    "models",
+    lambda models: all(map(_FORM.fullmatch, models)),
+    message="Expected --models as name:input or name:input:tf_keras, with "
+    "commas between them, such as resnet20:32 or kws.h5:49x10x1:tf_keras.",
 )
 
 _CLASSES = 100
@@ -63,8 +77,48 @@ def _in_a_process(function, text, *arguments):
     # depends on which threads did what.
     os.environ.setdefault("MALLOC_ARENA_MAX", "1")
     context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        return pool.apply(function, (text, *arguments))
+    with concurrent.futures.ProcessPoolExecutor(
+        1, context, initializer=_end_with_parent
+    ) as pool:
+        try:
+            asked = pool.submit(_answer, function, text, *arguments)
+            rows, refusal = asked.result()
+        except concurrent.futures.BrokenExecutor as error:
+            raise ChildProcessError(
+                f"The process that measured {text!r} was ended from outside: "
+                "by the system, if there was no memory left. What was measured "
+                "before is kept; the same command tries this model again."
+            ) from error
+        except BaseException:  # Such as Ctrl-C: else it would be waited for.
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+    if refusal:
+        raise ValueError(refusal)
+    return rows
+
+
+def _end_with_parent():
+    """Ends this process when its parent has ended, were it by a kill."""
+
+    def wait():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _answer(function, *arguments):
+    """Returns what a function does, and what it says to the user if it fails.
+
+    Only here an error has the traceback that tells for whom it is.
+    """
+    try:
+        return function(*arguments), None
+    except Exception as error:
+        if not errors.is_for_the_user(error):
+            raise
+        return None, str(error)
 
 
 def model_of(text):
@@ -72,9 +126,10 @@ def model_of(text):
 
     One that is not saved has random weights, and logits where its function
     can be asked for them.
-    """
-    import importlib
 
+    Raises:
+        ValueError: If there is no such file or function.
+    """
     from kure_tf import models
     from kure_tf.compat import keras, load_model
 
@@ -84,17 +139,36 @@ def model_of(text):
     shape = tuple(int(one) for one in size.split("x"))
     shape = (*shape, *shape, 3) if len(shape) == 1 else shape
     keras.utils.set_random_seed(0)
-    if "." in name:
-        module, _, function = name.rpartition(".")
-        make = getattr(importlib.import_module(module), function)
-        return make(_CLASSES, shape)
     if name in models.__all__:
         return models.get(name)(num_classes=_CLASSES, input_shape=shape)
-    return getattr(keras.applications, name)(
+    if "." in name:
+        return _function(name)(_CLASSES, shape)
+    make = getattr(keras.applications, name, None)
+    if not callable(make):
+        raise ValueError(_unknown(name))
+    return make(
         weights=None,
         classes=_CLASSES,
         input_shape=shape,
         classifier_activation=None,
+    )
+
+
+def _function(name):
+    module, _, function = name.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ModuleNotFoundError, AttributeError) as error:
+        if module.split(".")[0] not in str(error):
+            raise  # Of what the module imports.
+        raise ValueError(_unknown(name)) from error
+
+
+def _unknown(name):
+    return (
+        "Expected --models of saved models, functions of keras.applications "
+        "(MobileNetV2, ...) or of kure_tf.models (resnet20, ...), or "
+        f"module.function. There is no {name!r}."
     )
 
 
