@@ -19,8 +19,11 @@ import architectures
 print(architectures._in_a_process(os.getenv, "MALLOC_ARENA_MAX"))
 """
 _EVALUATE = """
+import signal
 import sys
 import architectures
+# What a shell starts in the background would ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 architectures._in_a_process(eval, sys.argv[1])
 """
 _SLEEP = "print('begun', flush=True) or __import__('time').sleep(600)"
