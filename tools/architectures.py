@@ -1,7 +1,6 @@
 """What tools share that measure one architecture after the other."""
 
 import concurrent.futures
-import importlib
 import multiprocessing
 import os
 import re
@@ -87,7 +86,8 @@ def _in_a_process(function, text, *arguments):
             raise ChildProcessError(
                 f"The process that measured {text!r} was ended from outside: "
                 "by the system, if there was no memory left. What was measured "
-                "before is kept; the same command tries this model again."
+                "before is kept; the same command tries this model again. Free "
+                "memory, or give smaller models."
             ) from error
         except BaseException:  # Such as Ctrl-C: else it would be waited for.
             for process in multiprocessing.active_children():
@@ -155,20 +155,21 @@ def model_of(text):
 
 
 def _function(name):
+    from kure_tf.runs.user_function import user_function
+
     module, _, function = name.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), function)
-    except (ModuleNotFoundError, AttributeError) as error:
-        if module.split(".")[0] not in str(error):
-            raise  # Of what the module imports.
-        raise ValueError(_unknown(name)) from error
+        return user_function(f"{module}:{function}", "classes", "input_shape")
+    except ValueError as error:
+        raise ValueError(_unknown(name, error.__cause__)) from error
 
 
-def _unknown(name):
+def _unknown(name, why="no such file or function"):
     return (
         "Expected --models of saved models, functions of keras.applications "
         "(MobileNetV2, ...) or of kure_tf.models (resnet20, ...), or "
-        f"module.function. There is no {name!r}."
+        "module.function, which takes the number of classes and the input's "
+        f"shape. There is no {name!r}: {why}."
     )
 
 

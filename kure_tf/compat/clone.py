@@ -254,7 +254,7 @@ def _naming_constants(model):
             raise
         raise TypeError(
             "Expected calls that tf_keras can repeat. It notes an array in a "
-            f"call as a plain list, and this failed in the copy of "
+            "call as a plain list, and this failed in the copy of "
             f"{model.name!r}, which has arrays as "
             + ", ".join(f"{name!r} of {layer!r}" for layer, name in given)
             + ". Make such a value in the graph: mask = "

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from kure_tf.compat.active import check_active_keras, keras_module, keras_of
+from kure_tf.compat.arguments import by_name
 from kure_tf.compat.kernels import kernels_of
 
 
@@ -187,15 +188,19 @@ def graph_edges(model):
 def constants_of(model):
     """Returns `[(layer, argument), ...]` of calls with an array in tf_keras.
 
-    Names of both. The graph's own tensors are not among them.
+    Names of both. The graph's own tensors are not among them, nor is what a
+    layer takes first, which tf_keras can repeat.
     """
-    return [
-        (node.layer.name, name)
-        for nodes in model._nodes_by_depth.values()
-        for node in nodes
-        for name, value in node.call_kwargs.items()
-        if any(map(_is_constant, tf.nest.flatten(value)))
-    ]
+    found = []
+    for nodes in model._nodes_by_depth.values():
+        for node in nodes:
+            _, named = by_name(node.layer, node.call_args, node.call_kwargs)
+            found += [
+                (node.layer.name, name)
+                for name, value in named.items()
+                if any(map(_is_constant, tf.nest.flatten(value)))
+            ]
+    return found
 
 
 def _is_constant(value):

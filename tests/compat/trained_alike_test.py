@@ -1,17 +1,13 @@
 """A copy has the losses, metrics and training step of its model."""
 
 import tensorflow as tf
+from graph_models import plain_copy
 
 from kure_tf import compat, fake_quantize_model, regularize_kurtosis
 from kure_tf.compat import keras
 from kure_tf.fake_quantized import fold_batch_norm
 
 layers = keras.layers
-
-
-def _plain_copy(path, layer):
-    copy = compat.copy_layer(layer)
-    return copy, copy
 
 
 def _two_dense(**options):
@@ -53,7 +49,7 @@ class CheckTrainedAlikeTest(tf.test.TestCase):
         with self.assertRaisesRegex(
             TypeError, "'net' has 1 metrics of its own, its copy 0"
         ):
-            compat.clone_model(model, _plain_copy)
+            compat.clone_model(model, plain_copy)
 
     def test_a_loss_that_a_layer_got_later_is_refused(self):
         model = _two_dense()
